@@ -1,0 +1,200 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+
+namespace Carillon.Channels;
+
+/// <summary>
+/// The channel layer of a single process: positions, history and delivery in memory. A restart begins new epochs, so nobody is told
+/// "recovered" about publications that went with the process.
+/// </summary>
+/// <remarks>
+/// The layer keeps a publication's body by reference: whoever publishes must not change it afterwards. Asking about channels that
+/// nobody publishes to or subscribes to costs no memory, whatever names are asked for.
+/// </remarks>
+/// <param name="clock">The time that history ages by.</param>
+public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
+{
+    // A channel without subscribers and without history is forgotten after this: longer than any sensible absence, shorter than for ever.
+    static readonly TimeSpan IdleFor = TimeSpan.FromHours(1);
+    static readonly TimeSpan SweepEvery = TimeSpan.FromMinutes(1);
+
+    // A channel that was never published to has a position without having any state: epoch "start-generation", offset 0. Forgetting a
+    // channel that had publications raises the generation of its name's bucket, so that its old positions are never taken for current
+    // ones. The other names of the bucket lose at most a "recovered"; with many buckets those are few.
+    readonly string start = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
+    readonly int[] generations = new int[1024];
+
+    // Looking up takes no lock. Coming and going of states is serialised here, so that one name never has two states of one epoch.
+    // Always the innermost lock: a delivery, under its channel's gate, may itself publish to a channel that is new.
+    readonly ConcurrentDictionary<string, ChannelState> channels = new(StringComparer.Ordinal);
+    readonly Lock comingAndGoing = new();
+
+    Action<ChannelMessage> deliver = static _ => { };
+    long sweptAt = clock.GetTimestamp();
+
+    /// <inheritdoc />
+    public void OnMessage(Action<ChannelMessage> deliver) => this.deliver = deliver;
+
+    /// <inheritdoc />
+    public ValueTask SubscribeAsync(string channel, CancellationToken ct)
+    {
+        WithState(channel, static state => state.Subscribed = true);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc />
+    public ValueTask UnsubscribeAsync(string channel, CancellationToken ct)
+    {
+        if (channels.TryGetValue(channel, out var state))
+            lock (state.Gate)
+            {
+                state.Subscribed = false;
+                state.TouchedAt = clock.GetTimestamp();
+                // Nothing was ever published: the state says no more than its absence does.
+                if (state.Offset == 0) Forget(channel, state);
+            }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc />
+    public ValueTask<Position> PublishAsync(string channel, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        SweepNowAndThen();
+
+        var id = options.Id ?? Guid.CreateVersion7().ToString();
+        var at = options.At ?? clock.GetUtcNow();
+        return ValueTask.FromResult(options.Position is { } given
+            ? Pass(new ChannelMessage(channel, options.Event, given, id, at, body))
+            : WithState(channel, state => Append(state, new ChannelMessage(channel, options.Event, default, id, at, body), options)));
+    }
+
+    /// <inheritdoc />
+    public ValueTask<History> HistoryAsync(string channel, Position? since, int limit, CancellationToken ct)
+    {
+        if (channels.TryGetValue(channel, out var state))
+            lock (state.Gate)
+                if (!state.Forgotten)
+                {
+                    DropExpired(state);
+                    return ValueTask.FromResult(Since(new Position(state.Epoch, state.Offset), state.Kept, since, limit));
+                }
+
+        return ValueTask.FromResult(Since(new Position(CurrentEpoch(channel), 0), [], since, limit));
+    }
+
+    /// <summary>How many channels have state, for tests and measurements.</summary>
+    internal int Count => channels.Count;
+
+    /// <summary>All or nothing: what follows the reader's position, when every bit of it is still there and within the limit.</summary>
+    internal static History Since(Position now, IReadOnlyCollection<Kept> kept, Position? since, int limit)
+    {
+        if (since is not { } seen || seen.Epoch != now.Epoch || seen.Offset < 0 || seen.Offset > now.Offset) return new(now, false, []);
+
+        var missed = now.Offset - seen.Offset;
+        if (missed > limit || missed > kept.Count) return new(now, false, []);
+        if (missed == 0) return new(now, true, []);
+
+        var messages = new List<ChannelMessage>((int)missed);
+        foreach (var one in kept)
+            if (one.Message.Position.Offset > seen.Offset) messages.Add(one.Message);
+        return new(now, true, messages);
+    }
+
+    // The lock orders delivery within the channel; the callback neither blocks nor throws by contract.
+    Position Append(ChannelState state, ChannelMessage message, PublishOptions options)
+    {
+        message = message with { Position = new Position(state.Epoch, ++state.Offset) };
+        state.Kept.Enqueue(new Kept(message, clock.GetTimestamp(), options.KeepFor));
+        while (state.Kept.Count > Math.Max(0, options.KeepCount)) state.Kept.Dequeue();
+        DropExpired(state);
+
+        if (state.Subscribed) deliver(message);
+        return message.Position;
+    }
+
+    // Durable history: the publisher's table is the log, the layer only delivers.
+    Position Pass(ChannelMessage message)
+    {
+        if (channels.TryGetValue(message.Channel, out var state))
+            lock (state.Gate)
+                if (state.Subscribed) deliver(message);
+        return message.Position;
+    }
+
+    void DropExpired(ChannelState state)
+    {
+        while (state.Kept.TryPeek(out var oldest) && clock.GetElapsedTime(oldest.Since) >= oldest.KeepFor) state.Kept.Dequeue();
+        if (state.Kept.Count == 0) state.Kept.TrimExcess();
+    }
+
+    string CurrentEpoch(string channel) => $"{start}-{Volatile.Read(ref generations[Bucket(channel)])}";
+
+    int Bucket(string channel) => (int)((uint)channel.GetHashCode(StringComparison.Ordinal) % (uint)generations.Length);
+
+    void WithState(string channel, Action<ChannelState> act) =>
+        WithState(channel, state =>
+        {
+            act(state);
+            return default(Position);
+        });
+
+    Position WithState(string channel, Func<ChannelState, Position> act)
+    {
+        while (true)
+        {
+            var state = channels.TryGetValue(channel, out var known) ? known : Create(channel);
+            lock (state.Gate)
+            {
+                if (state.Forgotten) continue;   // the sweep was quicker: take the next state
+                state.TouchedAt = clock.GetTimestamp();
+                return act(state);
+            }
+        }
+    }
+
+    ChannelState Create(string channel)
+    {
+        lock (comingAndGoing) return channels.GetOrAdd(channel, name => new ChannelState(CurrentEpoch(name)));
+    }
+
+    // The state's gate is held.
+    void Forget(string channel, ChannelState state)
+    {
+        if (state.Forgotten) return;
+        state.Forgotten = true;
+        lock (comingAndGoing)
+        {
+            if (state.Offset > 0) Interlocked.Increment(ref generations[Bucket(channel)]);   // before the state goes: no moment shows an old epoch
+            channels.TryRemove(channel, out _);
+        }
+    }
+
+    // Paid by whoever publishes, at most once a minute; without publications nothing grows, so nothing needs sweeping.
+    void SweepNowAndThen()
+    {
+        var last = Volatile.Read(ref sweptAt);
+        if (clock.GetElapsedTime(last) < SweepEvery || Interlocked.CompareExchange(ref sweptAt, clock.GetTimestamp(), last) != last) return;
+
+        foreach (var (channel, state) in channels)
+            lock (state.Gate)
+            {
+                DropExpired(state);
+                if (!state.Subscribed && state.Kept.Count == 0 && clock.GetElapsedTime(state.TouchedAt) >= IdleFor) Forget(channel, state);
+            }
+    }
+
+    internal readonly record struct Kept(ChannelMessage Message, long Since, TimeSpan KeepFor);
+
+    sealed class ChannelState(string epoch)
+    {
+        public readonly Lock Gate = new();
+        public readonly string Epoch = epoch;
+        public readonly Queue<Kept> Kept = new();
+        public long Offset;
+        public bool Subscribed;
+        public bool Forgotten;
+        public long TouchedAt;
+    }
+}
