@@ -1,0 +1,377 @@
+import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import { createChannel, toPosition, toSubscribed, type Channel, type PublicationMeta, type WiredChannel } from "./channel.js";
+import { listenToChanges, type Change, type ChangeListener, type ChangeMeta } from "./changes.js";
+import { createClock, type ServerClock } from "./clock.js";
+import {
+  backoff,
+  connectionTransitions,
+  type ConnectionEvent,
+  type ConnectionReason,
+  type ConnectionSnapshot,
+  type ConnectionState,
+  type Session,
+} from "./connection.js";
+import { toCarillonError, unavailable, type CarillonError } from "./errors.js";
+import { createStore } from "./store.js";
+
+/** Named values of any kind, as they come over the wire. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** What is sent in the handshake: fixed values, or a function asked before every attempt (the place to fetch a fresh token). */
+export type Credentials = Fields | (() => Fields | Promise<Fields>);
+
+/** Where the story is told. `console` fits. */
+export interface CarillonLogger {
+  /** Life cycle. */
+  readonly debug?: (message: string, details?: Fields) => void;
+  /** What a person following along wants to read. */
+  readonly info?: (message: string, details?: Fields) => void;
+  /** Somebody may have to act. */
+  readonly warn?: (message: string, details?: Fields) => void;
+}
+
+/** How to reach the server. Everything has a default that fits a page served by the server itself. */
+export interface CarillonOptions {
+  /** The origin of the server; the page's own by default. */
+  readonly url?: string;
+  /** Where Socket.IO listens; `/socket.io` by default. */
+  readonly path?: string;
+  /** Sent in the handshake. */
+  readonly auth?: Credentials;
+  /** Which transports, in order; WebSocket with long-polling to fall back on by default. */
+  readonly transports?: readonly ("websocket" | "polling")[];
+  /** How long an answer may take, in milliseconds; 10 seconds by default. */
+  readonly answerTimeoutMs?: number;
+  /** How long a connection attempt may take, in milliseconds; 10 seconds by default. */
+  readonly connectTimeoutMs?: number;
+  /** The first wait before trying again, in milliseconds; 300 by default, because most interruptions are a moment. */
+  readonly retryFirstMs?: number;
+  /** The longest wait before trying again, in milliseconds; 5 seconds by default, for a shop that opens when its server does. */
+  readonly retryMaxMs?: number;
+  /** After so many attempts in vain the state is `offline`; 3 by default. */
+  readonly offlineAfterAttempts?: number;
+  /** Told what happens. Silent by default. */
+  readonly logger?: CarillonLogger;
+  /** Further options of the stock client, for what is not named here. Its own reconnection stays off: this client does it. */
+  readonly socket?: Partial<Omit<ManagerOptions & SocketOptions, "autoConnect" | "reconnection" | "auth" | "path" | "forceNew">>;
+}
+
+/** The answer to a request. */
+export type Answer = ({ readonly ok: true } & Fields) | { readonly ok: false; readonly error: CarillonError };
+
+/** A live connection to a Carillon server: what it can tell, and what can be asked of it. */
+export interface Carillon {
+  /** Where the connection stands. */
+  readonly state: ConnectionState;
+  /** What the server told after connecting, once it did. */
+  readonly session: Session | undefined;
+  /** What is known of the server's clock. */
+  readonly clock: ServerClock;
+  /** The picture of now; the same object until something changes. */
+  readonly getSnapshot: () => ConnectionSnapshot;
+  /** Calls back after every change of the picture, until the returned function is called. */
+  readonly subscribe: (listener: () => void) => () => void;
+  /** Connects, tries at once instead of waiting, or tries again after a refusal. Does nothing while connected. */
+  readonly connect: () => void;
+  /** Closes the connection. Those who listen stay, and are live again after `connect()`. */
+  readonly disconnect: () => void;
+  /** A channel by its name; the same object for the same name. */
+  readonly channel: <T = unknown>(name: string) => Channel<T>;
+  /** Listens to the changes of tables, until the returned function is called. */
+  readonly changes: (tables: readonly string[], listener: ChangeListener | ((change: Change, meta: ChangeMeta) => void)) => () => void;
+  /** Asks the server and waits for its acknowledgement. Never rejects: no answer in time is the error `unavailable`. */
+  readonly request: (event: string, argument?: unknown) => Promise<Answer>;
+  /** Calls back for every event of a name, until the returned function is called. For events outside channels, such as `connection:quality`. */
+  readonly on: (event: string, listener: (...args: readonly unknown[]) => void) => () => void;
+  /** Writes a line of the story into the logger this client was made with. */
+  readonly log: (level: "debug" | "info" | "warn", message: string, details?: Fields) => void;
+}
+
+/** After these codes the server means the whole connection, not one request. */
+const finalCodes: ReadonlySet<string> = new Set([
+  "unauthorized", "token-expired", "token-revoked", "token-replayed", "banned", "unknown-user",
+]);
+
+/** Makes a client. Nothing is opened before `connect()`. */
+export function createCarillon(options: CarillonOptions = {}): Carillon {
+  const {
+    answerTimeoutMs = 10_000, connectTimeoutMs = 10_000, retryFirstMs = 300, retryMaxMs = 5_000, offlineAfterAttempts = 3, logger,
+  } = options;
+  const store = createStore<ConnectionSnapshot>({ state: "idle", attempts: 0, since: Date.now() });
+  const clock = createClock();
+  const channels = new Map<string, WiredChannel>();
+  let attemptTimer: ReturnType<typeof setTimeout> | undefined;
+  let handshakeTimer: ReturnType<typeof setTimeout> | undefined;
+  let handshakeSentAt = 0;
+  let closingNotice: { readonly reconnectInMs: number } | undefined;
+  let lastFinalError: CarillonError | undefined;
+  let renewed = false;
+
+  const log: Carillon["log"] = (level, message, details) => logger?.[level]?.(message, details);
+
+  const socket: Socket = io(options.url ?? "", {
+    transports: [...(options.transports ?? ["websocket", "polling"])],
+    // A network that swallows WebSocket is met by polling instead of by silence.
+    tryAllTransports: true,
+    timeout: connectTimeoutMs,
+    ...options.socket,
+    path: options.path ?? "/socket.io",
+    forceNew: true,
+    autoConnect: false,
+    // Attempts are made here: refusals, restarts announced by the server and «try now» need one owner.
+    reconnection: false,
+    auth(send: (credentials: object) => void) {
+      void credentials(options.auth).then((fields) => {
+        handshakeSentAt = Date.now();
+        send(fields);
+      }, (error: unknown) => failed(unavailable(`The credentials could not be had: ${String(error)}`)));
+    },
+  });
+
+  // --- the machine -----------------------------------------------------------------------------------------------------------------
+
+  const move = (event: ConnectionEvent, picture: Omit<Partial<ConnectionSnapshot>, "state" | "since"> = {}): boolean => {
+    const before = store.get();
+    const state = connectionTransitions[before.state][event];
+    if (state === undefined) return false;
+    const session = picture.session ?? before.session;
+    store.set({
+      attempts: before.attempts,
+      ...picture,
+      state,
+      since: state === before.state ? before.since : Date.now(),
+      ...(session ? { session } : {}),
+    });
+    if (state !== before.state) log("debug", `connection: ${state}`, picture.reason ? { reason: picture.reason } : undefined);
+    return true;
+  };
+
+  const attempt = () => {
+    clearTimeout(attemptTimer);
+    const { attempts, state, reason, error } = store.get();
+    move("asked", { attempts: attempts + 1, ...(state === "refused" || !reason ? {} : { reason }), ...(state === "refused" || !error ? {} : { error }) });
+    // The stock client waits for ever for a server that opens the transport and then says nothing.
+    clearTimeout(handshakeTimer);
+    handshakeTimer = setTimeout(() => {
+      socket.disconnect();
+      failed(unavailable("The server did not answer the handshake in time."));
+    }, connectTimeoutMs);
+    socket.connect();
+  };
+
+  const tryLater = (event: "failed" | "lost", reason: ConnectionReason, error?: CarillonError, waitMs?: number) => {
+    const { attempts } = store.get();
+    const noNetwork = networkIsDown();
+    const hopeless = noNetwork || attempts >= offlineAfterAttempts;
+    clearTimeout(handshakeTimer);
+    const wait = waitMs ?? (error?.retryAfter !== undefined ? error.retryAfter * 1000 : backoff(attempts, retryFirstMs, retryMaxMs));
+    clearTimeout(attemptTimer);
+    attemptTimer = setTimeout(attempt, wait);
+    move(hopeless ? "given-up" : event, {
+      reason: noNetwork ? "no-network" : reason,
+      nextAttemptAt: Date.now() + wait,
+      ...(error ? { error } : {}),
+    });
+  };
+
+  const denied = (error: CarillonError) => {
+    clearTimeout(attemptTimer);
+    clearTimeout(handshakeTimer);
+    log("warn", `connection refused: ${error.code}`);
+    socket.disconnect();
+    move("denied", { attempts: 0, reason: "refused", error });
+  };
+
+  const failed = (error: CarillonError) => {
+    if (!isTrying(store.get().state)) return;
+    // A token that ran out is no verdict on the person: one that can be fetched is fetched, once.
+    if (error.code === "token-expired" && typeof options.auth === "function" && !renewed) {
+      renewed = true;
+      tryLater("failed", "refused", error, 0);
+    } else if (error.retryable) tryLater("failed", error.code === "unavailable" ? "server-unreachable" : "refused", error);
+    else denied(error);
+  };
+
+  // --- what the socket says ----------------------------------------------------------------------------------------------------------
+
+  socket.on("connect", () => {
+    clearTimeout(handshakeTimer);
+    renewed = false;
+    lastFinalError = undefined;
+    closingNotice = undefined;
+    move("opened", { attempts: 0 });
+    for (const channel of channels.values()) channel.connected();
+  });
+
+  socket.on("connect_error", (error: Error & { data?: unknown }) => {
+    failed(error.data === undefined ? unavailable(error.message) : toCarillonError(error.data, error.message));
+  });
+
+  socket.on("disconnect", (reason) => {
+    for (const channel of channels.values()) channel.disconnected();
+    // A transport that closes between opening and the server's answer is a failed attempt like any other.
+    if (isTrying(store.get().state)) failed(unavailable("The connection closed before the server answered."));
+    if (store.get().state !== "connected") return;
+    if (reason === "io server disconnect" && lastFinalError) denied(lastFinalError);
+    else if (closingNotice) tryLater("lost", "server-closing", undefined, closingNotice.reconnectInMs * (0.75 + Math.random() / 2));
+    else tryLater("lost", reason === "io server disconnect" ? "closed-by-server" : "connection-lost");
+  });
+
+  socket.on("session", (told: unknown) => {
+    const session = toSession(told);
+    if (!session) return;
+    clock.measure(handshakeSentAt, Date.now(), session.serverTime);
+    store.set({ ...store.get(), session });
+  });
+
+  socket.on("server:closing", (told: unknown) => {
+    const wait = typeof told === "object" && told !== null && "reconnectInMs" in told ? Number(told.reconnectInMs) : retryFirstMs;
+    closingNotice = { reconnectInMs: Number.isFinite(wait) ? Math.max(0, wait) : retryFirstMs };
+    log("info", "the server is closing");
+  });
+
+  socket.on("error", (told: unknown) => {
+    const error = toCarillonError(told);
+    if (error.channel === undefined && finalCodes.has(error.code)) lastFinalError = error;
+    log("warn", `the server answered ${error.code}`, { ...(error.event ? { event: error.event } : {}), ...(error.channel ? { channel: error.channel } : {}) });
+  });
+
+  socket.on("subscribed", (told: unknown) => {
+    const answer = toSubscribed(told);
+    if (answer) channelOf(told)?.subscribedEvent(answer);
+  });
+
+  socket.on("unsubscribed", (told: unknown) => {
+    // Without a code it is the echo of our own wish.
+    if (typeof told === "object" && told !== null && "code" in told) channelOf(told)?.takenAway(toCarillonError(told));
+  });
+
+  socket.onAny((event: string, payload: unknown, about: unknown) => {
+    const meta = toMeta(about);
+    if (!meta) return;
+    if (event === "change") log("info", `change received: ${operationOf(payload)}`, { channel: meta.channel, offset: meta.offset });
+    channels.get(meta.channel)?.publication({ event, payload, meta });
+  });
+
+  const channelOf = (told: unknown): WiredChannel | undefined =>
+    typeof told === "object" && told !== null && "channel" in told && typeof told.channel === "string" ? channels.get(told.channel) : undefined;
+
+  // --- what the browser says: hints, never verdicts. A shop's server may be this very machine. -----------------------------------------
+
+  const onOnline = () => {
+    const { state } = store.get();
+    if (state === "reconnecting" || state === "offline") connect();
+  };
+  const onOffline = () => {
+    const { state, ...rest } = store.get();
+    if (state === "reconnecting") move("given-up", { ...rest, reason: "no-network" });
+  };
+  const watchNetwork = (watch: boolean) => {
+    if (typeof window === "undefined") return;
+    const act = watch ? "addEventListener" : "removeEventListener";
+    window[act]("online", onOnline);
+    window[act]("offline", onOffline);
+  };
+
+  // --- what the application asks -------------------------------------------------------------------------------------------------------
+
+  const request = (event: string, argument?: unknown): Promise<Answer> =>
+    new Promise((resolve) => {
+      if (!socket.connected) {
+        resolve({ ok: false, error: unavailable("There is no connection.") });
+        return;
+      }
+      const args = argument === undefined ? [] : [argument];
+      socket.timeout(answerTimeoutMs).emit(event, ...args, (late: Error | null, answer: unknown) => {
+        resolve(late ? { ok: false, error: unavailable(`No answer to ${event} came in time.`) } : toAnswer(answer));
+      });
+    });
+
+  const connect = () => {
+    const { state } = store.get();
+    if (state === "connected" || state === "connecting") return;
+    watchNetwork(false);
+    watchNetwork(true);
+    // An attempt that hangs is given up for the new one.
+    if (isTrying(state)) socket.disconnect();
+    attempt();
+  };
+
+  const disconnect = () => {
+    clearTimeout(attemptTimer);
+    clearTimeout(handshakeTimer);
+    watchNetwork(false);
+    if (!move("closed", { attempts: 0, reason: "closed-here" })) return;
+    socket.disconnect();
+  };
+
+  const channel = <T>(name: string): Channel<T> => {
+    let found = channels.get(name);
+    if (!found) {
+      found = createChannel(name, { isConnected: () => socket.connected, request, retryFirstMs, retryMaxMs, log });
+      channels.set(name, found);
+    }
+    // The wire is not typed: what the application expects on a channel is its own promise.
+    return found as unknown as Channel<T>;
+  };
+
+  return {
+    get state() { return store.get().state; },
+    get session() { return store.get().session; },
+    clock,
+    getSnapshot: store.get,
+    subscribe: store.subscribe,
+    connect,
+    disconnect,
+    channel,
+    changes: (tables, listener) => listenToChanges({ channel, clock }, tables, listener),
+    request,
+    on(event, listener) {
+      const mine = (...args: unknown[]) => listener(...args);
+      socket.on(event, mine);
+      return () => void socket.off(event, mine);
+    },
+    log,
+  };
+}
+
+const isTrying = (state: ConnectionState) => state === "connecting" || state === "reconnecting" || state === "offline";
+
+const networkIsDown = () =>
+  typeof navigator !== "undefined" && navigator.onLine === false
+  && !(typeof location !== "undefined" && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname));
+
+async function credentials(auth: Credentials | undefined): Promise<Fields> {
+  return typeof auth === "function" ? auth() : auth ?? {};
+}
+
+function toAnswer(value: unknown): Answer {
+  if (typeof value === "object" && value !== null && "ok" in value) {
+    if (value.ok === true) return value as { ok: true } & Fields;
+    if ("error" in value) return { ok: false, error: toCarillonError(value.error) };
+  }
+  return { ok: false, error: unavailable("The server's answer could not be read.") };
+}
+
+function toMeta(value: unknown): PublicationMeta | undefined {
+  const position = toPosition(value);
+  if (!position) return undefined;
+  const { channel, id, at } = value as { channel?: unknown; id?: unknown; at?: unknown };
+  return typeof channel === "string" ? { channel, ...position, id: String(id ?? ""), at: String(at ?? "") } : undefined;
+}
+
+function toSession(value: unknown): Session | undefined {
+  if (typeof value !== "object" || value === null || !("connectionId" in value)) return undefined;
+  const told = value as Partial<Session>;
+  return {
+    user: told.user ?? null,
+    connectionId: String(told.connectionId),
+    channels: told.channels ?? [],
+    unread: told.unread ?? { notifications: 0, messages: 0 },
+    serverTime: told.serverTime ?? "",
+  };
+}
+
+function operationOf(payload: unknown): string {
+  return typeof payload === "object" && payload !== null && "operation" in payload ? String(payload.operation) : "unknown";
+}
