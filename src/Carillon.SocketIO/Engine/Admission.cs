@@ -1,0 +1,80 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
+
+namespace Carillon.SocketIO;
+
+/// <summary>Why a request is refused, with the code and the sentence of Engine.IO.</summary>
+sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.Status400BadRequest)
+{
+    public static readonly EngineRefusal UnknownTransport = new(0, "Transport unknown");
+    public static readonly EngineRefusal UnknownSession = new(1, "Session ID unknown");
+    public static readonly EngineRefusal BadHandshakeMethod = new(2, "Bad handshake method");
+    public static readonly EngineRefusal BadRequest = new(3, "Bad request");
+    public static readonly EngineRefusal UnsupportedVersion = new(5, "Unsupported protocol version");
+    public static readonly EngineRefusal TooManyConnections = new(4, "too-many-connections", StatusCodes.Status503ServiceUnavailable);
+
+    public static EngineRefusal Forbidden(string message = "Forbidden") => new(4, message, StatusCodes.Status403Forbidden);
+}
+
+/// <summary>Decides whether a request may reach a session, or open one. The order of the questions is the protocol's: clients see the first that fails.</summary>
+static class Admission
+{
+    /// <summary>Checks that need nothing but the request and the session it names.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="options">The server's settings.</param>
+    /// <param name="upgrade">Whether the request asks to become a WebSocket.</param>
+    /// <param name="find">Finds an open session by its id.</param>
+    /// <param name="session">The session that the request belongs to; <see langword="null"/> for a handshake.</param>
+    public static EngineRefusal? Check(HttpRequest request, EngineOptions options, bool upgrade, Func<string, EngineSocket?> find, out EngineSocket? session)
+    {
+        session = null;
+        var query = request.Query;
+        var transport = query["transport"].ToString();
+        if (!(transport == "polling" && options.AllowPolling) && !(transport == "websocket" && options.AllowWebSocket))
+            return EngineRefusal.UnknownTransport;
+
+        var origin = request.Headers.Origin.ToString();
+        if (HasControlCharacters(origin)) return EngineRefusal.BadRequest;
+
+        if (query.TryGetValue("sid", out var sid) && sid.Count > 0)
+        {
+            session = find(sid.ToString());
+            if (session is null) return EngineRefusal.UnknownSession;
+            var sameTransport = transport == session.TransportName;
+            return upgrade ? transport == "websocket" ? null : EngineRefusal.BadRequest
+                : sameTransport && transport == "polling" ? null : EngineRefusal.BadRequest;
+        }
+
+        if (!HttpMethods.IsGet(request.Method)) return EngineRefusal.BadHandshakeMethod;
+        if (transport == "websocket" != upgrade) return EngineRefusal.BadRequest;
+        if (!Origins.MayConnect(request, options)) return EngineRefusal.Forbidden();
+        return null;
+    }
+
+    /// <summary>The last question, asked after the application's own: does the client speak protocol 4?</summary>
+    public static EngineRefusal? CheckVersion(HttpRequest request) => request.Query["EIO"].ToString() switch
+    {
+        "4" => null,
+        "" => EngineRefusal.BadRequest,
+        _ => EngineRefusal.UnsupportedVersion,
+    };
+
+    /// <summary>Whether the request asks to become a WebSocket (RFC 6455, section 4.2.1).</summary>
+    public static bool AsksForWebSocket(HttpRequest request) =>
+        request.Headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase)
+        && request.Headers.Connection.ToString().Contains("upgrade", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Whether the WebSocket part of an upgrade request is one that we can answer.</summary>
+    public static bool IsValidWebSocketRequest(HttpRequest request) =>
+        HttpMethods.IsGet(request.Method)
+        && request.Headers.SecWebSocketVersion == "13"
+        && request.Headers[HeaderNames.SecWebSocketKey] is [{ Length: 24 } key]
+        && Convert.TryFromBase64String(key, stackalloc byte[18], out var length) && length == 16;
+
+    static bool HasControlCharacters(string value)
+    {
+        foreach (var c in value)
+            if (c is < ' ' and not '\t' or '\x7f') return true;
+        return false;
+    }
+}

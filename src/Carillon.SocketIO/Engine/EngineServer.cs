@@ -1,0 +1,205 @@
+using System.Collections.Concurrent;
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// An Engine.IO server (protocol 4): it opens sessions over long-polling and WebSocket, moves them from one to the other, and finds the session
+/// that a request belongs to. Socket.IO stands on top of it; it can be used by itself for plain messages.
+/// </summary>
+public sealed partial class EngineServer
+{
+    readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
+    static readonly string[] UpgradesOffered = ["websocket"];
+
+    readonly Action<EngineSocket> _connected;
+    readonly ILogger _logger;
+    volatile bool _stopping;
+
+    /// <summary>Creates a server. It does nothing until it is mapped to a path.</summary>
+    /// <param name="options">Transports, heartbeat and limits; checked here.</param>
+    /// <param name="connected">Called for each new connection, before anything it sent is read: set its callbacks here.</param>
+    /// <param name="clock">The time; the system's where left out.</param>
+    /// <param name="logger">Where the life of connections is told, at Debug; nowhere where left out.</param>
+    /// <exception cref="InvalidOperationException">An option has a value that cannot work; the message says which.</exception>
+    public EngineServer(EngineOptions options, Action<EngineSocket> connected, TimeProvider? clock = null, ILogger? logger = null)
+    {
+        options.Validate();
+        Options = options;
+        _connected = connected;
+        Clock = clock ?? TimeProvider.System;
+        _logger = logger ?? NullLogger.Instance;
+    }
+
+    /// <summary>The settings.</summary>
+    public EngineOptions Options { get; }
+
+    /// <summary>How many connections are open.</summary>
+    public int ConnectionCount => _sessions.Count;
+
+    internal TimeProvider Clock { get; }
+
+    /// <summary>Closes every connection with the reason <c>server shutting down</c> and refuses new ones.</summary>
+    public void Close()
+    {
+        _stopping = true;
+        foreach (var session in _sessions.Values) session.Drop(DisconnectReason.ServerShuttingDown);
+    }
+
+    internal void Remove(EngineSocket session) => _sessions.TryRemove(KeyValuePair.Create(session.Id, session));
+
+    /// <summary>Serves one request under the server's path.</summary>
+    internal async Task HandleAsync(HttpContext context)
+    {
+        var request = context.Request;
+        Origins.AddHeaders(context, Options);
+        if (HttpMethods.IsOptions(request.Method) && Options.AllowedOrigins.Count > 0)
+        {
+            Origins.AnswerPreflight(context);
+            return;
+        }
+
+        var upgrade = Admission.AsksForWebSocket(request);
+        var refusal = Admission.Check(request, Options, upgrade, id => _sessions.GetValueOrDefault(id), out var session);
+        if (refusal is null && upgrade && !IsUpgradable(context)) refusal = EngineRefusal.BadRequest;
+        if (refusal is null && session is null) refusal = await AdmitAsync(context);
+        if (refusal is not null)
+            await RefuseAsync(context, refusal, upgrade);
+        else if (upgrade)
+            await ServeWebSocketAsync(context, session);
+        else if (session is null)
+            await OpenPollingAsync(context);
+        else if (HttpMethods.IsGet(request.Method))
+            await session.ServePollAsync(context);
+        else if (HttpMethods.IsPost(request.Method))
+            await session.ServePostAsync(context);
+        else
+            await RefuseAsync(context, EngineRefusal.BadHandshakeMethod, upgrade: false);
+    }
+
+    static bool IsUpgradable(HttpContext context) =>
+        context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } && Admission.IsValidWebSocketRequest(context.Request);
+
+    async ValueTask<EngineRefusal?> AdmitAsync(HttpContext context)
+    {
+        if (Options.AllowRequest is { } allow && await allow(context) is { } reason) return EngineRefusal.Forbidden(reason);
+        if (Admission.CheckVersion(context.Request) is { } refusal) return refusal;
+        return _stopping || _sessions.Count >= Options.MaxConnections ? EngineRefusal.TooManyConnections : null;
+    }
+
+    internal static async Task RefuseAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
+    {
+        var response = context.Response;
+        if (refusal.Status == StatusCodes.Status503ServiceUnavailable)
+        {
+            response.StatusCode = refusal.Status;
+            response.Headers.RetryAfter = "5";
+        }
+        else
+        {
+            // Clients of WebSocket are told 400 whatever the reason, as they are by the reference server.
+            response.StatusCode = upgrade ? StatusCodes.Status400BadRequest : refusal.Status;
+        }
+        byte[] body;
+        if (upgrade)
+        {
+            response.ContentType = "text/plain; charset=UTF-8";
+            body = Encoding.UTF8.GetBytes(refusal.Message);
+        }
+        else
+        {
+            response.ContentType = "application/json";
+            body = JsonSerializer.SerializeToUtf8Bytes(new { code = refusal.Code, message = refusal.Message }, CompactJson.Options);
+        }
+        response.ContentLength = body.Length;
+        await response.Body.WriteAsync(body, context.RequestAborted);
+    }
+
+    async Task OpenPollingAsync(HttpContext context)
+    {
+        var session = Open(context, webSocket: false);
+        if (Options.CookieName is { } cookie)
+            context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
+        Options.OnHandshakeResponse?.Invoke(context);
+
+        // The open packet first and alone: whatever the application sends on connection waits for the next poll.
+        var open = OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket);
+        _connected(session);
+        session.StartHeartbeat();
+        await WritePayloadAsync(context, open.Polling, mayCompress: true);
+    }
+
+    async Task ServeWebSocketAsync(HttpContext context, EngineSocket? session)
+    {
+        if (session is null) Options.OnHandshakeResponse?.Invoke(context);
+        // Only now is a session made for a handshake: the 101 is on its way, so nothing can leave before it.
+        var connection = await WebSocketConnection.AcceptAsync(context, Options.MaxPayload);
+        if (session is null)
+        {
+            session = Open(context, webSocket: true);
+            await session.ServeWebSocketAsync(connection, OpenPacket(session, upgrades: false), _connected);
+        }
+        else
+        {
+            await session.ServeUpgradeAsync(connection);
+        }
+    }
+
+    EngineSocket Open(HttpContext context, bool webSocket)
+    {
+        var session = new EngineSocket(this, new Handshake(context, Clock.GetUtcNow()), webSocket, context.Request.Query.ContainsKey("b64"));
+        _sessions[session.Id] = session;
+        LogOpened(session.Id, session.TransportName);
+        return session;
+    }
+
+    SharedFrame OpenPacket(EngineSocket session, bool upgrades)
+    {
+        var json = JsonSerializer.SerializeToUtf8Bytes(new
+        {
+            sid = session.Id,
+            upgrades = upgrades ? UpgradesOffered : [],
+            pingInterval = (long)Options.PingInterval.TotalMilliseconds,
+            pingTimeout = (long)Options.PingTimeout.TotalMilliseconds,
+            maxPayload = Options.MaxPayload,
+        }, CompactJson.Options);
+        return SharedFrame.OfText([EnginePacket.Open, .. json]);
+    }
+
+    /// <summary>Answers a poll, compressed where the client takes it and it is worth it.</summary>
+    internal async Task WritePayloadAsync(HttpContext context, ReadOnlyMemory<byte> payload, bool mayCompress)
+    {
+        var response = context.Response;
+        response.ContentType = "text/plain; charset=UTF-8";
+        response.Headers.CacheControl = "no-store";
+        if (mayCompress && Options.CompressionThreshold > 0 && payload.Length >= Options.CompressionThreshold
+            && Encoding(context.Request.Headers.AcceptEncoding.ToString()) is { } encoding)
+        {
+            payload = Compress(payload.Span, encoding);
+            response.Headers.ContentEncoding = encoding;
+            response.Headers.Append("Vary", "Accept-Encoding");
+        }
+        response.ContentLength = payload.Length;
+        await response.Body.WriteAsync(payload, context.RequestAborted);
+
+        static string? Encoding(string accepted) =>
+            accepted.Contains("gzip", StringComparison.OrdinalIgnoreCase) ? "gzip"
+            : accepted.Contains("deflate", StringComparison.OrdinalIgnoreCase) ? "deflate" : null;
+    }
+
+    static ReadOnlyMemory<byte> Compress(ReadOnlySpan<byte> payload, string encoding)
+    {
+        var target = new MemoryStream(payload.Length / 2);
+        using (Stream stream = encoding == "gzip"
+            ? new GZipStream(target, CompressionLevel.Fastest, leaveOpen: true)
+            : new ZLibStream(target, CompressionLevel.Fastest, leaveOpen: true))
+            stream.Write(payload);
+        return target.GetBuffer().AsMemory(0, (int)target.Length);
+    }
+}

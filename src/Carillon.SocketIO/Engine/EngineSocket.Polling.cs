@@ -1,0 +1,205 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+using System.Text.Unicode;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Carillon.SocketIO;
+
+public sealed partial class EngineSocket
+{
+    // Some clients (python-engineio) refuse a payload of more than 16 packets; the rest leaves with the next poll.
+    const int PacketsPerPayload = 16;
+
+    static readonly byte[] ClosePayload = [EnginePacket.Close];
+    static readonly byte[] NoopPayload = [EnginePacket.Noop];
+    static readonly byte[] LastPayload = [EnginePacket.Noop, SharedFrame.Separator, EnginePacket.Close];
+    static readonly byte[] Ok = "ok"u8.ToArray();
+
+    // The poll that waits. Its result: what to answer, or null for "take the queue".
+    TaskCompletionSource<byte[]?>? _poll;
+    bool _posting;
+
+    internal async Task ServePollAsync(HttpContext context)
+    {
+        EngineRefusal? refusal = null;
+        string? end = null;
+        ReadOnlyMemory<byte> payload = default;
+        var mayCompress = false;
+        TaskCompletionSource<byte[]?>? waiting = null;
+        lock (_gate)
+        {
+            if (_state == State.Closed)
+                refusal = EngineRefusal.UnknownSession;
+            else if (IsExpired)
+                (refusal, end) = (EngineRefusal.UnknownSession, DisconnectReason.PingTimeout);
+            else if (_webSocket is not null)
+                refusal = EngineRefusal.BadRequest;
+            else if (_poll is not null)
+                (refusal, end) = (EngineRefusal.BadRequest, DisconnectReason.TransportError);
+            else if (_queue.Count > 0)
+                payload = TakePayload(out mayCompress);
+            else if (_state == State.Closing)
+                (payload, end) = (LastPayload, DisconnectReason.ForcedClose);
+            else
+                waiting = _poll = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+        if (end == DisconnectReason.ForcedClose) End(end);
+        else if (end is not null) Drop(end);
+        if (refusal is not null)
+        {
+            await EngineServer.RefuseAsync(context, refusal, upgrade: false);
+            return;
+        }
+
+        try
+        {
+            if (waiting is not null) payload = await AwaitPayloadAsync(waiting, context.RequestAborted) ?? TakePayloadOrNoop(out mayCompress);
+            await _server.WritePayloadAsync(context, payload, mayCompress);
+        }
+        catch (OperationCanceledException)
+        {
+            Drop(DisconnectReason.TransportError);   // the client cut its poll
+        }
+    }
+
+    async Task<ReadOnlyMemory<byte>?> AwaitPayloadAsync(TaskCompletionSource<byte[]?> waiting, CancellationToken aborted)
+    {
+        await using var cut = aborted.UnsafeRegister(static s => ((TaskCompletionSource<byte[]?>)s!).TrySetCanceled(), waiting);
+        try
+        {
+            return await waiting.Task is { } given ? given : null;
+        }
+        finally
+        {
+            lock (_gate)
+                if (_poll == waiting) _poll = null;
+        }
+    }
+
+    ReadOnlyMemory<byte> TakePayloadOrNoop(out bool mayCompress)
+    {
+        lock (_gate)
+        {
+            mayCompress = false;
+            // The queue may have gone to the WebSocket meanwhile, or the session may be over.
+            return _webSocket is null && _queue.Count > 0 ? TakePayload(out mayCompress) : _state == State.Closed ? ClosePayload : NoopPayload;
+        }
+    }
+
+    ReadOnlyMemory<byte> TakePayload(out bool mayCompress)
+    {
+        var first = Dequeue();
+        mayCompress = first.MayCompress;
+        var packets = first.Packets;
+        if (_queue.Count == 0 || packets + _queue.Peek().Packets > PacketsPerPayload) return first.Polling;
+
+        var payload = new ArrayBufferWriter<byte>(first.Polling.Length * 2);
+        payload.Write(first.Polling);
+        while (_queue.Count > 0 && packets + _queue.Peek().Packets <= PacketsPerPayload)
+        {
+            var next = Dequeue();
+            packets += next.Packets;
+            mayCompress |= next.MayCompress;
+            payload.Write([SharedFrame.Separator]);
+            payload.Write(next.Polling);
+        }
+        return payload.WrittenMemory;
+    }
+
+    internal async Task ServePostAsync(HttpContext context)
+    {
+        var response = context.Response;
+        if (!TryBeginPost(context.Request, out var refusal))
+        {
+            Drop(DisconnectReason.TransportError);
+            await EngineServer.RefuseAsync(context, refusal, upgrade: false);
+            return;
+        }
+
+        byte[]? buffer = null;
+        try
+        {
+            (buffer, var length) = await ReadBodyAsync(context);
+            if (length < 0)
+            {
+                response.StatusCode = StatusCodes.Status413PayloadTooLarge;
+                response.ContentLength = 0;
+                return;
+            }
+            if (!Receive(buffer.AsSpan(0, length), context.Request.Headers))
+            {
+                await EngineServer.RefuseAsync(context, EngineRefusal.BadRequest, upgrade: false);
+                return;
+            }
+            response.ContentType = "text/html";
+            response.Headers.CacheControl = "no-store";
+            response.ContentLength = Ok.Length;
+            await response.Body.WriteAsync(Ok, context.RequestAborted);
+        }
+        catch (Exception ex) when (ex is OperationCanceledException or IOException)
+        {
+            Drop(DisconnectReason.TransportError);   // the client cut its POST
+        }
+        finally
+        {
+            if (buffer is not null) ArrayPool<byte>.Shared.Return(buffer);
+            lock (_gate) _posting = false;
+        }
+    }
+
+    bool TryBeginPost(HttpRequest request, [NotNullWhen(false)] out EngineRefusal? refusal)
+    {
+        lock (_gate)
+        {
+            refusal = _state == State.Closed ? EngineRefusal.UnknownSession
+                : _posting || request.ContentType?.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase) == true ? EngineRefusal.BadRequest
+                : null;
+            if (refusal is null) _posting = true;
+            return refusal is null;
+        }
+    }
+
+    // Answers a length of -1 when the body is larger than a message may be. Bytes are counted as they come; no header is believed.
+    async Task<(byte[]? Buffer, int Length)> ReadBodyAsync(HttpContext context)
+    {
+        var max = _server.Options.MaxPayload;
+        if (context.Request.ContentLength > max) return (null, -1);
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit) limit.MaxRequestBodySize = null;
+
+        var body = context.Request.Body;
+        var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(context.Request.ContentLength + 1 ?? 4096, 64 * 1024));
+        var length = 0;
+        while (true)
+        {
+            if (length == buffer.Length)
+            {
+                var larger = ArrayPool<byte>.Shared.Rent(length * 2);
+                buffer.AsSpan(0, length).CopyTo(larger);
+                ArrayPool<byte>.Shared.Return(buffer);
+                buffer = larger;
+            }
+            var count = await body.ReadAsync(buffer.AsMemory(length), context.RequestAborted);
+            if (count == 0) return (buffer, length);
+            length += count;
+            if (length > max) return (buffer, -1);
+        }
+    }
+
+    // False: something in the payload was no packet, and the session is over.
+    bool Receive(ReadOnlySpan<byte> payload, IHeaderDictionary headers)
+    {
+        // A body that is no UTF-8 is read as other servers read it, with replacement characters.
+        if (!Utf8.IsValid(payload)) payload = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(payload));
+        var closing = false;
+        foreach (var range in payload.Split(SharedFrame.Separator))
+        {
+            var packet = payload[range];
+            closing |= packet is [EnginePacket.Close, ..];
+            OnPacket(packet, headers);
+            if (_state == State.Closed) return closing;
+        }
+        return true;
+    }
+}

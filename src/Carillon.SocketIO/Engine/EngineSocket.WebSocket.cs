@@ -1,0 +1,235 @@
+namespace Carillon.SocketIO;
+
+public sealed partial class EngineSocket
+{
+    static readonly TimeSpan ProbeNudge = TimeSpan.FromMilliseconds(100);
+
+    WebSocketConnection? _webSocket;     // carries the connection
+    WebSocketConnection? _probe;         // wants to
+    bool _writing;
+    bool _closeSent;
+
+    /// <summary>Serves a connection that began as a WebSocket, until it ends.</summary>
+    internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame open, Action<EngineSocket> connected)
+    {
+        lock (_gate)
+        {
+            _webSocket = connection;
+            Queue(open);
+        }
+        connected(this);
+        StartHeartbeat();
+        var code = await connection.ReadAsync(OnFrame);
+        await EndWebSocketAsync(connection, code);
+    }
+
+    /// <summary>
+    /// Serves a WebSocket that wants to take over from polling: it is probed, polls are answered so that the client can stop polling, and with its
+    /// upgrade packet the queue goes to it.
+    /// </summary>
+    internal async Task ServeUpgradeAsync(WebSocketConnection connection)
+    {
+        bool accepted;
+        lock (_gate)
+        {
+            accepted = _state != State.Closed && _webSocket is null && _probe is null && _server.Options.AllowUpgrades;
+            if (accepted) _probe = connection;
+        }
+        if (!accepted)
+        {
+            await RefuseProbeAsync(connection);
+            return;
+        }
+
+        var upgraded = false;
+        ITimer? nudge = null;
+        var expiry = _server.Clock.CreateTimer(_ => connection.Abort(), null, _server.Options.UpgradeTimeout, Timeout.InfiniteTimeSpan);
+        CloseCode code;
+        try
+        {
+            code = await connection.ReadAsync((opcode, payload) =>
+            {
+                if (upgraded) return OnFrame(opcode, payload);
+                if (opcode == Opcode.Ping || opcode == Opcode.Pong) return true;
+                if (opcode != Opcode.Text) return false;
+                if (payload.SequenceEqual("2probe"u8))
+                {
+                    Write(connection, EnginePacket.ProbeAnswer);
+                    nudge ??= _server.Clock.CreateTimer(_ => ReleasePoll(), null, ProbeNudge, ProbeNudge);
+                    return true;
+                }
+                if (!payload.SequenceEqual("5"u8)) return false;
+                expiry.Dispose();
+                nudge?.Dispose();
+                upgraded = TakeOver(connection);
+                return upgraded;
+            });
+        }
+        finally
+        {
+            expiry.Dispose();
+            nudge?.Dispose();
+        }
+
+        if (upgraded)
+        {
+            await EndWebSocketAsync(connection, code);
+            return;
+        }
+        AbandonProbe();
+        await RefuseProbeAsync(connection);
+    }
+
+    // A client stops polling only when its poll has ended; without this an upgrade would hang until the next ping.
+    void ReleasePoll()
+    {
+        lock (_gate)
+            if (_webSocket is null) _poll?.TrySetResult(NoopPayload);
+    }
+
+    bool TakeOver(WebSocketConnection connection)
+    {
+        var done = false;
+        lock (_gate)
+        {
+            _probe = null;
+            if (_state == State.Closed) return false;
+            _webSocket = connection;
+            TransportName = "websocket";
+            _poll?.TrySetResult(NoopPayload);
+            Write();
+            if (_state == State.Closing) done = BeginClose();
+        }
+        _server.LogUpgraded(Id);
+        if (done) End(DisconnectReason.ForcedClose);
+        return true;
+    }
+
+    void AbandonProbe()
+    {
+        var done = false;
+        lock (_gate)
+        {
+            _probe = null;
+            if (_state == State.Closing) done = BeginClose();
+        }
+        if (done) End(DisconnectReason.ForcedClose);
+    }
+
+    static async Task RefuseProbeAsync(WebSocketConnection connection)
+    {
+        try
+        {
+            await connection.Stream.WriteAsync(EnginePacket.WebSocketClose.WebSocket);
+        }
+        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException)
+        {
+            // It has gone already.
+        }
+    }
+
+    bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
+    {
+        switch (opcode)
+        {
+            case Opcode.Text:
+                OnPacket(payload, headers: null);
+                break;
+            case Opcode.Binary:
+                Deliver(new EngineMessage(payload, isBinary: true, requestHeaders: null));
+                break;
+            case Opcode.Ping:
+                Enqueue(SharedFrame.OfControl(Opcode.Pong, payload));
+                break;
+            case Opcode.Close:
+                AnswerClose(payload);
+                return false;
+        }
+        return true;   // what comes after our own close frame is read and dropped, until the client answers it
+    }
+
+    void AnswerClose(ReadOnlySpan<byte> payload)
+    {
+        lock (_gate)
+        {
+            if (_state == State.Open && !_writing)
+            {
+                _closeSent = true;
+                Queue(SharedFrame.OfControl(Opcode.Close, payload.Length >= 2 ? payload[..2] : []));
+            }
+        }
+        Drop(DisconnectReason.TransportClose);
+    }
+
+    async Task EndWebSocketAsync(WebSocketConnection connection, CloseCode code)
+    {
+        Drop(code switch
+        {
+            CloseCode.None => DisconnectReason.TransportClose,
+            _ => DisconnectReason.TransportError,
+        }, code);
+
+        // After a broken frame the client may still be sending. Closing now would reset the connection and our close frame would never be read.
+        if (code != CloseCode.None) await connection.DiscardAsync();
+        lock (_gate) StopTimer();
+    }
+
+    // Under the gate: becomes the writer unless there is one. What the pipe takes at once is written on this very thread.
+    void Write()
+    {
+        if (_writing || _queue.Count == 0) return;
+        _writing = true;
+        ValueTask write;
+        try
+        {
+            write = WriteQueued();
+        }
+        catch (Exception ex)
+        {
+            write = ValueTask.FromException(ex);
+        }
+        if (write.IsCompletedSuccessfully) _writing = false;
+        else _ = WriteOnAsync(write);
+    }
+
+    // Under the gate. The task is the first write that could not be done at once; the queue is empty when it is complete.
+    ValueTask WriteQueued()
+    {
+        while (_queue.Count > 0)
+        {
+            var frame = Dequeue();
+            var write = _webSocket!.Stream.WriteAsync(_base64 ? frame.WebSocketBase64 : frame.WebSocket);
+            if (!write.IsCompletedSuccessfully) return write;
+        }
+        return ValueTask.CompletedTask;
+    }
+
+    async Task WriteOnAsync(ValueTask write)
+    {
+        await Task.Yield();   // leaves the gate: from here callbacks may run
+        try
+        {
+            while (true)
+            {
+                await write;
+                lock (_gate)
+                {
+                    write = WriteQueued();
+                    if (!write.IsCompletedSuccessfully) continue;
+                    _writing = false;
+                    if (_state != State.Closing) return;
+                }
+                End(DisconnectReason.ForcedClose);   // the close frame was the last of the queue
+                return;
+            }
+        }
+        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        {
+            lock (_gate) _writing = false;
+            Drop(DisconnectReason.TransportClose);
+        }
+    }
+
+    // Only for a probe, which nobody else writes to.
+    static void Write(WebSocketConnection connection, SharedFrame frame) => _ = connection.Stream.WriteAsync(frame.WebSocket).AsTask();
+}

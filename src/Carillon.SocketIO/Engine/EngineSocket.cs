@@ -1,0 +1,204 @@
+using System.Text;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// One client's connection, whatever transport carries it. Everything that leaves goes through one ordered queue, so that nothing is lost, doubled
+/// or reordered when polling becomes a WebSocket. Sending never waits for the client.
+/// </summary>
+public sealed partial class EngineSocket
+{
+    enum State { Open, Closing, Closed }
+
+    static readonly TimeSpan LastPollWithin = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan CloseAnswerWithin = TimeSpan.FromSeconds(3);
+
+    readonly EngineServer _server;
+    readonly Lock _gate = new();         // guards all below; never held across an await, nor while a callback runs
+    readonly Lock _receiving = new();    // messages are handed on one at a time
+    readonly bool _base64;
+    readonly Queue<SharedFrame> _queue = new();
+    int _queuedBytes;
+    State _state;
+
+    internal EngineSocket(EngineServer server, Handshake handshake, bool webSocket, bool base64)
+    {
+        _server = server;
+        _base64 = base64;
+        Id = SessionId.Create();
+        Handshake = handshake;
+        TransportName = webSocket ? "websocket" : "polling";
+        _lastPong = server.Clock.GetTimestamp();
+    }
+
+    /// <summary>The id of the connection: 20 characters, and a secret between the client and the server.</summary>
+    public string Id { get; }
+
+    /// <summary>What is known from the request that opened the connection.</summary>
+    public Handshake Handshake { get; }
+
+    /// <summary>The transport that carries the connection now: <c>polling</c> or <c>websocket</c>.</summary>
+    public string TransportName { get; private set; }
+
+    /// <summary>Whether the connection can still carry messages.</summary>
+    public bool IsOpen => _state == State.Open;
+
+    /// <summary>Called for each message, in order, one at a time. It must not block.</summary>
+    public EngineMessageHandler? MessageReceived { get; set; }
+
+    /// <summary>Called once when the connection has ended, with one of the texts of <see cref="DisconnectReason"/>.</summary>
+    public Action<string>? Closed { get; set; }
+
+    /// <summary>Sends a text message.</summary>
+    public void Send(string text)
+    {
+        var packet = new byte[1 + Encoding.UTF8.GetByteCount(text)];
+        packet[0] = EnginePacket.Message;
+        Encoding.UTF8.GetBytes(text, packet.AsSpan(1));
+        Enqueue(SharedFrame.OfText(packet));
+    }
+
+    /// <summary>Sends a binary message. The bytes are copied before the call returns.</summary>
+    public void Send(ReadOnlyMemory<byte> binary) => Enqueue(SharedFrame.OfMessage([], [binary]));
+
+    /// <summary>
+    /// Closes the connection after what is already queued. Where that must wait (a polling client that is not polling, a WebSocket still writing),
+    /// <see cref="Closed"/> is called when it is done.
+    /// </summary>
+    public void Close()
+    {
+        bool done;
+        lock (_gate)
+        {
+            if (_state != State.Open) return;
+            _state = State.Closing;
+            done = _probe is null && BeginClose();   // an upgrade under way completes first
+        }
+        if (done) End(DisconnectReason.ForcedClose);
+    }
+
+    /// <summary>Ends the transport as a failure of the network would: what is queued is lost, the client sees <c>transport close</c>.</summary>
+    public void DropTransport() => Drop(DisconnectReason.TransportClose);
+
+    /// <summary>Queues a frame. A volatile one is dropped unless it can leave at once.</summary>
+    internal void Enqueue(SharedFrame frame, bool isVolatile = false)
+    {
+        int waiting;
+        lock (_gate)
+        {
+            if (_state != State.Open || (isVolatile && !CanSendNow)) return;
+            waiting = _queuedBytes;
+            if (waiting == 0 || waiting + frame.WebSocket.Length <= _server.Options.MaxQueuedBytes)
+            {
+                Queue(frame);
+                return;
+            }
+        }
+        _server.LogOverflow(Id, waiting);
+        // Not here: whoever sends may hold a lock that those need who are told of the end.
+        ThreadPool.UnsafeQueueUserWorkItem(static socket => socket.Drop(DisconnectReason.TransportError), this, preferLocal: true);
+    }
+
+    bool CanSendNow => _queue.Count == 0 && (_webSocket is null ? _poll is { Task.IsCompleted: false } : !_writing);
+
+    void Queue(SharedFrame frame)
+    {
+        _queue.Enqueue(frame);
+        _queuedBytes += frame.WebSocket.Length;
+        if (_webSocket is not null) Write();
+        else _poll?.TrySetResult(null);
+    }
+
+    SharedFrame Dequeue()
+    {
+        var frame = _queue.Dequeue();
+        _queuedBytes -= frame.WebSocket.Length;
+        return frame;
+    }
+
+    // Under the gate. True: the transport is closed; false: something has to leave first.
+    bool BeginClose()
+    {
+        if (_webSocket is not null)
+        {
+            Queue(EnginePacket.WebSocketClose);
+            return !_writing;
+        }
+        if (_queue.Count == 0 && _poll?.TrySetResult(ClosePayload) == true) return true;
+        SetTimer(TimerPhase.LastPoll, LastPollWithin);
+        return false;
+    }
+
+    /// <summary>Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame if nothing blocks the way.</summary>
+    internal void Drop(string reason, CloseCode code = CloseCode.None, byte[]? toPoll = null)
+    {
+        lock (_gate)
+        {
+            if (_state == State.Closed) return;
+            _poll?.TrySetResult(toPoll ?? ClosePayload);
+            _queue.Clear();
+            _queuedBytes = 0;
+            if (_webSocket is not null && !_writing && !_closeSent) Queue(WebSocketConnection.CloseFrame(code));
+        }
+        End(reason);
+    }
+
+    // The one place where a connection ends; later calls change nothing.
+    void End(string reason)
+    {
+        lock (_gate)
+        {
+            if (_state == State.Closed) return;
+            _state = State.Closed;
+            if (_webSocket is null) StopTimer();
+            else SetTimer(TimerPhase.Abort, CloseAnswerWithin);   // the client may answer our close frame
+        }
+        _server.Remove(this);
+        _server.LogClosed(Id, reason);
+        Closed?.Invoke(reason);
+    }
+
+    void OnPacket(ReadOnlySpan<byte> packet, Microsoft.AspNetCore.Http.IHeaderDictionary? headers)
+    {
+        switch (packet.IsEmpty ? (byte)0 : packet[0])
+        {
+            case EnginePacket.Message:
+                Deliver(new EngineMessage(packet[1..], isBinary: false, headers));
+                break;
+            case EnginePacket.Base64Message when EnginePacket.TryDecodeBase64(packet[1..], out var data):
+                Deliver(new EngineMessage(data, isBinary: true, headers));
+                break;
+            case EnginePacket.Pong:
+                OnPong();
+                break;
+            case EnginePacket.Close:
+                Drop(DisconnectReason.TransportClose, toPoll: NoopPayload);
+                break;
+            case EnginePacket.Ping:
+                Drop(DisconnectReason.TransportError);   // in protocol 4 it is the server that pings
+                break;
+            case EnginePacket.Open or EnginePacket.Upgrade or EnginePacket.Noop:
+                break;
+            default:
+                Drop(DisconnectReason.ParseError);
+                break;
+        }
+    }
+
+    void Deliver(EngineMessage message)
+    {
+        lock (_receiving)
+        {
+            if (_state == State.Closed) return;
+            try
+            {
+                MessageReceived?.Invoke(message);
+            }
+            catch (Exception ex)
+            {
+                _server.LogHandlerFailed(ex, Id);
+                Drop(DisconnectReason.TransportError);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using System.Buffers.Binary;
+
+namespace Carillon.SocketIO;
+
+/// <summary>The opcodes of WebSocket frames (RFC 6455, section 5.2).</summary>
+enum Opcode : byte
+{
+    Continuation = 0,
+    Text = 1,
+    Binary = 2,
+    Close = 8,
+    Ping = 9,
+    Pong = 10,
+}
+
+/// <summary>The status codes with which we close a WebSocket (RFC 6455, section 7.4.1).</summary>
+enum CloseCode : ushort
+{
+    None = 0,
+    ProtocolError = 1002,
+    InvalidPayload = 1007,
+    TooBig = 1009,
+}
+
+/// <summary>Writes the header of an unfragmented, unmasked frame, which is what a server sends.</summary>
+static class FrameHeader
+{
+    public static int LengthFor(int payload) => payload < 126 ? 2 : payload <= ushort.MaxValue ? 4 : 10;
+
+    public static int Write(Span<byte> target, Opcode opcode, int payload)
+    {
+        target[0] = (byte)(0x80 | (byte)opcode);
+        switch (LengthFor(payload))
+        {
+            case 2:
+                target[1] = (byte)payload;
+                return 2;
+            case 4:
+                target[1] = 126;
+                BinaryPrimitives.WriteUInt16BigEndian(target[2..], (ushort)payload);
+                return 4;
+            default:
+                target[1] = 127;
+                BinaryPrimitives.WriteInt64BigEndian(target[2..], payload);
+                return 10;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+namespace Carillon.SocketIO;
+
+/// <summary>Which web pages may connect. One rule for both transports: the CORS headers of polling say what the Origin check of WebSocket enforces.</summary>
+static class Origins
+{
+    public static bool MayConnect(HttpRequest request, EngineOptions options)
+    {
+        var origin = request.Headers.Origin.ToString();
+        return origin.Length == 0 || IsSameOrigin(origin, request.Host) || IsAllowed(origin, options);
+    }
+
+    /// <summary>Adds the CORS headers to an answer; nothing at all where no other origin is configured.</summary>
+    public static void AddHeaders(HttpContext context, EngineOptions options)
+    {
+        if (options.AllowedOrigins.Count == 0) return;
+        var origin = context.Request.Headers.Origin;
+        var headers = context.Response.Headers;
+        if (options.AllowedOrigins.Contains("*") && !options.AllowCredentials)
+        {
+            headers.AccessControlAllowOrigin = "*";
+        }
+        else
+        {
+            headers.Append(HeaderNames.Vary, HeaderNames.Origin);
+            if (!StringValues.IsNullOrEmpty(origin) && (IsAllowed(origin.ToString(), options) || IsSameOrigin(origin.ToString(), context.Request.Host)))
+                headers.AccessControlAllowOrigin = origin;
+        }
+        if (options.AllowCredentials) headers.AccessControlAllowCredentials = "true";
+    }
+
+    /// <summary>Answers a preflight request.</summary>
+    public static void AnswerPreflight(HttpContext context)
+    {
+        var headers = context.Response.Headers;
+        headers.AccessControlAllowMethods = "GET,HEAD,PUT,PATCH,POST,DELETE";
+        headers.Append(HeaderNames.Vary, HeaderNames.AccessControlRequestHeaders);
+        var asked = context.Request.Headers.AccessControlRequestHeaders;
+        if (!StringValues.IsNullOrEmpty(asked)) headers.AccessControlAllowHeaders = asked;
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+        context.Response.ContentLength = 0;
+    }
+
+    internal static bool IsAllowed(string origin, EngineOptions options)
+    {
+        foreach (var allowed in options.AllowedOrigins)
+            if (allowed == "*" || origin.Equals(allowed.TrimEnd('/'), StringComparison.OrdinalIgnoreCase)) return true;
+        return false;
+    }
+
+    // Hosts are compared, not schemes: behind a proxy that ends TLS the page is https and the request is http.
+    internal static bool IsSameOrigin(string origin, HostString host) =>
+        Uri.TryCreate(origin, UriKind.Absolute, out var page)
+        && page.Host.Equals(host.Host.Trim('[', ']'), StringComparison.OrdinalIgnoreCase) | page.Host.Equals(host.Host, StringComparison.OrdinalIgnoreCase)
+        && (host.Port is { } port ? page.Port == port : page.IsDefaultPort);
+}

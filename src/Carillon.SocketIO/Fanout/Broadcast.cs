@@ -1,0 +1,93 @@
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// Chooses receivers of a namespace and sends to them. It is a value: each call answers a new one, so that it can be kept and reused.
+/// Where no room is named, everyone in the namespace receives.
+/// </summary>
+public readonly struct Broadcast
+{
+    readonly SocketNamespace _namespace;
+    readonly string[] _rooms;
+    readonly string[] _except;
+    readonly bool _isVolatile;
+    readonly bool _uncompressed;
+
+    internal Broadcast(SocketNamespace nsp, string[] rooms, string[] except, bool isVolatile = false, bool uncompressed = false)
+    {
+        (_namespace, _rooms, _except, _isVolatile, _uncompressed) = (nsp, rooms, except, isVolatile, uncompressed);
+    }
+
+    /// <summary>Adds rooms whose members receive. The id of a socket is a room with that socket alone.</summary>
+    public Broadcast To(params IEnumerable<string> rooms) => new(_namespace, [.. _rooms, .. rooms], _except, _isVolatile, _uncompressed);
+
+    /// <summary>Adds rooms whose members do not receive.</summary>
+    public Broadcast Except(params IEnumerable<string> rooms) => new(_namespace, _rooms, [.. _except, .. rooms], _isVolatile, _uncompressed);
+
+    /// <summary>What is sent is dropped for those who cannot take it right now.</summary>
+    public Broadcast Volatile => new(_namespace, _rooms, _except, isVolatile: true, _uncompressed);
+
+    /// <summary>What is sent is not worth compressing (it is compressed already, or secret).</summary>
+    public Broadcast Uncompressed => new(_namespace, _rooms, _except, _isVolatile, uncompressed: true);
+
+    /// <summary>How many sockets would receive.</summary>
+    public int Count
+    {
+        get
+        {
+            if (_rooms.Length == 1 && _except.Length == 0) return _namespace.Rooms.CountOf(_rooms[0]);
+            var receivers = _namespace.Rooms.Rent(_rooms, _except, out var count);
+            Rooms.Return(receivers, count);
+            return count;
+        }
+    }
+
+    /// <summary>The sockets that would receive.</summary>
+    public IReadOnlyList<Socket> Sockets()
+    {
+        var receivers = _namespace.Rooms.Rent(_rooms, _except, out var count);
+        Socket[] sockets = receivers[..count];
+        Rooms.Return(receivers, count);
+        return sockets;
+    }
+
+    /// <summary>Sends an event. It is encoded once for all receivers and waits for none of them.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="arguments">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary; at most ten of these.</param>
+    /// <returns>How many sockets it was sent to.</returns>
+    public int Emit(string name, params ReadOnlySpan<object?> arguments) =>
+        _namespace.EmitTo(name, arguments, _rooms, _except, _isVolatile, compress: !_uncompressed);
+
+    /// <summary>Sends an event and waits for the acknowledgement of each receiver.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="timeout">How long to wait for the last of them.</param>
+    /// <param name="arguments">What is written as JSON.</param>
+    /// <returns>The first argument of each answer that came in time, and whether all came.</returns>
+    public Task<BroadcastAnswers> EmitWithAcksAsync(string name, TimeSpan timeout, params object?[] arguments) =>
+        _namespace.EmitToWithAcksAsync(name, timeout, arguments, _rooms, _except);
+
+    /// <summary>Makes the chosen sockets join rooms.</summary>
+    public void SocketsJoin(params IReadOnlyCollection<string> rooms)
+    {
+        foreach (var socket in Sockets())
+            foreach (var room in rooms) socket.Join(room);
+    }
+
+    /// <summary>Makes the chosen sockets leave rooms.</summary>
+    public void SocketsLeave(params IReadOnlyCollection<string> rooms)
+    {
+        foreach (var socket in Sockets())
+            foreach (var room in rooms) socket.Leave(room);
+    }
+
+    /// <summary>Disconnects the chosen sockets.</summary>
+    /// <param name="close">Whether their connections are closed too, with the sockets of other namespaces on them.</param>
+    public void DisconnectSockets(bool close = false)
+    {
+        foreach (var socket in Sockets()) socket.Disconnect(close);
+    }
+}
+
+/// <summary>The answers to a broadcast that asked for acknowledgements.</summary>
+/// <param name="Answers">The first argument of each answer, in the order they came.</param>
+/// <param name="Complete">Whether every receiver answered in time.</param>
+public sealed record BroadcastAnswers(IReadOnlyList<SocketValue> Answers, bool Complete);

@@ -1,0 +1,118 @@
+using System.Buffers.Text;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// One packet, encoded once for every receiver of every kind. For a WebSocket it is a run of bytes that is written as it is (header and
+/// payload of the text frame, then of each binary attachment); the form for long-polling, and the one for clients that cannot take binary frames,
+/// are made from it when the first such receiver asks. It never changes after that, so that any number of queues may hold it.
+/// </summary>
+sealed class SharedFrame
+{
+    public const byte Separator = 0x1e;
+
+    readonly ReadOnlyMemory<byte>[] _attachments;
+    readonly ReadOnlyMemory<byte> _text;      // with the Engine.IO type in front; empty for a lone binary message
+    byte[]? _polling;
+    byte[]? _textOnly;
+
+    SharedFrame(byte[] wire, ReadOnlyMemory<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress)
+    {
+        (WebSocket, _text, _attachments, MayCompress) = (wire, text, attachments, compress);
+    }
+
+    /// <summary>The bytes for a WebSocket.</summary>
+    public byte[] WebSocket { get; }
+
+    /// <summary>Whether an answer to a poll that holds it may be compressed.</summary>
+    public bool MayCompress { get; }
+
+    /// <summary>How many Engine.IO packets it is: a text and its attachments.</summary>
+    public int Packets => _attachments.Length + (_text.IsEmpty ? 0 : 1);
+
+    /// <summary>The bytes for an answer to a poll: packets joined by U+001E, binary in base64.</summary>
+    public byte[] Polling => _polling ??= EncodePolling();
+
+    /// <summary>The bytes for a WebSocket whose client asked for base64 instead of binary frames (<c>b64=1</c>).</summary>
+    public byte[] WebSocketBase64 => _attachments.Length == 0 ? WebSocket : _textOnly ??= EncodeTextOnly();
+
+    /// <summary>An Engine.IO packet of text: its type digit and what follows.</summary>
+    public static SharedFrame OfText(ReadOnlySpan<byte> packet, bool compress = true) => OfMessage(packet, [], compress);
+
+    /// <summary>A text packet with the binary messages that follow it and belong to it.</summary>
+    public static SharedFrame OfMessage(ReadOnlySpan<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress = true)
+    {
+        var length = text.IsEmpty ? 0 : FrameHeader.LengthFor(text.Length) + text.Length;
+        foreach (var attachment in attachments) length += FrameHeader.LengthFor(attachment.Length) + attachment.Length;
+
+        var wire = GC.AllocateUninitializedArray<byte>(length);
+        var at = 0;
+        ReadOnlyMemory<byte> kept = default;
+        if (!text.IsEmpty)
+        {
+            at = FrameHeader.Write(wire, Opcode.Text, text.Length);
+            text.CopyTo(wire.AsSpan(at));
+            kept = wire.AsMemory(at, text.Length);
+            at += text.Length;
+        }
+        var copies = attachments.Length == 0 ? [] : new ReadOnlyMemory<byte>[attachments.Length];
+        for (var i = 0; i < attachments.Length; i++)
+        {
+            at += FrameHeader.Write(wire.AsSpan(at), Opcode.Binary, attachments[i].Length);
+            attachments[i].CopyTo(wire.AsMemory(at));
+            copies[i] = wire.AsMemory(at, attachments[i].Length);
+            at += attachments[i].Length;
+        }
+        return new SharedFrame(wire, kept, copies, compress);
+    }
+
+    /// <summary>A control frame of the WebSocket itself; it means nothing to a polling client.</summary>
+    public static SharedFrame OfControl(Opcode opcode, ReadOnlySpan<byte> payload)
+    {
+        var wire = new byte[2 + payload.Length];
+        FrameHeader.Write(wire, opcode, payload.Length);
+        payload.CopyTo(wire.AsSpan(2));
+        return new SharedFrame(wire, default, [], compress: false);
+    }
+
+    byte[] EncodePolling()
+    {
+        var length = _text.Length + Math.Max(0, Packets - 1);
+        foreach (var attachment in _attachments) length += 1 + Base64.GetMaxEncodedToUtf8Length(attachment.Length);
+        var bytes = new byte[length];
+        _text.CopyTo(bytes);
+        var at = _text.Length;
+        foreach (var attachment in _attachments)
+        {
+            if (at > 0) bytes[at++] = Separator;
+            at += WriteBase64(bytes.AsSpan(at), attachment.Span);
+        }
+        return bytes;
+    }
+
+    byte[] EncodeTextOnly()
+    {
+        using var stream = new MemoryStream();
+        Span<byte> header = stackalloc byte[10];
+        if (!_text.IsEmpty)
+        {
+            stream.Write(header[..FrameHeader.Write(header, Opcode.Text, _text.Length)]);
+            stream.Write(_text.Span);
+        }
+        foreach (var attachment in _attachments)
+        {
+            var packet = new byte[1 + Base64.GetMaxEncodedToUtf8Length(attachment.Length)];
+            WriteBase64(packet, attachment.Span);
+            stream.Write(header[..FrameHeader.Write(header, Opcode.Text, packet.Length)]);
+            stream.Write(packet);
+        }
+        return stream.ToArray();
+    }
+
+    static int WriteBase64(Span<byte> target, ReadOnlySpan<byte> data)
+    {
+        target[0] = (byte)'b';
+        Base64.EncodeToUtf8(data, target[1..], out _, out var written);
+        return 1 + written;
+    }
+}

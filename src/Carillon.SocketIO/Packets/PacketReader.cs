@@ -1,0 +1,134 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Carillon.SocketIO;
+
+/// <summary>The packets of Socket.IO protocol 5.</summary>
+enum PacketType
+{
+    Connect = 0,
+    Disconnect = 1,
+    Event = 2,
+    Ack = 3,
+    ConnectError = 4,
+    BinaryEvent = 5,
+    BinaryAck = 6,
+}
+
+/// <summary>A packet as it came, its attachments perhaps still on their way.</summary>
+/// <param name="Type">The type.</param>
+/// <param name="Namespace">The namespace, <c>/</c> where the packet names none.</param>
+/// <param name="Id">The id that asks for an acknowledgement, or answers one.</param>
+/// <param name="Data">The JSON after it; undefined where there is none.</param>
+/// <param name="Attachments">How many binary messages follow.</param>
+readonly record struct Packet(PacketType Type, string Namespace, long? Id, JsonElement Data, int Attachments);
+
+/// <summary>What a packet from a client may hold.</summary>
+/// <param name="Attachments">Binary attachments.</param>
+/// <param name="Depth">Levels of nesting of its JSON.</param>
+/// <param name="NamespaceLength">Bytes of its namespace's name.</param>
+readonly record struct PacketLimits(int Attachments, int Depth, int NamespaceLength);
+
+/// <summary>
+/// Reads a packet: type, number of attachments and <c>-</c>, namespace and <c>,</c>, id, JSON. All limits hold before the JSON is parsed. Whatever the protocol
+/// forbids a client to send is refused here, so that nobody behind it has to ask again.
+/// </summary>
+static class PacketReader
+{
+    const long LargestId = (1L << 53) - 1;
+
+    public static bool TryRead(ReadOnlySpan<byte> text, PacketLimits limits, out Packet packet)
+    {
+        packet = default;
+        if (text.IsEmpty || text[0] is < (byte)'0' or > (byte)'6') return false;
+        var type = (PacketType)(text[0] - '0');
+        text = text[1..];
+
+        var attachments = 0;
+        if (type is PacketType.BinaryEvent or PacketType.BinaryAck)
+        {
+            var dash = text.IndexOf((byte)'-');
+            if (dash is < 1 or > 3 || !TryReadNumber(text[..dash], out var count) || count > limits.Attachments) return false;
+            attachments = (int)count;
+            text = text[(dash + 1)..];
+        }
+
+        var nsp = "/";
+        if (text is [(byte)'/', ..])
+        {
+            var comma = text.IndexOf((byte)',');
+            var name = comma < 0 ? text : text[..comma];
+            if (name.Length > limits.NamespaceLength) return false;
+            nsp = Encoding.UTF8.GetString(name);
+            text = comma < 0 ? [] : text[(comma + 1)..];
+        }
+
+        long? id = null;
+        var digits = 0;
+        while (digits < text.Length && text[digits] is >= (byte)'0' and <= (byte)'9') digits++;
+        if (digits > 0)
+        {
+            if (!TryReadNumber(text[..digits], out var number)) return false;
+            id = number;
+            text = text[digits..];
+        }
+
+        JsonElement data = default;
+        if (!text.IsEmpty && !TryParse(text, limits.Depth, out data)) return false;
+        packet = new Packet(type, nsp, id, data, attachments);
+        try
+        {
+            return IsAllowed(packet);
+        }
+        catch (InvalidOperationException)
+        {
+            return false;   // the event's name is half of a surrogate pair
+        }
+    }
+
+    static bool IsAllowed(in Packet packet) => packet.Type switch
+    {
+        PacketType.Connect => packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Object,
+        PacketType.Disconnect => packet.Data.ValueKind is JsonValueKind.Undefined,
+        PacketType.Event or PacketType.BinaryEvent => IsEvent(packet.Data),
+        PacketType.Ack or PacketType.BinaryAck => packet.Id is not null && packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Array,
+        _ => false,     // only a server refuses
+    };
+
+    static bool IsEvent(JsonElement data)
+    {
+        if (data.ValueKind != JsonValueKind.Array || data.GetArrayLength() == 0) return false;
+        var name = data[0];
+        return name.ValueKind == JsonValueKind.Number || (name.ValueKind == JsonValueKind.String && !IsReserved(name));
+    }
+
+    static bool IsReserved(JsonElement name) =>
+        name.ValueEquals("connect"u8) || name.ValueEquals("connect_error"u8) || name.ValueEquals("disconnect"u8)
+        || name.ValueEquals("disconnecting"u8) || name.ValueEquals("newListener"u8) || name.ValueEquals("removeListener"u8);
+
+    static bool TryReadNumber(ReadOnlySpan<byte> digits, out long number)
+    {
+        number = 0;
+        if (digits.Length > 16) return false;
+        foreach (var digit in digits)
+        {
+            if (digit is < (byte)'0' or > (byte)'9') return false;
+            number = number * 10 + (digit - '0');
+        }
+        return number <= LargestId;
+    }
+
+    static bool TryParse(ReadOnlySpan<byte> json, int depth, out JsonElement element)
+    {
+        try
+        {
+            element = JsonElement.Parse(json, new JsonDocumentOptions { MaxDepth = depth });
+            return true;
+        }
+        catch (JsonException)
+        {
+            element = default;
+            return false;
+        }
+    }
+}

@@ -1,0 +1,66 @@
+namespace Carillon.SocketIO;
+
+public sealed partial class Socket
+{
+    // Acknowledgements this client owes us, by id. Made with the first, because most sockets never owe one.
+    Dictionary<long, Action<SocketArguments>>? _acks;
+    List<TaskCompletionSource<SocketArguments>>? _waiting;
+
+    /// <summary>Sends an event and waits for the client's acknowledgement.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="timeout">How long to wait.</param>
+    /// <param name="arguments">What is written as JSON.</param>
+    /// <exception cref="TimeoutException">The client did not answer in time.</exception>
+    /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
+    public async Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout, params object?[] arguments)
+    {
+        var id = Namespace.NextAckId();
+        var frame = PacketWriter.Event(Namespace.Name, name, arguments, id);
+        var answer = new TaskCompletionSource<SocketArguments>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            if (_state != State.Connected) throw new OperationCanceledException("The client has left.");
+            (_waiting ??= []).Add(answer);
+        }
+        ExpectAck(id, arguments => answer.TrySetResult(arguments));
+        try
+        {
+            Send(frame);
+            return await answer.Task.WaitAsync(timeout, Namespace.Server.Clock);
+        }
+        finally
+        {
+            ForgetAck(id);
+            lock (_gate) _waiting.Remove(answer);
+        }
+    }
+
+    internal void ExpectAck(long id, Action<SocketArguments> answered)
+    {
+        lock (_gate)
+            if (_state == State.Connected) (_acks ??= [])[id] = answered;
+    }
+
+    internal void ForgetAck(long id)
+    {
+        lock (_gate) _acks?.Remove(id);
+    }
+
+    internal void OnAck(long id, SocketArguments arguments)
+    {
+        Action<SocketArguments>? answered = null;
+        lock (_gate) _acks?.Remove(id, out answered);
+        answered?.Invoke(arguments);   // an answer that nobody waits for is ignored
+    }
+
+    void CancelAcks()
+    {
+        TaskCompletionSource<SocketArguments>[] waiting;
+        lock (_gate)
+        {
+            waiting = _waiting is null ? [] : [.. _waiting];
+            _acks = null;
+        }
+        foreach (var answer in waiting) answer.TrySetCanceled();
+    }
+}

@@ -1,0 +1,160 @@
+using System.Collections.Concurrent;
+
+namespace Carillon.SocketIO;
+
+/// <summary>One client in one namespace. Sending never waits for the client; what is sent after it has left is dropped.</summary>
+public sealed partial class Socket
+{
+    enum State { Joining, Connected, Disconnected }
+
+    readonly SocketClient _client;
+    readonly Lock _gate = new();
+    readonly HashSet<string> _rooms;
+    State _state;
+
+    internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake)
+    {
+        (_client, Namespace, Handshake) = (client, nsp, handshake);
+        Id = SessionId.Create();
+        _rooms = [Id];
+        if (nsp.Recovery is not null) Pid = SessionId.Create();
+    }
+
+    internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake, LostSession lost)
+    {
+        (_client, Namespace, Handshake) = (client, nsp, handshake);
+        (Id, Pid, Recovered) = (lost.SocketId, lost.Pid, true);
+        _rooms = [.. lost.Rooms];
+        Data = new ConcurrentDictionary<string, object?>(lost.Data);
+    }
+
+    /// <summary>The socket's id: 20 characters, known to the client, unlike the id of its connection.</summary>
+    public string Id { get; }
+
+    /// <summary>The namespace.</summary>
+    public SocketNamespace Namespace { get; }
+
+    /// <summary>What is known from the request that opened the connection, and the <c>auth</c> that the client passed for this namespace.</summary>
+    public Handshake Handshake { get; }
+
+    /// <summary>Whether the client came back within the time that lost connections are kept, and got its state and missed events back.</summary>
+    public bool Recovered { get; }
+
+    /// <summary>Whatever the application wants to remember of this socket. It survives a recovery.</summary>
+    public IDictionary<string, object?> Data { get; } = new ConcurrentDictionary<string, object?>();
+
+    /// <summary>Whether the socket is in its namespace.</summary>
+    public bool IsConnected => _state == State.Connected;
+
+    /// <summary>The connection that carries the socket, which it may share with sockets of other namespaces.</summary>
+    public EngineSocket Connection => _client.Engine;
+
+    /// <summary>The rooms the socket is in, its own (named by its id) among them.</summary>
+    public IReadOnlyCollection<string> Rooms
+    {
+        get
+        {
+            lock (_gate) return [.. _rooms];
+        }
+    }
+
+    /// <summary>Everyone in the namespace but this socket.</summary>
+    public Broadcast Others => Namespace.Except(Id);
+
+    /// <summary>The members of some rooms, but not this socket.</summary>
+    public Broadcast To(params IEnumerable<string> rooms) => Others.To(rooms);
+
+    /// <summary>This socket alone, for what may be dropped when it cannot be sent right now.</summary>
+    public Broadcast Volatile => Namespace.To(Id).Volatile;
+
+    /// <summary>Sends an event to this client.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="arguments">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary; at most ten of these.</param>
+    public void Emit(string name, params ReadOnlySpan<object?> arguments)
+    {
+        if (_state != State.Connected) return;
+        // With recovery on, an event for one socket is recorded like any other: it must be there when the client comes back.
+        if (Namespace.Recovery is not null) Namespace.EmitTo(name, arguments, [Id], [], isVolatile: false, compress: true);
+        else Send(PacketWriter.Event(Namespace.Name, name, arguments));
+    }
+
+    /// <summary>Joins a room. Before the socket is connected it is remembered and takes effect then.</summary>
+    public void Join(string room)
+    {
+        lock (_gate)
+        {
+            if (_state == State.Disconnected || !_rooms.Add(room) || _state != State.Connected) return;
+            Namespace.Rooms.Join(this, room);
+        }
+    }
+
+    /// <summary>Leaves a room.</summary>
+    public void Leave(string room)
+    {
+        lock (_gate)
+            if (_rooms.Remove(room) && _state == State.Connected) Namespace.Rooms.Leave(this, room);
+    }
+
+    /// <summary>Makes the client leave the namespace; it sees <c>io server disconnect</c> and does not come back by itself.</summary>
+    /// <param name="close">Whether its connection is closed too, with its sockets in other namespaces.</param>
+    public void Disconnect(bool close = false)
+    {
+        if (close)
+        {
+            _client.DisconnectAll();
+            return;
+        }
+        if (_state != State.Connected) return;
+        Send(PacketWriter.Disconnected(Namespace.Name));
+        _client.Forget(this);
+        Leave(DisconnectReason.ServerNamespaceDisconnect, keep: false);
+    }
+
+    internal string? Pid { get; }
+
+    internal void Send(SharedFrame frame, bool isVolatile = false) => _client.Engine.Enqueue(frame, isVolatile);
+
+    /// <summary>Tells the client that it has joined, and only then lets others reach it. Missed events go first, if there are any.</summary>
+    internal void Enter(IReadOnlyList<SharedFrame> missed)
+    {
+        lock (_gate)
+        {
+            if (_state != State.Joining) return;
+            foreach (var frame in missed) Send(frame);
+            Send(PacketWriter.Connected(Namespace.Name, Id, Pid));
+            _state = State.Connected;
+            Namespace.Rooms.Enter(this, _rooms);
+        }
+    }
+
+    /// <summary>Takes the socket out of its namespace. With recovery on, a session that may come back is kept at the same moment.</summary>
+    internal void Leave(string reason, bool keep)
+    {
+        if (keep && Namespace.Recovery is { } recovery)
+        {
+            lock (recovery.Gate)
+                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, Pid!, rooms, Data, recovery.Now));
+                else return;
+        }
+        else if (Exit() is null)
+        {
+            return;
+        }
+        CancelAcks();
+        Namespace.OnDisconnected(this, reason);
+    }
+
+    string[]? Exit()
+    {
+        lock (_gate)
+        {
+            var was = _state;
+            _state = State.Disconnected;
+            if (was != State.Connected) return null;
+            string[] rooms = [.. _rooms];
+            Namespace.Rooms.Exit(this, rooms);
+            _rooms.Clear();
+            return rooms;
+        }
+    }
+}

@@ -1,0 +1,252 @@
+using System.Text.Json;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// One connection as Socket.IO sees it: it takes packets apart, puts binary ones together, and holds the sockets of the namespaces that the client joined.
+/// What the protocol forbids closes this connection, and no other.
+/// </summary>
+sealed class SocketClient
+{
+    readonly SocketServer _server;
+    readonly Lock _gate = new();
+    readonly Dictionary<string, Socket> _sockets = [];      // also those that are still on their way in
+    readonly ITimer _connectTimeout;
+    Packet _incomplete;
+    List<ReadOnlyMemory<byte>>? _attachments;               // of the incomplete packet
+    bool _joined;
+    bool _closed;
+
+    public SocketClient(SocketServer server, EngineSocket engine)
+    {
+        _server = server;
+        Engine = engine;
+        engine.MessageReceived = OnMessage;
+        engine.Closed = OnClosed;
+        _connectTimeout = server.Clock.CreateTimer(static s => ((SocketClient)s!).OnConnectTimeout(), this,
+            server.Options.ConnectTimeout, Timeout.InfiniteTimeSpan);
+    }
+
+    public EngineSocket Engine { get; }
+
+    void OnMessage(EngineMessage message)
+    {
+        try
+        {
+            if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) Close();
+        }
+        catch (InvalidOperationException)
+        {
+            Close();   // a text in the packet is half of a surrogate pair, where we had to read it
+        }
+    }
+
+    bool OnText(ReadOnlySpan<byte> text)
+    {
+        if (_attachments is not null || !PacketReader.TryRead(text, _server.Options.PacketLimits, out var packet)) return false;
+        if (packet.Attachments == 0) return OnPacket(packet, []);
+        (_incomplete, _attachments) = (packet, new(packet.Attachments));
+        return true;
+    }
+
+    bool OnBinary(ReadOnlySpan<byte> data)
+    {
+        if (_attachments is null) return false;   // nobody announced it
+        _attachments.Add(data.ToArray());
+        if (_attachments.Count < _incomplete.Attachments) return true;
+        ReadOnlyMemory<byte>[] attachments = [.. _attachments];
+        _attachments = null;
+        return OnPacket(_incomplete, attachments);
+    }
+
+    bool OnPacket(in Packet packet, ReadOnlyMemory<byte>[] attachments)
+    {
+        Socket? socket;
+        lock (_gate) _sockets.TryGetValue(packet.Namespace, out socket);
+        if (packet.Type == PacketType.Connect) return socket is null && OnConnect(packet.Namespace, packet.Data);
+        if (socket is null || !socket.IsConnected) return false;
+        if (!BinaryJson.PlaceholdersFit(packet.Data, attachments.Length)) return false;
+        switch (packet.Type)
+        {
+            case PacketType.Disconnect:
+                Forget(socket);
+                socket.Leave(DisconnectReason.ClientNamespaceDisconnect, keep: false);
+                break;
+            case PacketType.Event or PacketType.BinaryEvent:
+                OnEvent(socket, packet, attachments);
+                break;
+            case PacketType.Ack or PacketType.BinaryAck:
+                socket.OnAck(packet.Id!.Value, new SocketArguments(packet.Data, skip: 0, attachments));
+                break;
+        }
+        return true;
+    }
+
+    static void OnEvent(Socket socket, in Packet packet, ReadOnlyMemory<byte>[] attachments)
+    {
+        var first = packet.Data[0];
+        var name = first.ValueKind == JsonValueKind.String ? first.GetString()! : first.GetRawText();
+        var received = new SocketEvent(socket, name, new SocketArguments(packet.Data, skip: 1, attachments), packet.Id);
+        var handlers = socket.Namespace.Handlers;
+        if (handlers.Find(name) is { } handler) socket.Namespace.Run(() => handler(received), name, socket.Id);
+        else if (handlers.Unknown is { } unknown)
+            socket.Namespace.Run(() =>
+            {
+                unknown(received);
+                return Task.CompletedTask;
+            }, name, socket.Id);
+    }
+
+    bool OnConnect(string name, JsonElement auth)
+    {
+        var nsp = _server.Find(name);
+        if (nsp is null)
+        {
+            Engine.Enqueue(PacketWriter.Refused(name, "Invalid namespace", data: null));
+            return true;
+        }
+
+        var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
+        if (nsp.Recovery is { } recovery && TryReadPosition(handshake.Auth, out var pid, out var offset)
+            && _server.Options.SkipMiddlewaresOnRecovery)
+        {
+            lock (recovery.Gate)
+            {
+                if (recovery.TryRestore(pid, offset, out var lost, out var missed))
+                {
+                    var restored = new Socket(this, nsp, handshake, lost);
+                    if (!TryAdd(name, restored)) return false;
+                    Enter(restored, missed);
+                }
+            }
+            lock (_gate)
+                if (_sockets.TryGetValue(name, out var socket)) { Greet(socket); return true; }
+        }
+
+        var joining = new Socket(this, nsp, handshake);
+        if (!TryAdd(name, joining)) return false;
+        nsp.Run(() => JoinAsync(joining), "connect", joining.Id);
+        return true;
+    }
+
+    async Task JoinAsync(Socket socket)
+    {
+        var nsp = socket.Namespace;
+        ConnectRefusal? refusal = null;
+        try
+        {
+            foreach (var middleware in nsp.Handlers.Middlewares)
+                if ((refusal = await middleware(socket)) is not null) break;
+        }
+        catch (Exception)
+        {
+            Refuse(socket, new ConnectRefusal("Internal error"));
+            throw;
+        }
+
+        if (refusal is not null)
+        {
+            Refuse(socket, refusal);
+            return;
+        }
+        if (nsp.Recovery is { } recovery && TryReadPosition(socket.Handshake.Auth, out var pid, out var offset)
+            && !_server.Options.SkipMiddlewaresOnRecovery)
+        {
+            lock (recovery.Gate)
+            {
+                if (recovery.TryRestore(pid, offset, out var lost, out var missed))
+                {
+                    socket = new Socket(this, nsp, socket.Handshake, lost);
+                    lock (_gate) _sockets[nsp.Name] = socket;
+                    Enter(socket, missed);
+                }
+            }
+        }
+        if (!socket.Recovered) Enter(socket, []);
+        Greet(socket);
+    }
+
+    void Enter(Socket socket, IReadOnlyList<SharedFrame> missed)
+    {
+        socket.Enter(missed);
+        lock (_gate)
+        {
+            if (!_joined) _connectTimeout.Dispose();
+            _joined = true;
+            if (!_closed) return;
+        }
+        // The connection ended while the socket was on its way in.
+        socket.Leave(DisconnectReason.TransportClose, keep: false);
+    }
+
+    static void Greet(Socket socket)
+    {
+        foreach (var handler in socket.Namespace.Handlers.Connections)
+            if (socket.IsConnected) socket.Namespace.Run(() => handler(socket), "connection", socket.Id);
+    }
+
+    void Refuse(Socket socket, ConnectRefusal refusal)
+    {
+        Forget(socket);
+        Engine.Enqueue(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details));
+        if (socket.Namespace.Handlers != socket.Namespace) _server.RemoveIfEmpty(socket.Namespace);
+    }
+
+    bool TryAdd(string name, Socket socket)
+    {
+        lock (_gate)
+            return !_closed && _sockets.Count < _server.Options.MaxNamespacesPerConnection && _sockets.TryAdd(name, socket);
+    }
+
+    public void Forget(Socket socket)
+    {
+        lock (_gate) _sockets.Remove(socket.Namespace.Name);
+    }
+
+    /// <summary>Leaves every namespace, then closes the connection.</summary>
+    public void DisconnectAll()
+    {
+        foreach (var socket in Sockets()) socket.Disconnect();
+        Close();
+    }
+
+    // Where the transport closes at once, its own end is told first, with its own reason.
+    void Close()
+    {
+        Engine.Close();
+        OnClosed(DisconnectReason.ForcedServerClose);
+    }
+
+    void OnConnectTimeout()
+    {
+        lock (_gate)
+            if (_joined) return;
+        Close();
+    }
+
+    void OnClosed(string reason)
+    {
+        lock (_gate)
+        {
+            if (_closed) return;
+            _closed = true;
+            _connectTimeout.Dispose();
+        }
+        // A client that sent nonsense gets no session back.
+        foreach (var socket in Sockets()) socket.Leave(reason, keep: reason != DisconnectReason.ParseError);
+    }
+
+    Socket[] Sockets()
+    {
+        lock (_gate) return [.. _sockets.Values];
+    }
+
+    static bool TryReadPosition(JsonElement auth, out string pid, out string offset)
+    {
+        pid = offset = "";
+        if (!auth.TryGetProperty("pid"u8, out var p) || p.ValueKind != JsonValueKind.String
+            || !auth.TryGetProperty("offset"u8, out var o) || o.ValueKind != JsonValueKind.String) return false;
+        (pid, offset) = (p.GetString()!, o.GetString()!);
+        return true;
+    }
+}

@@ -1,0 +1,38 @@
+namespace Carillon.SocketIO;
+
+/// <summary>An event that a client sent.</summary>
+public sealed class SocketEvent
+{
+    readonly long? _ackId;
+    int _acknowledged;
+
+    internal SocketEvent(Socket socket, string name, SocketArguments arguments, long? ackId)
+    {
+        (Socket, Name, Arguments, _ackId) = (socket, name, arguments, ackId);
+    }
+
+    /// <summary>Who sent it.</summary>
+    public Socket Socket { get; }
+
+    /// <summary>The event's name. A number is its digits.</summary>
+    public string Name { get; }
+
+    /// <summary>The arguments, the acknowledgement callback not among them.</summary>
+    public SocketArguments Arguments { get; }
+
+    /// <summary>Whether the client waits for an acknowledgement.</summary>
+    public bool WantsAck => _ackId is not null;
+
+    /// <summary>
+    /// Answers the client, once; where it does not wait for an answer, and for every later call, nothing happens.
+    /// </summary>
+    /// <param name="arguments">What is written as JSON; <see cref="SocketValue"/>s go out as they came.</param>
+    public void Ack(params ReadOnlySpan<object?> arguments)
+    {
+        if (_ackId is not { } id || Interlocked.Exchange(ref _acknowledged, 1) != 0) return;
+        Socket.Send(PacketWriter.Ack(Socket.Namespace.Name, id, arguments));
+    }
+
+    /// <summary>Answers with arguments that a client sent.</summary>
+    public void Ack(SocketArguments arguments) => Ack([.. arguments]);
+}

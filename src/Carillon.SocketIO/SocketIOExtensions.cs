@@ -1,0 +1,66 @@
+using Carillon.SocketIO;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Microsoft.AspNetCore.Builder;
+
+/// <summary>Adds a Socket.IO or Engine.IO server to an ASP.NET Core application.</summary>
+public static class SocketIOExtensions
+{
+    /// <summary>Adds the Socket.IO server to the services: inject <see cref="SocketServer"/> where something is sent or handled.</summary>
+    /// <param name="services">The application's services.</param>
+    /// <param name="configure">Changes the settings; their defaults suit stock clients.</param>
+    public static IServiceCollection AddSocketIO(this IServiceCollection services, Action<SocketIOOptions>? configure = null)
+    {
+        services.AddOptions<SocketIOOptions>();
+        if (configure is not null) services.Configure(configure);
+        services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<SocketServer>();
+        return services;
+    }
+
+    /// <summary>Gives the Socket.IO server its path.</summary>
+    /// <param name="endpoints">The application.</param>
+    /// <param name="path">The path; stock clients expect <c>/socket.io</c>.</param>
+    public static IEndpointConventionBuilder MapSocketIO(this IEndpointRouteBuilder endpoints, string path = "/socket.io")
+    {
+        var server = endpoints.ServiceProvider.GetRequiredService<SocketServer>();
+        return Map(endpoints, path, server.Engine, server.Options.ServeClient);
+    }
+
+    /// <summary>Adds a bare Engine.IO server, for plain messages without Socket.IO.</summary>
+    /// <param name="endpoints">The application.</param>
+    /// <param name="path">The path; stock clients expect <c>/engine.io</c>.</param>
+    /// <param name="connected">Called for each new connection: set its callbacks here.</param>
+    /// <param name="configure">Changes the settings.</param>
+    public static IEndpointConventionBuilder MapEngineIO(
+        this IEndpointRouteBuilder endpoints, string path, Action<EngineSocket> connected, Action<EngineOptions>? configure = null)
+    {
+        var options = new EngineOptions();
+        configure?.Invoke(options);
+        var server = new EngineServer(options, connected, endpoints.ServiceProvider.GetService<TimeProvider>(),
+            endpoints.ServiceProvider.GetRequiredService<ILogger<EngineServer>>());
+        return Map(endpoints, path, server, serveClient: false);
+    }
+
+    static IEndpointConventionBuilder Map(IEndpointRouteBuilder endpoints, string path, EngineServer engine, bool serveClient)
+    {
+        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(engine.Close);
+        var prefix = path.TrimEnd('/') + "/";
+        return endpoints.Map(prefix + "{**rest}", async (HttpContext context) =>
+        {
+            // Routing takes the path without its last slash for the same; the protocol does not, and clients rely on neither.
+            if (!context.Request.Path.Value!.StartsWith(prefix, StringComparison.Ordinal))
+            {
+                context.Response.StatusCode = StatusCodes.Status404NotFound;
+                return;
+            }
+            if (serveClient && await ClientFiles.TryServeAsync(context, context.Request.Path.Value[prefix.Length..])) return;
+            await engine.HandleAsync(context);
+        }).WithDisplayName($"Socket.IO {prefix}");
+    }
+}

@@ -1,0 +1,240 @@
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.SocketIO;
+
+/// <summary>Why a client may not join a namespace: it is told by <c>connect_error</c>, stays connected, and may try again.</summary>
+/// <param name="Message">The message of the client's error.</param>
+/// <param name="Details">The <c>data</c> of the client's error; left out where null.</param>
+public sealed record ConnectRefusal(string Message, object? Details = null);
+
+/// <summary>What happens in a namespace, or in all namespaces of a pattern. Set it up before clients connect.</summary>
+public abstract class SocketHandlers
+{
+    readonly Dictionary<string, Func<SocketEvent, Task>> _events = [];
+    readonly List<Func<Socket, ValueTask<ConnectRefusal?>>> _middlewares = [];
+    readonly List<Func<Socket, Task>> _connections = [];
+    readonly List<Action<Socket, string>> _disconnections = [];
+
+    private protected SocketHandlers()
+    {
+    }
+
+    /// <summary>Adds a gate before the namespace: null lets a client in, a refusal keeps it out. Gates are asked in the order they were added.</summary>
+    public void Use(Func<Socket, ValueTask<ConnectRefusal?>> middleware) => _middlewares.Add(middleware);
+
+    /// <summary>Calls something for each socket that has joined, after the client was told so.</summary>
+    public void OnConnection(Action<Socket> handler) => _connections.Add(socket =>
+    {
+        handler(socket);
+        return Task.CompletedTask;
+    });
+
+    /// <summary>Calls something for each socket that has joined, after the client was told so.</summary>
+    public void OnConnection(Func<Socket, Task> handler) => _connections.Add(handler);
+
+    /// <summary>Calls something for each socket that has left, with one of the texts of <see cref="DisconnectReason"/>.</summary>
+    public void OnDisconnect(Action<Socket, string> handler) => _disconnections.Add(handler);
+
+    /// <summary>
+    /// Handles an event. Handlers of one socket start in the order of its events, and run on the thread that reads from the client: what
+    /// takes long belongs into an asynchronous handler, which others do not wait for.
+    /// </summary>
+    public void On(string name, Action<SocketEvent> handler) => _events[name] = received =>
+    {
+        handler(received);
+        return Task.CompletedTask;
+    };
+
+    /// <summary>Handles an event asynchronously.</summary>
+    public void On(string name, Func<SocketEvent, Task> handler) => _events[name] = handler;
+
+    /// <summary>Handles each event that has no handler of its own.</summary>
+    public void OnUnknown(Action<SocketEvent> handler) => Unknown = handler;
+
+    internal Action<SocketEvent>? Unknown { get; private set; }
+
+    internal IReadOnlyList<Func<Socket, ValueTask<ConnectRefusal?>>> Middlewares => _middlewares;
+
+    internal IReadOnlyList<Func<Socket, Task>> Connections => _connections;
+
+    internal IReadOnlyList<Action<Socket, string>> Disconnections => _disconnections;
+
+    internal Func<SocketEvent, Task>? Find(string name) => _events.GetValueOrDefault(name);
+}
+
+/// <summary>Namespaces that come into being when a client asks for one whose whole name matches.</summary>
+public sealed class NamespacePattern : SocketHandlers
+{
+    internal NamespacePattern(Regex pattern) => Pattern = pattern;
+
+    internal Regex Pattern { get; }
+}
+
+/// <summary>A namespace: the sockets that joined it, its rooms, and its handlers.</summary>
+public sealed partial class SocketNamespace : SocketHandlers
+{
+    long _lastAckId;
+
+    internal SocketNamespace(SocketServer server, string name, NamespacePattern? pattern = null)
+    {
+        Server = server;
+        Name = name;
+        Handlers = pattern ?? (SocketHandlers)this;
+        if (server.Options.RecoverWithin is { } within) Recovery = new Recovery(within, server.Clock);
+    }
+
+    /// <summary>The name, with its slash.</summary>
+    public string Name { get; }
+
+    /// <summary>The server it belongs to.</summary>
+    public SocketServer Server { get; }
+
+    /// <summary>How many sockets are in it.</summary>
+    public int Count => Rooms.Count;
+
+    /// <summary>Everyone in the namespace.</summary>
+    public Broadcast Everyone => new(this, [], []);
+
+    /// <summary>The members of some rooms.</summary>
+    public Broadcast To(params IEnumerable<string> rooms) => Everyone.To(rooms);
+
+    /// <summary>Everyone but the members of some rooms.</summary>
+    public Broadcast Except(params IEnumerable<string> rooms) => Everyone.Except(rooms);
+
+    /// <summary>Sends an event to everyone. See <see cref="SocketIO.Broadcast.Emit"/>.</summary>
+    public int Emit(string name, params ReadOnlySpan<object?> arguments) => Everyone.Emit(name, arguments);
+
+    internal SocketHandlers Handlers { get; }
+
+    internal Rooms Rooms { get; } = new();
+
+    internal Recovery? Recovery { get; }
+
+    internal long NextAckId() => Interlocked.Increment(ref _lastAckId) - 1;
+
+    internal int EmitTo(string name, ReadOnlySpan<object?> arguments, string[] rooms, string[] except, bool isVolatile, bool compress)
+    {
+        if (Recovery is null || isVolatile)
+            return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress), rooms, except, isVolatile);
+        lock (Recovery.Gate)
+        {
+            var offset = Recovery.NextOffset();
+            var frame = PacketWriter.Event(Name, name, arguments, offset: offset, compress: compress);
+            Recovery.Record(offset, frame, rooms, except);
+            return Deliver(frame, rooms, except, isVolatile: false);
+        }
+    }
+
+    internal async Task<BroadcastAnswers> EmitToWithAcksAsync(string name, TimeSpan timeout, object?[] arguments, string[] rooms, string[] except)
+    {
+        var id = NextAckId();
+        var frame = PacketWriter.Event(Name, name, arguments, id);
+        var receivers = Rooms.Rent(rooms, except, out var count);
+        var answers = new BroadcastAcks(count);
+        var asked = receivers[..count];
+        Rooms.Return(receivers, count);
+        foreach (var socket in asked)
+        {
+            socket.ExpectAck(id, answers.Add);
+            socket.Send(frame);
+        }
+        if (await answers.AllWithin(timeout, Server.Clock)) return answers.Result(complete: true);
+        foreach (var socket in asked) socket.ForgetAck(id);
+        return answers.Result(complete: false);
+    }
+
+    // The hot path: no allocation per receiver and no await.
+    int Deliver(SharedFrame frame, string[] rooms, string[] except, bool isVolatile)
+    {
+        var receivers = Rooms.Rent(rooms, except, out var count);
+        for (var i = 0; i < count; i++) receivers[i].Send(frame, isVolatile);
+        Rooms.Return(receivers, count);
+        return count;
+    }
+
+    internal void OnDisconnected(Socket socket, string reason)
+    {
+        foreach (var handler in Handlers.Disconnections)
+        {
+            try
+            {
+                handler(socket, reason);
+            }
+            catch (Exception ex)
+            {
+                LogHandlerFailed(Server.Logger, ex, "disconnect", socket.Id);
+            }
+        }
+        if (Handlers != this) Server.RemoveIfEmpty(this);
+    }
+
+    internal void Run(Func<Task> handler, string name, string socket)
+    {
+        // The handler starts here and now, so that events are handled in their order; nobody waits for its end, but its failure is told.
+        Task task;
+        try
+        {
+            task = handler();
+        }
+        catch (Exception ex)
+        {
+            LogHandlerFailed(Server.Logger, ex, name, socket);
+            return;
+        }
+        if (!task.IsCompletedSuccessfully) _ = ObserveAsync(task, name, socket);
+    }
+
+    async Task ObserveAsync(Task task, string name, string socket)
+    {
+        try
+        {
+            await task;
+        }
+        catch (OperationCanceledException)
+        {
+            // The client or the server went away while the handler worked.
+        }
+        catch (Exception ex)
+        {
+            LogHandlerFailed(Server.Logger, ex, name, socket);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The handler of event {Name} failed for socket {Socket}")]
+    static partial void LogHandlerFailed(ILogger logger, Exception error, string name, string socket);
+
+    sealed class BroadcastAcks(int expected)
+    {
+        readonly List<SocketValue> _answers = new(expected);
+        readonly TaskCompletionSource _all = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void Add(SocketArguments answer)
+        {
+            lock (_answers)
+            {
+                _answers.Add(answer[0]);
+                if (_answers.Count == expected) _all.TrySetResult();
+            }
+        }
+
+        public async Task<bool> AllWithin(TimeSpan timeout, TimeProvider clock)
+        {
+            if (expected == 0) return true;
+            try
+            {
+                await _all.Task.WaitAsync(timeout, clock);
+                return true;
+            }
+            catch (TimeoutException)
+            {
+                return false;
+            }
+        }
+
+        public BroadcastAnswers Result(bool complete)
+        {
+            lock (_answers) return new BroadcastAnswers([.. _answers], complete);
+        }
+    }
+}
