@@ -1,0 +1,141 @@
+using System.Globalization;
+using Carillon.Channels;
+using Carillon.Storage;
+using Dapper;
+using Microsoft.Data.Sqlite;
+
+namespace Carillon.Changes;
+
+/// <summary>The durable history of the live tables: the log that their triggers write.</summary>
+internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions options, TimeProvider clock)
+{
+    // Short transactions: whoever writes waits for one batch at most.
+    const int PruneBatch = 500;
+
+    readonly Lock gate = new();
+    readonly HashSet<string> startedAnew = new(StringComparer.Ordinal);
+
+    /// <summary>Whether a table is live, by its name as configured.</summary>
+    public bool Knows(string table) => tables.Names.Contains(table);
+
+    /// <summary>What changed in a table since a position: all of it or nothing. See <see cref="IChannelLayer.HistoryAsync"/>.</summary>
+    public async ValueTask<History> HistoryAsync(string table, Position? since, int limit, CancellationToken ct)
+    {
+        if (!Knows(table)) throw new ArgumentException($"\"{table}\" is not a live table.", nameof(table));
+        await tables.StartAsync(ct);
+
+        var (state, rows) = await ReadAsync(table, since, limit, ct);
+        if (since is { } claimed && claimed.Epoch == state.Epoch && claimed.Offset > state.LastOffset && MayStartAnew(table))
+        {
+            // Nobody can have seen what never was: the file is an older one, restored. Without a new epoch the log would grow past the
+            // position some day, and what differs would be passed over in silence.
+            await StartAnewAsync([table], claimed, ct);
+            (state, _) = await ReadAsync(table, null, 0, ct);
+            return new History(state.Position, false, []);
+        }
+
+        return Serve(state, rows, since, limit);
+    }
+
+    internal static History Serve(TableState state, IReadOnlyList<LogRow> rows, Position? since, int limit)
+    {
+        var recoverable = since is { } seen && seen.Epoch == state.Epoch && seen.Offset >= state.PrunedThrough && seen.Offset <= state.LastOffset
+            && state.LastOffset - seen.Offset <= limit && rows.Count == state.LastOffset - seen.Offset;
+        return new History(state.Position, recoverable, recoverable ? [.. rows.Select(ChangeAnnouncement.Of)] : []);
+    }
+
+    /// <summary>Begins new epochs: what clients knew of these tables cannot be relied on. With a claimed position: only if it is still ahead.</summary>
+    public async Task StartAnewAsync(IReadOnlyCollection<string> names, Position? claimed, CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(null, ct);
+        await tx.ExecuteAsync("""
+            UPDATE carillon_tables SET epoch = lower(hex(randomblob(6))), last_offset = 0, pruned_through = 0
+            WHERE table_name IN @names AND (@epoch IS NULL OR (epoch = @epoch AND last_offset < @offset))
+            """, new { names, epoch = claimed?.Epoch, offset = claimed?.Offset ?? 0 }, ct);
+        await tx.CommitAsync(ct);
+    }
+
+    /// <summary>Deletes what is too old or too much, in small transactions, and nothing that was not announced yet.</summary>
+    public async Task<int> PruneAsync(long announcedThrough, CancellationToken ct)
+    {
+        var deleted = 0;
+        foreach (var state in await db.QueryAsync<TableState>($"SELECT {TableState.Columns} FROM carillon_tables", ct: ct))
+        {
+            deleted += await PruneAsync(state, announcedThrough, ct);
+            deleted += await PrunePastEpochsAsync(state, ct);
+        }
+
+        return deleted;
+    }
+
+    async Task<int> PruneAsync(TableState state, long announcedThrough, CancellationToken ct)
+    {
+        var cutoff = Cutoff(clock.GetUtcNow(), options.KeepFor);
+        for (var deleted = 0; ;)
+        {
+            var oldest = await db.QueryAsync<LogRow>($"""
+                SELECT {LogRow.Columns} FROM carillon_changes WHERE table_name = @Name AND epoch = @Epoch ORDER BY "offset" LIMIT {PruneBatch}
+                """, state, ct);
+            var through = oldest.TakeWhile(row => row.Id <= announcedThrough && (row.Offset <= state.LastOffset - options.KeepCount || string.CompareOrdinal(row.At, cutoff) < 0))
+                .LastOrDefault()?.Offset;
+            if (through is null) return deleted;
+
+            await using var tx = await db.BeginAsync(null, ct);
+            var of = new { state.Name, state.Epoch, through };
+            await tx.ExecuteAsync("UPDATE carillon_tables SET pruned_through = @through WHERE table_name = @Name AND epoch = @Epoch AND pruned_through < @through", of, ct);
+            deleted += await tx.ExecuteAsync("""DELETE FROM carillon_changes WHERE table_name = @Name AND epoch = @Epoch AND "offset" <= @through""", of, ct);
+            await tx.CommitAsync(ct);
+        }
+    }
+
+    async Task<int> PrunePastEpochsAsync(TableState state, CancellationToken ct)
+    {
+        const string past = "table_name = @Name AND (epoch < @Epoch OR epoch > @Epoch)";   // two ranges of the index, where <> would read it all
+        for (var deleted = 0; ;)
+        {
+            if ((await db.QueryAsync<long>($"SELECT id FROM carillon_changes WHERE {past} LIMIT 1", state, ct)).Count == 0) return deleted;
+            await using var tx = await db.BeginAsync(null, ct);
+            deleted += await tx.ExecuteAsync($"DELETE FROM carillon_changes WHERE id IN (SELECT id FROM carillon_changes WHERE {past} LIMIT {PruneBatch})", state, ct);
+            await tx.CommitAsync(ct);
+        }
+    }
+
+    internal static string Cutoff(DateTimeOffset now, TimeSpan keepFor) =>
+        (keepFor >= now - DateTimeOffset.UnixEpoch ? DateTimeOffset.UnixEpoch : now - keepFor).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
+    // A client's word alone must not make everybody reload again and again. An honest client can be ahead only of a file restored while
+    // nobody ran: once per table and life of the process. A file restored under our feet is the pump's to notice.
+    bool MayStartAnew(string table)
+    {
+        lock (gate) return startedAnew.Add(table);
+    }
+
+    // State and rows of one moment: a read transaction.
+    async Task<(TableState State, IReadOnlyList<LogRow> Rows)> ReadAsync(string table, Position? since, int limit, CancellationToken ct)
+    {
+        await using var connection = await db.OpenReadAsync(ct);
+        await using var snapshot = ((SqliteConnection)connection).BeginTransaction(deferred: true);
+        var state = await connection.QuerySingleAsync<TableState>(
+            new CommandDefinition($"SELECT {TableState.Columns} FROM carillon_tables WHERE table_name = @table", new { table }, snapshot, cancellationToken: ct));
+        if (since is not { } seen || seen.Epoch != state.Epoch || seen.Offset < state.PrunedThrough || seen.Offset >= state.LastOffset || state.LastOffset - seen.Offset > limit)
+            return (state, []);
+
+        var rows = await connection.QueryAsync<LogRow>(new CommandDefinition($"""
+            SELECT {LogRow.Columns} FROM carillon_changes WHERE table_name = @table AND epoch = @Epoch AND "offset" > @Offset ORDER BY "offset"
+            """, new { table, seen.Epoch, seen.Offset }, snapshot, cancellationToken: ct));
+        return (state, rows.AsList());
+    }
+}
+
+/// <summary>A row of carillon_tables.</summary>
+internal sealed class TableState
+{
+    public const string Columns = """table_name AS "Name", epoch AS "Epoch", last_offset AS "LastOffset", pruned_through AS "PrunedThrough" """;
+
+    public string Name { get; init; } = "";
+    public string Epoch { get; init; } = "";
+    public long LastOffset { get; init; }
+    public long PrunedThrough { get; init; }
+
+    public Position Position => new(Epoch, LastOffset);
+}

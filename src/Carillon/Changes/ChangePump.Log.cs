@@ -1,0 +1,24 @@
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Changes;
+
+internal sealed partial class ChangePump
+{
+    [LoggerMessage(LogLevel.Information, "Saw {Count} changes in {Tables}")]
+    partial void LogSaw(int count, string tables);
+
+    [LoggerMessage(LogLevel.Debug, "Published {Operation} in {Table} at {Epoch}:{Offset}")]
+    partial void LogPublished(string operation, string table, string epoch, long offset);
+
+    [LoggerMessage(LogLevel.Debug, "Pruned {Count} old changes from the log")]
+    partial void LogPruned(int count);
+
+    [LoggerMessage(LogLevel.Warning, "Table {Table} begins a new epoch: what its subscribers know cannot be relied on, they are told to load it anew")]
+    partial void LogNewEpoch(string table);
+
+    [LoggerMessage(LogLevel.Warning, "The database was restored from an older copy")]
+    partial void LogRestored();
+
+    [LoggerMessage(LogLevel.Error, "The database cannot be followed; trying again in {Seconds} s")]
+    partial void LogDatabaseInTrouble(Exception exception, double seconds);
+}

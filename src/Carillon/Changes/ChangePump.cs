@@ -1,0 +1,210 @@
+using System.Data.Common;
+using Carillon.Channels;
+using Carillon.Storage;
+using Dapper;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Changes;
+
+/// <summary>
+/// Announces what the triggers logged, in the order of the commits. It is poked after commits of this process and looks by itself for those of others.
+/// Whatever goes wrong with the file, it says so and tries again: it never ends before the application does.
+/// </summary>
+internal sealed partial class ChangePump(
+    Database db, LiveTables tables, ChangeLog log, IChannelLayer layer, ChangesOptions options, TimeProvider clock, ILogger<ChangePump> logger) : BackgroundService
+{
+    const int Batch = 500;
+    static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
+
+    readonly SemaphoreSlim poke = new(0, 1);
+    readonly Dictionary<string, string> epochs = new(StringComparer.Ordinal);
+    LogEnd seen = new(0, null, null, 0);
+
+    /// <summary>
+    /// Raised with the table's name and its position when a table begins a new epoch while we run: its subscribers cannot recover and
+    /// must be told. Raised before anything of the new epoch is published; the handler must return at once.
+    /// </summary>
+    public event Action<string, Position>? EpochChanged;
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        db.Committed += Poke;
+        try
+        {
+            await tables.StartAsync(cancellationToken);   // a configuration that cannot work stops the start, with the reason
+        }
+        catch (Exception ex) when (ex is DbException or IOException)
+        {
+            LogDatabaseInTrouble(ex, LongestBackOff.TotalSeconds);   // the loop tries again
+        }
+
+        await base.StartAsync(cancellationToken);
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        db.Committed -= Poke;
+        await base.StopAsync(cancellationToken);
+    }
+
+    public override void Dispose()
+    {
+        poke.Dispose();
+        base.Dispose();
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.Yield();
+        var backOff = options.PollInterval;
+        while (!stoppingToken.IsCancellationRequested)
+            try
+            {
+                await FollowAsync(() => backOff = options.PollInterval, stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception ex)
+            {
+                LogDatabaseInTrouble(ex, backOff.TotalSeconds);
+                await Task.Delay(backOff, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff;
+            }
+    }
+
+    // One connection for as long as all goes well: SQLite's data_version says whether others wrote since this very connection last asked.
+    async Task FollowAsync(Action succeeded, CancellationToken ct)
+    {
+        var start = await tables.StartAsync(ct);
+        if (seen.Id == 0) seen = start;
+        var identity = db.FileIdentity();
+        await using var connection = (SqliteConnection)await db.OpenReadAsync(ct);
+        var (dataVersion, schemaVersion, prunedAt) = (-1L, -1L, clock.GetTimestamp());
+
+        while (true)
+        {
+            if (db.FileIdentity() is var now && now != identity)
+            {
+                db.CloseIdleConnections();
+                tables.Restart();
+                throw new IOException(now is null ? "The database file is gone." : "The database file was replaced by another one.");
+            }
+
+            if (await PragmaAsync(connection, "PRAGMA data_version", ct) is var version && version != dataVersion)
+            {
+                if (dataVersion >= 0 && options.GatherFor > TimeSpan.Zero) await Task.Delay(options.GatherFor, clock, ct);
+                // Asked again, since we waited; before reading, so that a commit during the reading is a difference the next time.
+                dataVersion = await PragmaAsync(connection, "PRAGMA data_version", ct);
+                if (await PragmaAsync(connection, "PRAGMA schema_version", ct) is var schema && schema != schemaVersion)
+                {
+                    await tables.VerifyAsync(atStart: false, ct);
+                    schemaVersion = schema;
+                }
+
+                await AnnounceAsync(connection, ct);
+            }
+
+            if (clock.GetElapsedTime(prunedAt) >= options.PruneEvery)
+            {
+                if (await log.PruneAsync(seen.Id, ct) is > 0 and var pruned) LogPruned(pruned);
+                prunedAt = clock.GetTimestamp();
+            }
+
+            succeeded();
+            await poke.WaitAsync(options.PollInterval, ct);
+        }
+    }
+
+    async Task AnnounceAsync(SqliteConnection connection, CancellationToken ct)
+    {
+        while (true)
+        {
+            var (rows, states, sequence) = await ReadAsync(connection, ct);
+            if (WasRestored(seen, rows.FirstOrDefault(), states, sequence))
+            {
+                // The log is not the one we announced from. Its offsets will be given again to other changes: new epochs, everywhere.
+                LogRestored();
+                await log.StartAnewAsync([.. states.Keys], null, ct);
+                seen = new LogEnd(sequence, null, null, 0);
+                continue;
+            }
+
+            TellNewEpochs(states);
+            var fresh = rows.Where(row => row.Id > seen.Id).ToList();
+            foreach (var row in fresh)
+            {
+                // What belongs to a past epoch is not announced: its subscribers were just told to read everything anew.
+                if (states.TryGetValue(row.Table, out var state) && state.Epoch == row.Epoch) await PublishAsync(row, ct);
+                seen = LogEnd.Of(row);
+            }
+
+            if (fresh.Count > 0) LogSaw(fresh.Count, string.Join(", ", fresh.Select(row => row.Table).Distinct()));
+            if (rows.Count <= Batch) return;
+        }
+    }
+
+    async Task PublishAsync(LogRow row, CancellationToken ct)
+    {
+        var change = ChangeAnnouncement.Of(row);
+        await layer.PublishAsync(change.Channel, change.Body, new PublishOptions { Event = change.Event, Id = change.Id, At = change.At, Position = change.Position }, ct);
+        LogPublished(row.Operation, row.Table, row.Epoch, row.Offset);
+    }
+
+    void TellNewEpochs(Dictionary<string, TableState> states)
+    {
+        foreach (var table in tables.Names)
+        {
+            if (!states.TryGetValue(table, out var state)) continue;
+            var isNew = epochs.TryGetValue(table, out var known) && known != state.Epoch;
+            epochs[table] = state.Epoch;
+            if (!isNew) continue;
+            LogNewEpoch(table);
+            EpochChanged?.Invoke(table, state.Position);
+        }
+    }
+
+    /// <summary>Whether the log is not the one that we read up to <paramref name="seen"/>: shorter, or with another row in that place.</summary>
+    internal static bool WasRestored(LogEnd seen, LogRow? first, Dictionary<string, TableState> states, long sequence)
+    {
+        if (sequence < seen.Id) return true;
+        if (seen.Table is null) return false;   // the row was pruned when we first looked: nothing to compare
+        if (first is not null && first.Id == seen.Id) return first.Table != seen.Table || first.Epoch != seen.Epoch || first.Offset != seen.Offset;
+        // The row is not there: fine if it was pruned, by us or by another process.
+        return !states.TryGetValue(seen.Table, out var state) || (state.Epoch == seen.Epoch && state.PrunedThrough < seen.Offset);
+    }
+
+    // The row we saw last, and what follows it; with the tables' states of the same moment.
+    async Task<(List<LogRow> Rows, Dictionary<string, TableState> States, long Sequence)> ReadAsync(SqliteConnection connection, CancellationToken ct)
+    {
+        await using var snapshot = connection.BeginTransaction(deferred: true);
+        var rows = await connection.QueryAsync<LogRow>(new CommandDefinition(
+            $"SELECT {LogRow.Columns} FROM carillon_changes WHERE id >= @Id ORDER BY id LIMIT {Batch + 1}", new { seen.Id }, snapshot, cancellationToken: ct));
+        var states = await connection.QueryAsync<TableState>(new CommandDefinition($"SELECT {TableState.Columns} FROM carillon_tables", transaction: snapshot, cancellationToken: ct));
+        var sequence = await connection.ExecuteScalarAsync<long>(new CommandDefinition(
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", transaction: snapshot, cancellationToken: ct));
+        return (rows.AsList(), states.ToDictionary(state => state.Name), sequence);
+    }
+
+    static async Task<long> PragmaAsync(SqliteConnection connection, string pragma, CancellationToken ct)
+    {
+        await using var command = connection.CreateCommand();
+        command.CommandText = pragma;
+        return (long)(await command.ExecuteScalarAsync(ct))!;
+    }
+
+    void Poke()
+    {
+        try
+        {
+            if (poke.CurrentCount == 0) poke.Release();
+        }
+        catch (Exception ex) when (ex is SemaphoreFullException or ObjectDisposedException)
+        {
+            // Somebody else just poked, or nobody is there to be poked.
+        }
+    }
+}

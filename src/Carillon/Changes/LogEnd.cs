@@ -1,0 +1,34 @@
+using Carillon.Storage;
+
+namespace Carillon.Changes;
+
+/// <summary>A place in the whole log, of all tables: everything up to it was seen. The position tells a restored file from the one we knew.</summary>
+internal sealed record LogEnd(long Id, string? Table, string? Epoch, long Offset)
+{
+    public static async Task<LogEnd> ReadAsync(DatabaseTransaction tx, CancellationToken ct)
+    {
+        var last = await tx.QuerySingleOrDefaultAsync<LogRow>($"SELECT {LogRow.Columns} FROM carillon_changes ORDER BY id DESC LIMIT 1", ct: ct);
+        // The newest row may have been pruned: the sequence remembers its id.
+        var sequence = await tx.ExecuteScalarAsync<long>("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", ct: ct);
+        return last is not null && last.Id >= sequence ? Of(last) : new LogEnd(sequence, null, null, 0);
+    }
+
+    public static LogEnd Of(LogRow row) => new(row.Id, row.Table, row.Epoch, row.Offset);
+}
+
+/// <summary>A row of carillon_changes.</summary>
+internal sealed class LogRow
+{
+    public const string Columns = """id AS "Id", table_name AS "Table", epoch AS "Epoch", offset AS "Offset", operation AS "Operation", key AS "Key", columns AS "ChangedColumns", row AS "Row", actor AS "Actor", at AS "At" """;
+
+    public long Id { get; init; }
+    public string Table { get; init; } = "";
+    public string Epoch { get; init; } = "";
+    public long Offset { get; init; }
+    public string Operation { get; init; } = "";
+    public string Key { get; init; } = "";
+    public string ChangedColumns { get; init; } = "";
+    public string? Row { get; init; }
+    public string? Actor { get; init; }
+    public string At { get; init; } = "";
+}

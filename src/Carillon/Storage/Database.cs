@@ -1,0 +1,165 @@
+using System.Data.Common;
+using Dapper;
+using Microsoft.Data.Sqlite;
+
+namespace Carillon.Storage;
+
+/// <summary>
+/// The application's SQLite file, as Carillon opens it: write-ahead log, foreign keys, a busy timeout, and one writer at a time within the
+/// process, so that writers wait in a fair queue instead of retrying against each other. Other connections, of this process or another,
+/// may use the same file at any time.
+/// </summary>
+public sealed class Database : IAsyncDisposable
+{
+    // SQLite itself waits this long for another process to finish its write; much longer than any healthy transaction.
+    const int BusyTimeoutMilliseconds = 10_000;
+
+    readonly string writing;
+    readonly string reading;
+    readonly SemaphoreSlim writerQueue = new(1);
+    readonly SemaphoreSlim migrating = new(1);
+    volatile bool migrated;
+
+    static Database() => SQLitePCL.Batteries_V2.Init();
+
+    /// <summary>Names the file; it is opened, and created where it does not exist, at first use.</summary>
+    /// <param name="path">The path of the database file.</param>
+    public Database(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        Path = System.IO.Path.GetFullPath(path);
+        // Two connection strings, so that pooled readers (which refuse to write) are never handed out as writers.
+        writing = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 30 }.ConnectionString;
+        reading = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 31 }.ConnectionString;
+    }
+
+    /// <summary>The full path of the database file.</summary>
+    public string Path { get; }
+
+    /// <summary>
+    /// Raised after each transaction of this process that was committed through <see cref="BeginAsync"/>. A hint to look now: it must
+    /// return at once, and nothing may depend on it, because writes of others do not raise it.
+    /// </summary>
+    public event Action? Committed;
+
+    /// <summary>
+    /// Begins a write transaction; it has the write lock from the start, so that what it reads cannot change before it writes.
+    /// Dispose it to roll back what was not committed.
+    /// </summary>
+    /// <param name="actor">Who acts: told with every change of this transaction. Null where nobody in particular does.</param>
+    /// <param name="ct">Ends the waiting for the other writers.</param>
+    public async ValueTask<DatabaseTransaction> BeginAsync(string? actor, CancellationToken ct)
+    {
+        await MigrateOnceAsync(ct);
+        return await BeginUnmigratedAsync(actor, ct);
+    }
+
+    /// <summary>Opens a connection that can read and refuses to write. It sees the last committed state; dispose it after use.</summary>
+    /// <param name="ct">Ends the opening.</param>
+    public async ValueTask<DbConnection> OpenReadAsync(CancellationToken ct)
+    {
+        await MigrateOnceAsync(ct);
+        return await OpenAsync(reading, "PRAGMA query_only = ON;", ct);
+    }
+
+    /// <summary>Reads rows.</summary>
+    /// <param name="sql">The query, its values as parameters.</param>
+    /// <param name="parameters">An object whose properties are the parameters.</param>
+    /// <param name="ct">Ends the query.</param>
+    public async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null, CancellationToken ct = default)
+    {
+        await using var connection = await OpenReadAsync(ct);
+        return (await connection.QueryAsync<T>(new CommandDefinition(sql, parameters, cancellationToken: ct))).AsList();
+    }
+
+    /// <summary>Reads one row, or the default where there is none.</summary>
+    /// <param name="sql">The query, its values as parameters.</param>
+    /// <param name="parameters">An object whose properties are the parameters.</param>
+    /// <param name="ct">Ends the query.</param>
+    public async Task<T?> QuerySingleOrDefaultAsync<T>(string sql, object? parameters = null, CancellationToken ct = default)
+    {
+        await using var connection = await OpenReadAsync(ct);
+        return await connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, cancellationToken: ct));
+    }
+
+    /// <summary>Closes the connections that are kept for reuse.</summary>
+    public ValueTask DisposeAsync()
+    {
+        CloseIdleConnections();
+        writerQueue.Dispose();
+        migrating.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    internal void CloseIdleConnections()
+    {
+        // Also after the file was replaced: pooled handles would go on with the file that is gone.
+        using (var connection = new SqliteConnection(writing)) SqliteConnection.ClearPool(connection);
+        using (var connection = new SqliteConnection(reading)) SqliteConnection.ClearPool(connection);
+        migrated = false;
+    }
+
+    /// <summary>Which file stands at the path now: another value means that it was replaced. Null: there is none.</summary>
+    internal DateTime? FileIdentity() => File.Exists(Path) ? File.GetCreationTimeUtc(Path) : null;
+
+    internal async ValueTask<DatabaseTransaction> BeginUnmigratedAsync(string? actor, CancellationToken ct)
+    {
+        await writerQueue.WaitAsync(ct);
+        SqliteConnection? connection = null;
+        try
+        {
+            connection = await OpenAsync(writing, "", ct);
+            var transaction = new DatabaseTransaction(connection, connection.BeginTransaction(deferred: false), actor is not null, Ended);
+            if (actor is not null) await transaction.ExecuteAsync("UPDATE carillon_context SET actor = @actor", new { actor }, ct);
+            return transaction;
+        }
+        catch
+        {
+            if (connection is not null) await connection.DisposeAsync();
+            writerQueue.Release();
+            throw;
+        }
+    }
+
+    void Ended(bool committed)
+    {
+        writerQueue.Release();
+        if (committed) Committed?.Invoke();
+    }
+
+    async ValueTask MigrateOnceAsync(CancellationToken ct)
+    {
+        if (migrated) return;
+        await migrating.WaitAsync(ct);
+        try
+        {
+            if (migrated) return;
+            await Migrations.ApplyAsync(this, ct);
+            migrated = true;
+        }
+        finally
+        {
+            migrating.Release();
+        }
+    }
+
+    static async ValueTask<SqliteConnection> OpenAsync(string connectionString, string also, CancellationToken ct)
+    {
+        var connection = new SqliteConnection(connectionString);
+        try
+        {
+            await connection.OpenAsync(ct);
+            await using var command = connection.CreateCommand();
+            // WAL is a property of the file: setting it again costs a look. NORMAL loses no committed change when the process dies,
+            // only (and still consistently) when the machine does.
+            command.CommandText = $"PRAGMA busy_timeout = {BusyTimeoutMilliseconds}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}";
+            await command.ExecuteNonQueryAsync(ct);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using System.Data.Common;
+using Dapper;
+using Microsoft.Data.Sqlite;
+
+namespace Carillon.Storage;
+
+/// <summary>A write transaction. What is not committed when it is disposed is rolled back, and is then never announced.</summary>
+public sealed class DatabaseTransaction : IAsyncDisposable
+{
+    readonly SqliteConnection connection;
+    readonly SqliteTransaction transaction;
+    readonly bool namesAnActor;
+    readonly Action<bool> ended;
+    bool committed;
+    bool disposed;
+
+    internal DatabaseTransaction(SqliteConnection connection, SqliteTransaction transaction, bool namesAnActor, Action<bool> ended)
+    {
+        this.connection = connection;
+        this.transaction = transaction;
+        this.namesAnActor = namesAnActor;
+        this.ended = ended;
+    }
+
+    /// <summary>The connection that the transaction runs on, for what the methods here do not offer.</summary>
+    public DbConnection Connection => connection;
+
+    /// <summary>Runs a statement and tells how many rows it changed.</summary>
+    /// <param name="sql">The statement, its values as parameters.</param>
+    /// <param name="parameters">An object whose properties are the parameters, or a list of such objects to run it for each.</param>
+    /// <param name="ct">Ends the statement.</param>
+    public Task<int> ExecuteAsync(string sql, object? parameters = null, CancellationToken ct = default) =>
+        connection.ExecuteAsync(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
+
+    /// <summary>Runs a statement and reads the one value that it answers.</summary>
+    /// <param name="sql">The statement, its values as parameters.</param>
+    /// <param name="parameters">An object whose properties are the parameters.</param>
+    /// <param name="ct">Ends the statement.</param>
+    public Task<T?> ExecuteScalarAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
+        connection.ExecuteScalarAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
+
+    /// <summary>Reads rows, those that this transaction wrote included.</summary>
+    /// <param name="sql">The query, its values as parameters.</param>
+    /// <param name="parameters">An object whose properties are the parameters.</param>
+    /// <param name="ct">Ends the query.</param>
+    public async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
+        (await connection.QueryAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct))).AsList();
+
+    /// <summary>Reads one row, or the default where there is none.</summary>
+    /// <param name="sql">The query, its values as parameters.</param>
+    /// <param name="parameters">An object whose properties are the parameters.</param>
+    /// <param name="ct">Ends the query.</param>
+    public Task<T?> QuerySingleOrDefaultAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
+        connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
+
+    /// <summary>Commits, after which the changes are announced, and lets the next writer in.</summary>
+    /// <param name="ct">Ends the waiting before the commit.</param>
+    public async Task CommitAsync(CancellationToken ct = default)
+    {
+        // Within the same transaction: no other writer ever sees an actor that is not its own.
+        if (namesAnActor) await ExecuteAsync("UPDATE carillon_context SET actor = NULL", ct: ct);
+        await transaction.CommitAsync(ct);
+        committed = true;
+        await EndAsync();
+    }
+
+    /// <summary>Rolls back what was not committed.</summary>
+    public ValueTask DisposeAsync() => EndAsync();
+
+    async ValueTask EndAsync()
+    {
+        if (disposed) return;
+        disposed = true;
+        try
+        {
+            await transaction.DisposeAsync();
+        }
+        finally
+        {
+            await connection.DisposeAsync();
+            ended(committed);
+        }
+    }
+}
