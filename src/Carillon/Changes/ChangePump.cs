@@ -20,7 +20,7 @@ internal sealed partial class ChangePump(
 
     readonly SemaphoreSlim poke = new(0, 1);
     readonly Dictionary<string, string> epochs = new(StringComparer.Ordinal);
-    LogEnd seen = new(0, null, null, 0);
+    LogEnd seen = LogEnd.Unknown;
 
     /// <summary>
     /// Raised with the table's name and its position when a table begins a new epoch while we run: its subscribers cannot recover and
@@ -80,7 +80,8 @@ internal sealed partial class ChangePump(
     async Task FollowAsync(Action succeeded, CancellationToken ct)
     {
         var start = await tables.StartAsync(ct);
-        if (seen.Id == 0) seen = start;
+        if (seen == LogEnd.Unknown) seen = start.End;
+        foreach (var (table, epoch) in start.Epochs) epochs.TryAdd(table, epoch);   // not over what a file before this one had told
         var identity = db.FileIdentity();
         await using var connection = (SqliteConnection)await db.OpenReadAsync(ct);
         var (dataVersion, schemaVersion, prunedAt) = (-1L, -1L, clock.GetTimestamp());
@@ -123,13 +124,13 @@ internal sealed partial class ChangePump(
     {
         while (true)
         {
-            var (rows, states, sequence) = await ReadAsync(connection, ct);
+            var (rows, states, sequence) = await ReadAsync(connection, seen.Id, ct);
             if (WasRestored(seen, rows.FirstOrDefault(), states, sequence))
             {
                 // The log is not the one we announced from. Its offsets will be given again to other changes: new epochs, everywhere.
                 LogRestored();
                 await log.StartAnewAsync([.. states.Keys], null, ct);
-                seen = new LogEnd(sequence, null, null, 0);
+                seen = LogEnd.PrunedAt(sequence);
                 continue;
             }
 
@@ -172,17 +173,17 @@ internal sealed partial class ChangePump(
     {
         if (sequence < seen.Id) return true;
         if (seen.Table is null) return false;   // the row was pruned when we first looked: nothing to compare
-        if (first is not null && first.Id == seen.Id) return first.Table != seen.Table || first.Epoch != seen.Epoch || first.Offset != seen.Offset;
+        if (first is not null && first.Id == seen.Id) return first.Table != seen.Table || first.Epoch != seen.Epoch || first.Offset != seen.Offset || first.At != seen.At;
         // The row is not there: fine if it was pruned, by us or by another process.
         return !states.TryGetValue(seen.Table, out var state) || (state.Epoch == seen.Epoch && state.PrunedThrough < seen.Offset);
     }
 
     // The row we saw last, and what follows it; with the tables' states of the same moment.
-    async Task<(List<LogRow> Rows, Dictionary<string, TableState> States, long Sequence)> ReadAsync(SqliteConnection connection, CancellationToken ct)
+    static async Task<(List<LogRow> Rows, Dictionary<string, TableState> States, long Sequence)> ReadAsync(SqliteConnection connection, long from, CancellationToken ct)
     {
         await using var snapshot = connection.BeginTransaction(deferred: true);
         var rows = await connection.QueryAsync<LogRow>(new CommandDefinition(
-            $"SELECT {LogRow.Columns} FROM carillon_changes WHERE id >= @Id ORDER BY id LIMIT {Batch + 1}", new { seen.Id }, snapshot, cancellationToken: ct));
+            $"SELECT {LogRow.Columns} FROM carillon_changes WHERE id >= @from ORDER BY id LIMIT {Batch + 1}", new { from }, snapshot, cancellationToken: ct));
         var states = await connection.QueryAsync<TableState>(new CommandDefinition($"SELECT {TableState.Columns} FROM carillon_tables", transaction: snapshot, cancellationToken: ct));
         var sequence = await connection.ExecuteScalarAsync<long>(new CommandDefinition(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", transaction: snapshot, cancellationToken: ct));

@@ -16,7 +16,7 @@ public sealed partial class LiveTables : IDisposable
     readonly HashSet<string> complainedAbout = new(StringComparer.Ordinal);
     readonly SemaphoreSlim verifying = new(1);
     readonly ILogger logger;
-    volatile LogEnd? start;
+    volatile StartingPoint? start;
 
     /// <summary>Names the tables; nothing is opened yet.</summary>
     /// <param name="db">The application's database.</param>
@@ -68,13 +68,13 @@ public sealed partial class LiveTables : IDisposable
     /// Makes sure, once, that the triggers are there, and answers where the log ended at that moment. Whoever reads the history waits for
     /// this: what is committed after it is announced by the pump, what was committed before it is in the history.
     /// </summary>
-    internal async ValueTask<LogEnd> StartAsync(CancellationToken ct) => start ?? await VerifyAsync(atStart: true, ct);
+    internal async ValueTask<StartingPoint> StartAsync(CancellationToken ct) => start ?? await VerifyAsync(atStart: true, ct);
 
     /// <summary>The file is another one now: begin again.</summary>
     internal void Restart() => start = null;
 
     /// <summary>Compares every live table with its triggers and puts right what is not.</summary>
-    internal async Task<LogEnd> VerifyAsync(bool atStart, CancellationToken ct)
+    internal async Task<StartingPoint> VerifyAsync(bool atStart, CancellationToken ct)
     {
         await verifying.WaitAsync(ct);
         try
@@ -83,8 +83,9 @@ public sealed partial class LiveTables : IDisposable
             await using var tx = await db.BeginAsync(null, ct);
             foreach (var table in Names) await VerifyAsync(tx, table, atStart, ct);
             var end = await LogEnd.ReadAsync(tx, ct);
+            var states = await tx.QueryAsync<TableState>($"SELECT {TableState.Columns} FROM carillon_tables", ct: ct);
             await tx.CommitAsync(ct);
-            return start ??= end;
+            return start ??= new StartingPoint(end, states.ToDictionary(state => state.Name, state => state.Epoch));
         }
         finally
         {

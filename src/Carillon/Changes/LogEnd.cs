@@ -2,19 +2,29 @@ using Carillon.Storage;
 
 namespace Carillon.Changes;
 
-/// <summary>A place in the whole log, of all tables: everything up to it was seen. The position tells a restored file from the one we knew.</summary>
-internal sealed record LogEnd(long Id, string? Table, string? Epoch, long Offset)
+/// <summary>
+/// A place in the whole log, of all tables: everything up to it was seen. What the row said tells a restored file, which counts the same
+/// ids again, from the one we knew.
+/// </summary>
+internal sealed record LogEnd(long Id, string? Table, string? Epoch, long Offset, string? At)
 {
+    public static readonly LogEnd Unknown = PrunedAt(-1);
+
+    public static LogEnd PrunedAt(long id) => new(id, null, null, 0, null);
+
+    public static LogEnd Of(LogRow row) => new(row.Id, row.Table, row.Epoch, row.Offset, row.At);
+
     public static async Task<LogEnd> ReadAsync(DatabaseTransaction tx, CancellationToken ct)
     {
         var last = await tx.QuerySingleOrDefaultAsync<LogRow>($"SELECT {LogRow.Columns} FROM carillon_changes ORDER BY id DESC LIMIT 1", ct: ct);
         // The newest row may have been pruned: the sequence remembers its id.
         var sequence = await tx.ExecuteScalarAsync<long>("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", ct: ct);
-        return last is not null && last.Id >= sequence ? Of(last) : new LogEnd(sequence, null, null, 0);
+        return last is not null && last.Id >= sequence ? Of(last) : PrunedAt(sequence);
     }
-
-    public static LogEnd Of(LogRow row) => new(row.Id, row.Table, row.Epoch, row.Offset);
 }
+
+/// <summary>Where the pump begins: the end of the log and the epochs of the tables, of one moment.</summary>
+internal sealed record StartingPoint(LogEnd End, IReadOnlyDictionary<string, string> Epochs);
 
 /// <summary>A row of carillon_changes.</summary>
 internal sealed class LogRow

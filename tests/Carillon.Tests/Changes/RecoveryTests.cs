@@ -1,0 +1,241 @@
+using Carillon.Channels;
+using Carillon.Changes;
+
+namespace Carillon.Tests.Changes;
+
+public sealed class RecoveryTests
+{
+    const string Schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)";
+
+    static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    static ChangesOptions Options(int keepCount = 1000, TimeSpan? keepFor = null, int pruneEveryMilliseconds = 20) => new()
+    {
+        Tables = ["t"],
+        KeepCount = keepCount,
+        KeepFor = keepFor ?? TimeSpan.FromDays(7),
+        PollInterval = TimeSpan.FromMilliseconds(20),
+        PruneEvery = TimeSpan.FromMilliseconds(pruneEveryMilliseconds),
+    };
+
+    [Fact]
+    public async Task What_was_committed_before_a_kill_and_not_announced_is_in_the_history_after_it()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        var seen = (await live.NextAsync()).Message.Position;
+
+        await live.KillAsync();
+        await live.WriteAsync("INSERT INTO t (v) VALUES (2)", actor: "alice");
+        await live.Sqlite3Async("INSERT INTO t (v) VALUES (3);");
+        await using var restarted = await live.StartAnotherAsync();
+
+        var history = await restarted.HistoryAsync("t", seen);
+        Assert.True(history.Recovered);
+        Assert.Equal([(seen with { Offset = 2 }, "insert 2", "alice"), (seen with { Offset = 3 }, "insert 3", null)],
+            history.Messages.Select(Change.Of).Select(change => (change.Message.Position, change.ToString(), change.Actor)));
+        Assert.Equal(seen with { Offset = 3 }, history.Position);
+
+        await restarted.WriteAsync("INSERT INTO t (v) VALUES (4)");
+        Assert.Equal(seen with { Offset = 4 }, (await restarted.NextAsync()).Message.Position);
+    }
+
+    [Fact]
+    public async Task History_and_announcements_meet_without_a_gap_whenever_one_subscribes()
+    {
+        // Committed while nobody followed, between the start and the first look, and afterwards: each is in the history or announced.
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        var start = await live.PositionAsync("t");
+        await live.KillAsync();
+        var writing = Task.Run(async () =>
+        {
+            for (var n = 0; n < 100; n++) await live.WriteAsync("INSERT INTO t (v) VALUES (@n)", new { n });
+        }, Ct);
+        await LiveDatabase.UntilAsync(async () => (await live.PositionAsync("t")).Offset > 10, "some writes");
+        await using var restarted = await live.StartAnotherAsync();
+        var history = await restarted.HistoryAsync("t", start);
+        await writing;
+
+        Assert.True(history.Recovered);
+        var next = history.Position.Offset;
+        while (next < 100)
+        {
+            var offset = (await restarted.NextAsync()).Message.Position.Offset;
+            if (offset <= next) continue;   // as Live does: repeats are dropped
+            Assert.Equal(++next, offset);
+        }
+    }
+
+    [Fact]
+    public async Task Positions_that_cannot_be_served_are_not_recovered()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        for (var n = 0; n < 5; n++) await live.WriteAsync("INSERT INTO t (v) VALUES (@n)", new { n });
+        var now = await live.PositionAsync("t");
+
+        Assert.Equal(5, now.Offset);
+        Assert.Equal(5, (await live.HistoryAsync("t", now with { Offset = 0 }, limit: 5)).Messages.Count);
+        Assert.True((await live.HistoryAsync("t", now)).Recovered);
+        foreach (var (since, limit) in new (Position?, int)[] { (now with { Offset = 0 }, 4), (now with { Epoch = "other" }, 100), (now with { Offset = -1 }, 100), (null, 100) })
+        {
+            var history = await live.HistoryAsync("t", since, limit);
+            Assert.False(history.Recovered);
+            Assert.Empty(history.Messages);
+            Assert.Equal(now, history.Position);
+        }
+    }
+
+    [Fact]
+    public async Task A_position_ahead_of_the_log_begins_a_new_epoch_once()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        await live.NextAsync();
+        var now = await live.PositionAsync("t");
+
+        var first = await live.HistoryAsync("t", now with { Offset = 9 });
+        Assert.False(first.Recovered);
+        Assert.NotEqual(now.Epoch, first.Position.Epoch);
+        Assert.Equal(("t", first.Position), await live.NextNewEpochAsync());
+
+        // A client's word counts once: nobody can make everybody else load anew again and again.
+        foreach (var claim in new[] { now with { Offset = 9 }, first.Position with { Offset = 9 }, first.Position with { Offset = long.MaxValue } })
+        {
+            var again = await live.HistoryAsync("t", claim);
+            Assert.False(again.Recovered);
+            Assert.Equal(first.Position, again.Position);
+        }
+
+        await live.WriteAsync("INSERT INTO t (v) VALUES (2)");
+        Assert.Equal(first.Position with { Offset = 1 }, (await live.NextAsync()).Message.Position);
+    }
+
+    [Fact]
+    public async Task A_backup_restored_under_our_feet_begins_new_epochs()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES ('in the backup')");
+        var backedUp = (await live.NextAsync()).Message.Position;
+        var backup = live.Db.Path + ".backup";
+        await live.Sqlite3Async($".backup \"{backup}\"");
+        await live.WriteAsync("INSERT INTO t (v) VALUES ('lost')");
+        var lost = (await live.NextAsync()).Message.Position;
+
+        await live.Sqlite3Async($".restore \"{backup}\"\nINSERT INTO t (v) VALUES ('another'); INSERT INTO t (v) VALUES ('and one more');");
+
+        var (_, position) = await live.NextNewEpochAsync();
+        Assert.NotEqual(backedUp.Epoch, position.Epoch);
+        Assert.False((await live.HistoryAsync("t", backedUp)).Recovered);
+        Assert.False((await live.HistoryAsync("t", lost)).Recovered);
+        await live.WriteAsync("INSERT INTO t (v) VALUES ('after')");
+        Change change;
+        do change = await live.NextAsync();
+        while (change.Row?.GetProperty("v").GetString() != "after");
+        Assert.NotEqual(backedUp.Epoch, change.Message.Position.Epoch);
+    }
+
+    [Fact]
+    public async Task A_file_replaced_by_another_is_followed_and_a_deleted_one_is_survived()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        var before = (await live.NextAsync()).Message.Position;
+
+        foreach (var file in new[] { live.Db.Path, live.Db.Path + "-wal", live.Db.Path + "-shm" }) File.Delete(file);
+        await live.Sqlite3Async(Schema + ";");
+
+        await live.NextNewEpochAsync();
+        await LiveDatabase.UntilAsync(async () => await live.ScalarAsync<long>("SELECT count(*) FROM sqlite_master WHERE name = 'carillon_after_insert_t'") == 1, "triggers in the new file");
+        await live.Sqlite3Async("INSERT INTO t (v) VALUES (2);");
+        Assert.Equal("insert 1", (await live.NextAsync()).ToString());
+        Assert.False((await live.HistoryAsync("t", before)).Recovered);
+    }
+
+    [Fact]
+    public async Task Pruning_by_count_keeps_the_newest_and_says_that_older_ones_are_gone()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, Options(keepCount: 10));
+        for (var n = 0; n < 30; n++) await live.WriteAsync("INSERT INTO t (v) VALUES (@n)", new { n });
+        await live.NextAsync(30);
+        await LiveDatabase.UntilAsync(async () => await live.ScalarAsync<long>("SELECT count(*) FROM carillon_changes") == 10, "ten left");
+
+        var now = await live.PositionAsync("t");
+        Assert.Equal(30, now.Offset);
+        Assert.True((await live.HistoryAsync("t", now with { Offset = 20 })).Recovered);
+        Assert.False((await live.HistoryAsync("t", now with { Offset = 19 })).Recovered);
+        await live.WriteAsync("INSERT INTO t (v) VALUES (31)");
+        Assert.Equal(now with { Offset = 31 }, (await live.NextAsync()).Message.Position);
+        Assert.False(live.AnyNewEpoch);
+    }
+
+    [Fact]
+    public async Task Pruning_by_age_may_empty_the_log_and_the_count_goes_on_after_a_restart_too()
+    {
+        var options = Options(keepFor: TimeSpan.FromMilliseconds(1));
+        await using var live = await LiveDatabase.StartAsync(Schema, options);
+        for (var n = 0; n < 1200; n += 400) await live.WriteAsync(string.Concat(Enumerable.Repeat("INSERT INTO t (v) VALUES (0);", 400)));
+        await live.NextAsync(1200);
+        await LiveDatabase.UntilAsync(async () => await live.ScalarAsync<long>("SELECT count(*) FROM carillon_changes") == 0, "an empty log");
+
+        var now = await live.PositionAsync("t");
+        Assert.Equal(1200, now.Offset);
+        Assert.True((await live.HistoryAsync("t", now)).Recovered);
+        Assert.False((await live.HistoryAsync("t", now with { Offset = 1199 })).Recovered);
+
+        await live.KillAsync();
+        await using var restarted = await live.StartAnotherAsync();
+        await restarted.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        Assert.Equal(now with { Offset = 1201 }, (await restarted.NextAsync()).Message.Position);
+        Assert.False(restarted.AnyNewEpoch);
+    }
+
+    [Fact]
+    public async Task Past_epochs_are_pruned_away()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, Options());
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        await live.NextAsync();
+        await live.RawAsync("DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        await live.NextNewEpochAsync();
+        await LiveDatabase.UntilAsync(async () => await live.ScalarAsync<long>("SELECT count(*) FROM carillon_changes") == 0, "an empty log");
+    }
+
+    [Fact]
+    public async Task Rows_missing_from_the_log_are_never_called_recovered()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        var start = await live.PositionAsync("t");
+        for (var n = 0; n < 3; n++) await live.WriteAsync("INSERT INTO t (v) VALUES (@n)", new { n });
+        await live.RawAsync("DELETE FROM carillon_changes WHERE offset = 2");
+        Assert.False((await live.HistoryAsync("t", start)).Recovered);
+    }
+
+    [Fact]
+    public async Task The_pump_waits_out_a_locked_database()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.Sqlite3Async("BEGIN EXCLUSIVE; INSERT INTO t (v) VALUES (1);\n.shell sleep 0.4\nCOMMIT;");
+        Assert.Equal("insert 1", (await live.NextAsync()).ToString());
+    }
+
+    [Fact]
+    public async Task The_pump_outlives_a_subscriber_that_throws()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        var failed = false;
+        live.Db.Committed += () => { };
+        live.Layer.OnMessage(_ =>
+        {
+            if (failed) return;
+            failed = true;
+            throw new InvalidOperationException("a bug elsewhere");
+        });
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        await LiveDatabase.UntilAsync(() => Task.FromResult(failed), "the throw");
+        Assert.False(live.Pump.ExecuteTask!.IsCompleted);
+    }
+
+    [Fact]
+    public void A_cutoff_beyond_the_beginning_of_time_keeps_everything() =>
+        Assert.Equal("1970-01-01T00:00:00.000Z", ChangeLog.Cutoff(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero), TimeSpan.MaxValue));
+}
