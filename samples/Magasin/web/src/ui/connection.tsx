@@ -1,0 +1,106 @@
+import type { ConnectionState } from "@carillon/client";
+import { useWebSocket } from "@carillon/react";
+import { CloudOff, PlugZap, RotateCw, ShieldX, type LucideIcon } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import { useSettings } from "../settings";
+import { Button } from "./basics";
+import { useToast } from "./toast";
+
+/** Where the connection stands, in the top bar: a colour, a shape and a word, because no one of them reaches everybody. */
+export function ConnectionPill() {
+  const { t } = useSettings();
+  const { state } = useWebSocket();
+  return (
+    <p className="pill" data-state={state} role="status">
+      <span className="visually-hidden">{t.connection.label}{"\u00a0"}: </span>
+      <span className="pill-dot" aria-hidden />
+      <span className="pill-text">{t.connection[state]}</span>
+    </p>
+  );
+}
+
+type Trouble = Exclude<ConnectionState, "connected" | "connecting">;
+
+const icons: Readonly<Record<Trouble, LucideIcon>> = { idle: PlugZap, reconnecting: RotateCw, offline: CloudOff, refused: ShieldX };
+
+/** What an interruption means for the person at the till, once it lasts longer than a blink. */
+export function ConnectionBanner() {
+  const { t, format } = useSettings();
+  const { state, reason, error, nextAttemptAt, connect, connected } = useWebSocket();
+  const [lastLive, setLastLive] = useState<number>();
+  const trouble = useLasting(state === "connected" || state === "connecting" ? undefined : state, state === "reconnecting" ? 1200 : 300);
+  const toast = useToast();
+  const wasShown = useRef(false);
+  const seconds = useSecondsUntil(trouble ? nextAttemptAt : undefined);
+
+  useEffect(() => {
+    if (!connected) return undefined;
+    return () => setLastLive(Date.now());
+  }, [connected]);
+
+  useEffect(() => {
+    if (trouble) wasShown.current = true;
+    else if (connected && wasShown.current) {
+      wasShown.current = false;
+      toast(t.connection.back);
+    }
+  }, [trouble, connected, toast, t]);
+
+  // The screens below look at this to show that what they hold may be old.
+  useEffect(() => {
+    document.documentElement.toggleAttribute("data-stale", trouble !== undefined);
+  }, [trouble]);
+
+  if (!trouble) return null;
+  const Icon = icons[trouble];
+  const title =
+    trouble === "idle" ? t.connection.titleIdle
+    : trouble === "refused" ? t.connection.titleRefused
+    : trouble === "reconnecting" ? t.connection.titleReconnecting
+    : reason === "no-network" ? t.connection.titleNoNetwork
+    : t.connection.titleOffline;
+
+  return (
+    <section className="banner" data-state={trouble} aria-label={t.connection.label}>
+      <Icon aria-hidden size={20} />
+      <div className="banner-text">
+        <p role="status"><strong>{title}</strong>{trouble === "refused" && error ? ` ${error.message}` : ""} {trouble === "offline" ? t.connection.cannotSave : ""}</p>
+        <p className="banner-note">
+          {lastLive !== undefined && <span>{t.connection.stale(format.time(lastLive))}</span>}
+          {seconds !== undefined && seconds > 0 && <span> {t.connection.next(seconds)}.</span>}
+        </p>
+      </div>
+      <Button onClick={connect}>{trouble === "idle" ? t.connection.restore : t.connection.retry}</Button>
+    </section>
+  );
+}
+
+/** A value once it lasted; its end is seen at once. */
+function useLasting<T>(value: T | undefined, ms: number): T | undefined {
+  const [lasting, setLasting] = useState<T>();
+  const present = value !== undefined;
+  useEffect(() => {
+    if (!present) {
+      setLasting(undefined);
+      return undefined;
+    }
+    if (lasting !== undefined) {
+      setLasting(value);
+      return undefined;
+    }
+    const timer = setTimeout(() => setLasting(value), ms);
+    return () => clearTimeout(timer);
+  }, [present, value, ms, lasting]);
+  return present ? lasting : undefined;
+}
+
+function useSecondsUntil(moment: number | undefined): number | undefined {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    if (moment === undefined) return undefined;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, [moment]);
+  return moment === undefined ? undefined : Math.max(0, Math.ceil((moment - now) / 1000));
+}
