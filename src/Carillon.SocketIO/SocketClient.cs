@@ -107,21 +107,7 @@ sealed class SocketClient
         }
 
         var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
-        if (nsp.Recovery is { } recovery && TryReadPosition(handshake.Auth, out var pid, out var offset)
-            && _server.Options.SkipMiddlewaresOnRecovery)
-        {
-            lock (recovery.Gate)
-            {
-                if (recovery.TryRestore(pid, offset, out var lost, out var missed))
-                {
-                    var restored = new Socket(this, nsp, handshake, lost);
-                    if (!TryAdd(name, restored)) return false;
-                    Enter(restored, missed);
-                }
-            }
-            lock (_gate)
-                if (_sockets.TryGetValue(name, out var socket)) { Greet(socket); return true; }
-        }
+        if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake)) return true;
 
         var joining = new Socket(this, nsp, handshake);
         if (!TryAdd(name, joining)) return false;
@@ -149,21 +135,33 @@ sealed class SocketClient
             Refuse(socket, refusal);
             return;
         }
-        if (nsp.Recovery is { } recovery && TryReadPosition(socket.Handshake.Auth, out var pid, out var offset)
-            && !_server.Options.SkipMiddlewaresOnRecovery)
+        // The client may answer at once; its first event must find the connection handlers done.
+        Engine.BetweenMessages(() =>
         {
-            lock (recovery.Gate)
+            if (!_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, socket.Handshake)) return;
+            Enter(socket, []);
+            Greet(socket);
+        });
+    }
+
+    // Gives a returning client its session back, with what it missed; false where that cannot be done.
+    bool TryRestore(SocketNamespace nsp, Handshake handshake)
+    {
+        if (nsp.Recovery is not { } recovery || !TryReadPosition(handshake.Auth, out var pid, out var offset)) return false;
+        Socket socket;
+        lock (recovery.Gate)
+        {
+            if (!recovery.TryRestore(pid, offset, out var lost, out var missed)) return false;
+            socket = new Socket(this, nsp, handshake, lost);
+            lock (_gate)
             {
-                if (recovery.TryRestore(pid, offset, out var lost, out var missed))
-                {
-                    socket = new Socket(this, nsp, socket.Handshake, lost);
-                    lock (_gate) _sockets[nsp.Name] = socket;
-                    Enter(socket, missed);
-                }
+                if (_closed) return true;
+                _sockets[nsp.Name] = socket;
             }
+            Enter(socket, missed);
         }
-        if (!socket.Recovered) Enter(socket, []);
         Greet(socket);
+        return true;
     }
 
     void Enter(Socket socket, IReadOnlyList<SharedFrame> missed)
@@ -189,6 +187,7 @@ sealed class SocketClient
     {
         Forget(socket);
         Engine.Enqueue(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details));
+        if (refusal.ClosesConnection) Close();
         if (socket.Namespace.Handlers != socket.Namespace) _server.RemoveIfEmpty(socket.Namespace);
     }
 

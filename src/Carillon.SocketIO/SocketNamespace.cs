@@ -6,7 +6,11 @@ namespace Carillon.SocketIO;
 /// <summary>Why a client may not join a namespace: it is told by <c>connect_error</c>, stays connected, and may try again.</summary>
 /// <param name="Message">The message of the client's error.</param>
 /// <param name="Details">The <c>data</c> of the client's error; left out where null.</param>
-public sealed record ConnectRefusal(string Message, object? Details = null);
+public sealed record ConnectRefusal(string Message, object? Details = null)
+{
+    /// <summary>Whether the connection is closed once the client has been told. Off, as in the protocol.</summary>
+    public bool ClosesConnection { get; init; }
+}
 
 /// <summary>What happens in a namespace, or in all namespaces of a pattern. Set it up before clients connect.</summary>
 public abstract class SocketHandlers
@@ -14,7 +18,7 @@ public abstract class SocketHandlers
     readonly Dictionary<string, Func<SocketEvent, Task>> _events = [];
     readonly List<Func<Socket, ValueTask<ConnectRefusal?>>> _middlewares = [];
     readonly List<Func<Socket, Task>> _connections = [];
-    readonly List<Action<Socket, string>> _disconnections = [];
+    readonly List<Func<Socket, string, Task>> _disconnections = [];
 
     private protected SocketHandlers()
     {
@@ -34,7 +38,14 @@ public abstract class SocketHandlers
     public void OnConnection(Func<Socket, Task> handler) => _connections.Add(handler);
 
     /// <summary>Calls something for each socket that has left, with one of the texts of <see cref="DisconnectReason"/>.</summary>
-    public void OnDisconnect(Action<Socket, string> handler) => _disconnections.Add(handler);
+    public void OnDisconnect(Action<Socket, string> handler) => _disconnections.Add((socket, reason) =>
+    {
+        handler(socket, reason);
+        return Task.CompletedTask;
+    });
+
+    /// <summary>Calls something for each socket that has left, with one of the texts of <see cref="DisconnectReason"/>.</summary>
+    public void OnDisconnect(Func<Socket, string, Task> handler) => _disconnections.Add(handler);
 
     /// <summary>
     /// Handles an event. Handlers of one socket start in the order of its events, and run on the thread that reads from the client: what
@@ -58,7 +69,7 @@ public abstract class SocketHandlers
 
     internal IReadOnlyList<Func<Socket, Task>> Connections => _connections;
 
-    internal IReadOnlyList<Action<Socket, string>> Disconnections => _disconnections;
+    internal IReadOnlyList<Func<Socket, string, Task>> Disconnections => _disconnections;
 
     internal Func<SocketEvent, Task>? Find(string name) => _events.GetValueOrDefault(name);
 }
@@ -155,17 +166,7 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     internal void OnDisconnected(Socket socket, string reason)
     {
-        foreach (var handler in Handlers.Disconnections)
-        {
-            try
-            {
-                handler(socket, reason);
-            }
-            catch (Exception ex)
-            {
-                LogHandlerFailed(Server.Logger, ex, "disconnect", socket.Id);
-            }
-        }
+        foreach (var handler in Handlers.Disconnections) Run(() => handler(socket, reason), "disconnect", socket.Id);
         if (Handlers != this) Server.RemoveIfEmpty(this);
     }
 

@@ -55,7 +55,11 @@ public sealed partial class EngineSocket
 
         try
         {
-            if (waiting is not null) payload = await AwaitPayloadAsync(waiting, context.RequestAborted) ?? TakePayloadOrNoop(out mayCompress);
+            if (waiting is not null)
+            {
+                var given = await AwaitPayloadAsync(waiting, context.RequestAborted);
+                payload = given ?? TakePayloadOrNoop(out mayCompress);
+            }
             await _server.WritePayloadAsync(context, payload, mayCompress);
         }
         catch (OperationCanceledException)
@@ -64,12 +68,12 @@ public sealed partial class EngineSocket
         }
     }
 
-    async Task<ReadOnlyMemory<byte>?> AwaitPayloadAsync(TaskCompletionSource<byte[]?> waiting, CancellationToken aborted)
+    async Task<byte[]?> AwaitPayloadAsync(TaskCompletionSource<byte[]?> waiting, CancellationToken aborted)
     {
         await using var cut = aborted.UnsafeRegister(static s => ((TaskCompletionSource<byte[]?>)s!).TrySetCanceled(), waiting);
         try
         {
-            return await waiting.Task is { } given ? given : null;
+            return await waiting.Task;
         }
         finally
         {

@@ -185,6 +185,12 @@ public sealed partial class EngineSocket
         }
     }
 
+    /// <summary>Does something that no message may overtake or interrupt.</summary>
+    internal void BetweenMessages(Action action)
+    {
+        lock (_receiving) action();
+    }
+
     void Deliver(EngineMessage message)
     {
         lock (_receiving)

@@ -1,0 +1,57 @@
+using Carillon.Access;
+using Carillon.Changes;
+using Carillon.Live;
+
+namespace Carillon;
+
+/// <summary>The settings of Carillon in an application.</summary>
+public sealed class CarillonOptions
+{
+    /// <summary>
+    /// Where the application's database is: <c>sqlite:path/to/file.db</c>. Carillon keeps its own tables in it, so that a change and its announcement are one
+    /// transaction.
+    /// </summary>
+    public string Database { get; set; } = "sqlite:carillon.db";
+
+    /// <summary>
+    /// Whether clients may connect without a token. Off. A shop on its own network may turn it on; such clients reach only the areas that are open to
+    /// <see cref="Audience.Everyone"/>.
+    /// </summary>
+    public bool AllowAnonymous { get; set; }
+
+    /// <summary>The live tables, and how long their changes are kept.</summary>
+    public ChangesOptions Changes { get; } = new();
+
+    /// <summary>To whom <c>changes:{table}</c> is open. To nobody, unless it is said: a change tells what is in the table.</summary>
+    public Audience ChangesAudience { get; set; }
+
+    /// <summary>The application's own areas.</summary>
+    public IList<Area> Areas { get; } = [];
+
+    /// <summary>How many channels one connection may join: 1,000, far more than a screen shows.</summary>
+    public int MaxSubscriptions { get; set; } = 1000;
+
+    /// <summary>
+    /// How many missed publications are replayed at most: 1,000. Who missed more is told so and loads anew, which is faster by then.
+    /// </summary>
+    public int MaxRecovered { get; set; } = 1000;
+
+    internal string DatabasePath
+    {
+        get
+        {
+            const string scheme = "sqlite:";
+            return Database.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) && Database.Length > scheme.Length
+                ? Database[scheme.Length..]
+                : throw new InvalidOperationException($"Carillon's Database must be \"sqlite:\" and the path of a file; it is \"{Database}\".");
+        }
+    }
+
+    internal void Validate()
+    {
+        _ = DatabasePath;
+        if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
+        if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
+        if (Changes.Problem() is { } problem) throw new InvalidOperationException($"Carillon's Changes: {problem}");
+    }
+}

@@ -1,0 +1,94 @@
+using Carillon.Channels;
+using Carillon.SocketIO;
+
+namespace Carillon.Live;
+
+/// <summary>One channel on this node: its room, and those who are on their way into it.</summary>
+sealed class LiveChannel(SocketServer server, string name, Area area)
+{
+    readonly Lock _gate = new();          // one publication at a time, so that each socket gets them in their order
+    readonly List<Hold> _holds = [];
+
+    /// <summary>A subscriber that reads the history while publications wait for it.</summary>
+    public sealed record Hold(Socket Socket)
+    {
+        public List<ChannelMessage> Waiting { get; } = [];
+
+        /// <summary>Where the channel's history was replaced meanwhile.</summary>
+        public Position? NewEpoch { get; set; }
+    }
+
+    /// <summary>How many have joined or are joining; guarded by whoever lets channels come and go.</summary>
+    public int Subscribers { get; set; }
+
+    public Hold HoldFor(Socket socket)
+    {
+        var hold = new Hold(socket);
+        lock (_gate)
+        {
+            socket.Leave(name);           // joining again replays again; without this it would hear some twice
+            _holds.Add(hold);
+        }
+        return hold;
+    }
+
+    /// <summary>Sends the missed publications, then those held back, and lets the socket into the room: one moment for everyone else.</summary>
+    /// <param name="hold">The subscriber.</param>
+    /// <param name="history">What the history answered.</param>
+    /// <param name="recovered">Whether the missed publications are to be sent.</param>
+    /// <param name="tell">Tells the client where it stands, after what it missed and before what is new.</param>
+    public Position Release(Hold hold, History history, bool recovered, Action<Position, bool> tell)
+    {
+        lock (_gate)
+        {
+            _holds.Remove(hold);
+            var position = history.Position;
+            if (recovered)
+                foreach (var message in history.Messages) Send(hold.Socket, message);
+            foreach (var message in hold.Waiting)
+            {
+                if (message.Position.Epoch == position.Epoch && message.Position.Offset <= position.Offset) continue;
+                Send(hold.Socket, message);
+                position = message.Position;
+            }
+            tell(position, recovered && hold.NewEpoch is null);
+            hold.Socket.Join(name);
+            return position;
+        }
+    }
+
+    public void Abandon(Hold hold)
+    {
+        lock (_gate) _holds.Remove(hold);
+    }
+
+    /// <summary>Hands a publication to everyone in the room; answers how many these are.</summary>
+    public int Deliver(ChannelMessage message)
+    {
+        lock (_gate)
+        {
+            foreach (var hold in _holds) hold.Waiting.Add(message);
+            return server.Root.To(name).Emit(area.Event, new RawJson(message.Body), Meta(message)) + _holds.Count;
+        }
+    }
+
+    public void BeginEpoch(Position position)
+    {
+        lock (_gate)
+        {
+            foreach (var hold in _holds) hold.NewEpoch = position;
+            server.Root.To(name).Emit("subscribed", new { channel = name, position, recovered = false });
+        }
+    }
+
+    void Send(Socket socket, ChannelMessage message) => socket.Emit(area.Event, new RawJson(message.Body), Meta(message));
+
+    static object Meta(ChannelMessage message) => new
+    {
+        channel = message.Channel,
+        epoch = message.Position.Epoch,
+        offset = message.Position.Offset,
+        id = message.Id,
+        at = message.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"),
+    };
+}
