@@ -75,7 +75,7 @@ const fr = {
   newSale: {
     title: "Nouvelle vente", back: "Retour aux ventes", pick: "Choisir les articles", ticket: "Ticket", empty: "Touchez un article pour l’ajouter au ticket.", client: "Client",
     less: (name: string) => `Un de moins\u00a0: ${name}`, moreOf: (name: string) => `Un de plus\u00a0: ${name}`, remove: (name: string) => `Retirer ${name}`, quantityOf: (name: string) => `Quantité de ${name}`,
-    addOf: (name: string, price: string, stock: string) => `Ajouter ${name}, ${price}, ${stock}`, stock: (n: number) => (n === 0 ? "épuisé" : `${n} en stock`), tooMany: (n: number) => (n === 0 ? "Plus en stock" : `Il n’en reste que ${n}`),
+    see: "Voir le ticket", stock: (n: number) => (n === 0 ? "épuisé" : `${n} en stock`), tooMany: (n: number) => (n === 0 ? "Plus en stock" : `Il n’en reste que ${n}`),
     total: "Total", pay: "Encaisser", paying: "Enregistrement…", saved: (total: string) => `Vente enregistrée\u00a0: ${total}`, clear: "Vider le ticket",
   },
   test: {
@@ -168,7 +168,7 @@ const en: Texts = {
   newSale: {
     title: "New sale", back: "Back to sales", pick: "Choose articles", ticket: "Receipt", empty: "Touch an article to add it to the receipt.", client: "Client",
     less: (name) => `One less: ${name}`, moreOf: (name) => `One more: ${name}`, remove: (name) => `Remove ${name}`, quantityOf: (name) => `Quantity of ${name}`,
-    addOf: (name, price, stock) => `Add ${name}, ${price}, ${stock}`, stock: (n) => (n === 0 ? "sold out" : `${n} in stock`), tooMany: (n) => (n === 0 ? "Out of stock" : `Only ${n} left`),
+    see: "See the receipt", stock: (n) => (n === 0 ? "sold out" : `${n} in stock`), tooMany: (n) => (n === 0 ? "Out of stock" : `Only ${n} left`),
     total: "Total", pay: "Check out", paying: "Saving…", saved: (total) => `Sale recorded: ${total}`, clear: "Empty the receipt",
   },
   test: {

@@ -24,7 +24,7 @@ const browser = await chromium.launch({
 let serious = 0;
 
 async function open({ width = 1280, height = 860, scheme = "light", language = "fr", till = "Caisse 1" } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, locale: "fr-FR", timezoneId: "Europe/Paris", deviceScaleFactor: width < 500 ? 2 : 1 });
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, locale: "fr-FR", timezoneId: "Europe/Paris", deviceScaleFactor: width < 500 ? 2 : 1, hasTouch: width < 900, isMobile: width < 900 });
   await context.addInitScript(([lang, name]) => {
     localStorage.setItem("magasin.langue", lang);
     localStorage.setItem("magasin.caisse", name);
@@ -89,7 +89,8 @@ const phone = await open({ width: 390, height: 844 });
 await draw(phone, "phone-dashboard", { hash: "#/" });
 await draw(phone, "phone-products", { hash: "#/produits" });
 await draw(phone, "phone-sales", { hash: "#/ventes" });
-await draw(phone, "phone-new-sale", { hash: "#/ventes/nouvelle", act: fillTicket, full: true });
+await draw(phone, "phone-new-sale", { hash: "#/ventes/nouvelle", act: fillTicket });
+await draw(phone, "phone-ticket", { act: (page) => page.locator(".ticket-jump").click() });
 await draw(phone, "phone-test", { hash: "#/synchronisation", full: true });
 await phone.context().close();
 const small = await open({ width: 360, height: 640 });

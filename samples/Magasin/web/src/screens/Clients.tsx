@@ -124,10 +124,10 @@ function ClientDialog({ client, onClose, onSaved }: { readonly client?: Client; 
         <Field label={t.clients.name} value={name} onChange={setName} autoFocus autoComplete="off" maxLength={120} error={checked && name.trim() === "" ? t.common.required : undefined} />
         <Field label={t.clients.phone} value={phone} onChange={setPhone} inputMode="tel" autoComplete="off" error={checked && !phoneIsFine ? t.clients.badPhone : undefined} />
         {problem && <Alert>{problem}</Alert>}
-        <footer>
+        <div className="dialog-foot">
           <Button onClick={onClose}>{t.common.cancel}</Button>
           <Button look="primary" type="submit" disabled={busy}>{busy ? t.common.saving : t.common.save}</Button>
-        </footer>
+        </div>
       </form>
     </Dialog>
   );

@@ -45,7 +45,7 @@ function Figures({ figures, sales, clients }: Picture) {
       <Figure name={t.dashboard.low} value={format.number(stockBas.length)} tone={stockBas.length > 0 ? "warn" : undefined}>
         {stockBas.length > 0 ? t.dashboard.lowSome(stockBas.length) : t.dashboard.lowNone}
       </Figure>
-      <section className="card days-card" aria-labelledby="days"><h2 id="days">{t.dashboard.days}</h2><Days days={derniersJours} today={jour} /></section>
+      <section className="card days-card" aria-labelledby="days"><header><h2 id="days">{t.dashboard.days}</h2></header><Days days={derniersJours} today={jour} /></section>
       <LowStock products={stockBas} />
       <LastSales sales={sales} clients={clients} />
     </div>
@@ -87,13 +87,13 @@ function Days({ days, today }: { readonly days: readonly Day[]; readonly today: 
           </div>
         ))}
       </div>
-      <table className="visually-hidden">
+      <div className="visually-hidden"><table>
         <caption>{t.dashboard.daysCaption}</caption>
         <thead><tr><th scope="col">{t.dashboard.day}</th><th scope="col">{t.dashboard.turnover}</th><th scope="col">{t.nav.sales}</th></tr></thead>
         <tbody>
           {days.map((day) => <tr key={day.jour}><th scope="row">{format.dayLong(day.jour)}</th><td>{format.money(day.chiffreAffaires)}</td><td>{day.nombreVentes}</td></tr>)}
         </tbody>
-      </table>
+      </table></div>
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { RealtimeSync } from "@carillon/react";
 import { ArrowLeft, Minus, Plus, ShoppingBasket, Trash2 } from "lucide-react";
-import { useId, useMemo, useState } from "react";
+import { useId, useMemo, useRef, useState } from "react";
 import { api, type Client, type Product } from "../api";
 import { searchable } from "../format";
 import { useGlow } from "../live/recentChanges";
@@ -25,6 +25,7 @@ export function NewSaleScreen() {
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
   const toast = useToast();
+  const ticket = useRef<HTMLElement>(null);
 
   const byId = useMemo(() => new Map((data?.products ?? []).map((product) => [product.id, product])), [data]);
   const priced = priceDraft(draft, byId);
@@ -60,7 +61,13 @@ export function NewSaleScreen() {
       {data && (
         <div className="till">
           <Picker products={data.products} draft={draft} onPick={(product) => change((now) => changeQuantity(now, product.id, 1))} />
-          <section className="card ticket" aria-labelledby="ticket">
+          {draft.length > 0 && (
+            <button type="button" className="ticket-jump" onClick={() => ticket.current?.scrollIntoView()}>
+              <span>{t.newSale.see} · {t.sales.articleCount(priced.articles)}</span>
+              <span className="amount">{format.money(priced.total)}</span>
+            </button>
+          )}
+          <section className="card ticket" aria-labelledby="ticket" ref={ticket}>
             <header>
               <h2 id="ticket">{t.newSale.ticket}</h2>
               {draft.length > 0 && <Button look="quiet" onClick={() => change(() => [])}>{t.newSale.clear}</Button>}
@@ -126,12 +133,11 @@ function Picker({ products, draft, onPick }: { readonly products: readonly Produ
               return (
                 <li key={product.id}>
                   <button
-                    type="button" className={`tile ${glow(product.id)}`} disabled={product.stock <= inTicket}
-                    aria-label={t.newSale.addOf(product.nom, format.money(product.prix), t.newSale.stock(product.stock))} onClick={() => onPick(product)}
+                    type="button" className={`tile ${glow(product.id)}`} disabled={product.stock <= inTicket} onClick={() => onPick(product)}
                   >
-                    <span className="tile-name">{product.nom}</span>
+                    <span className="tile-name"><span className="visually-hidden">{t.common.add} </span>{product.nom}</span>
                     <span className="tile-foot"><span className="amount">{format.money(product.prix)}</span><StockBadge stock={product.stock} text={t.newSale.stock(product.stock)} /></span>
-                    {inTicket > 0 && <span className="tile-count" aria-hidden>{inTicket}</span>}
+                    {inTicket > 0 && <span className="tile-count"><span className="visually-hidden">, {t.newSale.ticket} </span>{inTicket}</span>}
                   </button>
                 </li>
               );

@@ -56,7 +56,7 @@ export function ProductsScreen() {
                 <thead>
                   <tr>
                     <th scope="col">{t.products.name}</th>
-                    <th scope="col" className="end">{t.products.price}</th>
+                    <th scope="col" className="end only-wide-cell">{t.products.price}</th>
                     <th scope="col" className="end">{t.products.stock}</th>
                     <th scope="col" className="end"><span className="visually-hidden">{t.common.actions}</span></th>
                   </tr>
@@ -64,8 +64,8 @@ export function ProductsScreen() {
                 <tbody>
                   {shown.map((product) => (
                     <tr key={product.id} className={glow(product.id)}>
-                      <th scope="row">{product.nom}</th>
-                      <td className="end amount">{format.money(product.prix)}</td>
+                      <th scope="row">{product.nom}<span className="line-note only-phone">{format.money(product.prix)}</span></th>
+                      <td className="end amount only-wide-cell">{format.money(product.prix)}</td>
                       <td className="end"><StockBadge stock={product.stock} text={product.stock === 0 ? t.products.out : format.number(product.stock)} /></td>
                       <td className="end row-actions">
                         <IconButton icon={Pencil} label={t.products.editOf(product.nom)} onClick={() => setOpen({ kind: "edit", product })} />
@@ -131,10 +131,10 @@ function ProductDialog({ product, onClose, onSaved }: { readonly product?: Produ
           <Field label={t.products.stock} value={stock} onChange={setStock} inputMode="numeric" autoComplete="off" error={checked && count === undefined ? t.products.badStock : undefined} />
         </div>
         {problem && <Alert>{problem}</Alert>}
-        <footer>
+        <div className="dialog-foot">
           <Button onClick={onClose}>{t.common.cancel}</Button>
           <Button look="primary" type="submit" disabled={busy}>{busy ? t.common.saving : t.common.save}</Button>
-        </footer>
+        </div>
       </form>
     </Dialog>
   );

@@ -147,10 +147,10 @@ function SaleDetail({ sale, client, products, onClose, onCancel }: SaleDetailPro
           <tr><th scope="row" colSpan={3}>{t.sales.total}</th><td className="end amount">{format.money(sale.total)}</td></tr>
         </tfoot>
       </table>
-      <footer>
+      <div className="dialog-foot">
         <Button icon={Undo2} look="danger" onClick={onCancel}>{t.sales.cancelSale}</Button>
         <Button look="primary" onClick={onClose}>{t.common.close}</Button>
-      </footer>
+      </div>
     </Dialog>
   );
 }

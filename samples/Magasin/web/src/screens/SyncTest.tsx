@@ -39,7 +39,8 @@ function Latency({ reloads }: { readonly reloads: number }) {
         <div><dt>{t.test.max}</dt><dd>{latencies ? format.latency(latencies.max) : "–"}</dd></div>
       </dl>
       <p className="note">
-        {latencies ? t.test.count(latencies.count) : t.test.noLatency} · {t.test.reloads(reloads)}
+        {latencies ? t.test.count(latencies.count) : t.test.noLatency}
+        <br />{t.test.reloads(reloads)}
         {Number.isFinite(clock.errorMs) && <><br />{t.test.clock(format.latency(clock.errorMs))}</>}
       </p>
     </section>
@@ -234,7 +235,7 @@ function Changes() {
         {heard.length > 0 && <Button look="quiet" icon={Eraser} onClick={clear}>{t.test.clear}</Button>}
       </header>
       {heard.length === 0 ? <Empty icon={Inbox} title={t.test.noChanges}><p className="muted">{t.test.noChangesHelp}</p></Empty> : (
-        <div className="scroll" tabIndex={0} role="region" aria-labelledby="changes">
+        <div className="scroll" tabIndex={0} role="group" aria-labelledby="changes">
           <table className="feed">
             <caption className="visually-hidden">{t.test.changes}</caption>
             <thead>

@@ -25,11 +25,12 @@ export function IconButton({ icon: Icon, label, look = "quiet", ...rest }: Omit<
 }
 
 export function ScreenHeader({ title, note, children }: { readonly title: string; readonly note?: ReactNode; readonly children?: ReactNode }) {
+  const { t } = useSettings();
   return (
     <header className="screen-header">
       <div>
         <h1 tabIndex={-1}>{title}</h1>
-        {note && <p className="note">{note}</p>}
+        <p className="note">{note}<span className="badge stale-mark" data-tone="warn">{t.common.stale}</span></p>
       </div>
       {children && <div className="screen-actions">{children}</div>}
     </header>
@@ -89,10 +90,10 @@ export function Dialog({ title, onClose, children, wide }: { readonly title: str
       onClick={(event) => { if (event.target === ref.current) onClose(); }}
     >
       <div className="dialog-body">
-        <header>
+        <div className="dialog-head">
           <h2 id={id}>{title}</h2>
           <IconButton icon={X} label={t.common.close} onClick={onClose} />
-        </header>
+        </div>
         {children}
       </div>
     </dialog>

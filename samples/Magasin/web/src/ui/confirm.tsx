@@ -36,10 +36,10 @@ export function Confirm({ title, text, action, onConfirm, onClose, explain }: Co
     <Dialog title={title} onClose={onClose}>
       <p>{text}</p>
       {problem && <Alert>{problem}</Alert>}
-      <footer>
+      <div className="dialog-foot">
         <Button onClick={onClose} autoFocus>{t.common.keep}</Button>
         <Button look="danger" onClick={() => void confirm()} disabled={busy}>{action}</Button>
-      </footer>
+      </div>
     </Dialog>
   );
 }

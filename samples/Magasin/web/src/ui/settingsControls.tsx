@@ -96,10 +96,10 @@ function SettingsDialog({ onClose }: { onClose: () => void }) {
             })}
           </div>
         </fieldset>
-        <footer>
+        <div className="dialog-foot">
           <Button onClick={onClose}>{t.common.cancel}</Button>
           <Button look="primary" type="submit">{t.common.save}</Button>
-        </footer>
+        </div>
       </form>
     </Dialog>
   );
