@@ -76,7 +76,7 @@ await draw(desk, "product-dialog", { act: async (page) => { await page.getByRole
 await draw(desk, "clients", { hash: "#/clients" });
 await draw(desk, "sales", { hash: "#/ventes" });
 await draw(desk, "sale-detail", { act: (page) => page.locator("tbody .link").first().click() });
-await draw(desk, "cancel-sale", { act: (page) => page.locator("dialog .danger").click() });
+await draw(desk, "cancel-sale", { act: (page) => page.locator("dialog .danger-quiet").click() });
 await draw(desk, "new-sale", { hash: "#/ventes/nouvelle", act: fillTicket });
 const second = await open({ till: "Caisse 2" });
 await second.goto(`${url}/#/ventes`);

@@ -1,6 +1,6 @@
 import { RealtimeSync } from "@carillon/react";
 import { ArrowLeft, Minus, Plus, ShoppingBasket, Trash2 } from "lucide-react";
-import { useId, useMemo, useRef, useState } from "react";
+import { useEffect, useId, useMemo, useState } from "react";
 import { api, type Client, type Product } from "../api";
 import { searchable } from "../format";
 import { useGlow } from "../live/recentChanges";
@@ -25,7 +25,8 @@ export function NewSaleScreen() {
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
   const toast = useToast();
-  const ticket = useRef<HTMLElement>(null);
+  const [ticket, setTicket] = useState<HTMLElement | null>(null);
+  const ticketInView = useInView(ticket);
 
   const byId = useMemo(() => new Map((data?.products ?? []).map((product) => [product.id, product])), [data]);
   const priced = priceDraft(draft, byId);
@@ -61,13 +62,13 @@ export function NewSaleScreen() {
       {data && (
         <div className="till">
           <Picker products={data.products} draft={draft} onPick={(product) => change((now) => changeQuantity(now, product.id, 1))} />
-          {draft.length > 0 && (
-            <button type="button" className="ticket-jump" onClick={() => ticket.current?.scrollIntoView()}>
+          {draft.length > 0 && !ticketInView && (
+            <button type="button" className="ticket-jump" onClick={() => ticket?.scrollIntoView()}>
               <span>{t.newSale.see} · {t.sales.articleCount(priced.articles)}</span>
               <span className="amount">{format.money(priced.total)}</span>
             </button>
           )}
-          <section className="card ticket" aria-labelledby="ticket" ref={ticket}>
+          <section className="card ticket" aria-labelledby="ticket" ref={setTicket}>
             <header>
               <h2 id="ticket">{t.newSale.ticket}</h2>
               {draft.length > 0 && <Button look="quiet" onClick={() => change(() => [])}>{t.newSale.clear}</Button>}
@@ -111,6 +112,17 @@ export function NewSaleScreen() {
       )}
     </RealtimeSync>
   );
+}
+
+function useInView(element: Element | null): boolean {
+  const [inView, setInView] = useState(false);
+  useEffect(() => {
+    if (!element) return undefined;
+    const observer = new IntersectionObserver(([entry]) => setInView(entry?.isIntersecting ?? false), { rootMargin: "0px 0px -140px" });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [element]);
+  return inView;
 }
 
 function Picker({ products, draft, onPick }: { readonly products: readonly Product[]; readonly draft: readonly DraftLine[]; readonly onPick: (product: Product) => void }) {

@@ -148,7 +148,7 @@ function SaleDetail({ sale, client, products, onClose, onCancel }: SaleDetailPro
         </tfoot>
       </table>
       <div className="dialog-foot">
-        <Button icon={Undo2} look="danger" onClick={onCancel}>{t.sales.cancelSale}</Button>
+        <Button icon={Undo2} look="danger-quiet" onClick={onCancel}>{t.sales.cancelSale}</Button>
         <Button look="primary" onClick={onClose}>{t.common.close}</Button>
       </div>
     </Dialog>

@@ -4,7 +4,7 @@ import { ApiError } from "../api";
 import { useSettings } from "../settings";
 import type { Texts } from "../texts";
 
-type ButtonProps = ComponentProps<"button"> & { readonly look?: "primary" | "plain" | "quiet" | "danger"; readonly icon?: LucideIcon };
+type ButtonProps = ComponentProps<"button"> & { readonly look?: "primary" | "plain" | "quiet" | "danger" | "danger-quiet"; readonly icon?: LucideIcon };
 
 export function Button({ look = "plain", icon: Icon, children, className = "", ...rest }: ButtonProps) {
   return (
