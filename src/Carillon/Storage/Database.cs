@@ -16,6 +16,7 @@ public sealed class Database : IAsyncDisposable
 
     readonly string writing;
     readonly string reading;
+    readonly string owned;
     readonly SemaphoreSlim writerQueue = new(1);
     readonly SemaphoreSlim migrating = new(1);
     volatile bool migrated;
@@ -30,6 +31,8 @@ public sealed class Database : IAsyncDisposable
         Path = System.IO.Path.GetFullPath(path);
         // Two connection strings, so that pooled readers (which refuse to write) are never handed out as writers.
         writing = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 30 }.ConnectionString;
+        // Never pooled: a transaction that its user left open must end with it.
+        owned = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 30, Pooling = false }.ConnectionString;
         reading = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 31 }.ConnectionString;
     }
 
@@ -61,6 +64,20 @@ public sealed class Database : IAsyncDisposable
         await MigrateOnceAsync(ct);
         return await OpenAsync(reading, "PRAGMA query_only = ON;", ct);
     }
+
+    /// <summary>
+    /// Opens a connection of the application's own, outside of the writer queue: for tools and migrations, which begin and end their
+    /// transactions themselves. Say <see cref="LookNow"/> after writing, or the changes are announced a moment later.
+    /// </summary>
+    /// <param name="ct">Ends the opening.</param>
+    public async ValueTask<DbConnection> OpenOwnAsync(CancellationToken ct)
+    {
+        await MigrateOnceAsync(ct);
+        return await OpenAsync(owned, "", ct);
+    }
+
+    /// <summary>Says that something was committed on a connection of the application's own: it is announced at once.</summary>
+    public void LookNow() => Committed?.Invoke();
 
     /// <summary>Reads rows.</summary>
     /// <param name="sql">The query, its values as parameters.</param>

@@ -1,0 +1,27 @@
+using System.Globalization;
+
+namespace Magasin.Base;
+
+/// <summary>Moments are ISO-8601 in UTC, in the database as in JSON; a day is the shop's own calendar day.</summary>
+internal static class Temps
+{
+    public const string Format = "yyyy-MM-dd'T'HH:mm:ss.fff'Z'";
+
+    public static string Iso(DateTimeOffset moment) => moment.UtcDateTime.ToString(Format, CultureInfo.InvariantCulture);
+
+    public static string Maintenant(TimeProvider clock) => Iso(clock.GetUtcNow());
+
+    public static DateOnly Aujourdhui(TimeProvider clock) => DateOnly.FromDateTime(clock.GetLocalNow().DateTime);
+
+    /// <summary>From when to when a day of the shop lasts.</summary>
+    public static (string From, string To) Bornes(DateOnly day, TimeZoneInfo zone) => (Minuit(day, zone), Minuit(day.AddDays(1), zone));
+
+    public static bool TryDay(string text, out DateOnly day) => DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out day);
+
+    static string Minuit(DateOnly day, TimeZoneInfo zone)
+    {
+        var midnight = day.ToDateTime(TimeOnly.MinValue);
+        while (zone.IsInvalidTime(midnight)) midnight = midnight.AddMinutes(30);   // where summer time begins at midnight
+        return Iso(new DateTimeOffset(midnight, zone.GetUtcOffset(midnight)));
+    }
+}

@@ -1,0 +1,52 @@
+using System.Text.Json;
+using Microsoft.Data.Sqlite;
+
+namespace Magasin;
+
+/// <summary>What goes wrong is told as a problem document (RFC 9457) with a stable code.</summary>
+internal static partial class Problemes
+{
+    public static IResult NotFound(string what) => Problem(StatusCodes.Status404NotFound, "not-found", "Not found", $"There is no such {what}.");
+
+    public static IResult Invalid(string why) => Problem(StatusCodes.Status400BadRequest, "invalid-payload", "The request cannot be understood", why);
+
+    public static IResult Conflict(string why) => Problem(StatusCodes.Status409Conflict, "conflict", "Not possible now", why);
+
+    public static void UseProblemes(this WebApplication app) => app.Use(async (context, next) =>
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (BadHttpRequestException ex) when (!context.Response.HasStarted)
+        {
+            await Told(ex).ExecuteAsync(context);
+        }
+        catch (SqliteException ex) when (!context.Response.HasStarted && ex.SqliteErrorCode is 5 or 6)
+        {
+            LogBusy(app.Logger, ex);
+            await Problem(StatusCodes.Status503ServiceUnavailable, "unavailable", "The database is busy", "Another program holds the database. Try again.").ExecuteAsync(context);
+        }
+        catch (Exception ex) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
+        {
+            LogFailed(app.Logger, ex, context.Request.Method, context.Request.Path);
+            await Problem(StatusCodes.Status500InternalServerError, "unavailable", "The server failed", "The server could not do this. It is written in its log.").ExecuteAsync(context);
+        }
+    });
+
+    static IResult Told(BadHttpRequestException ex) => ex.StatusCode switch
+    {
+        StatusCodes.Status413PayloadTooLarge => Problem(ex.StatusCode, "payload-too-large", "Too much", "The request is too large."),
+        StatusCodes.Status415UnsupportedMediaType => Problem(ex.StatusCode, "invalid-payload", "Not JSON", "The body must be JSON, sent as application/json."),
+        var status => Problem(status, "invalid-payload", "The request cannot be understood", ex.InnerException is JsonException json ? json.Message : ex.Message),
+    };
+
+    static IResult Problem(int status, string code, string title, string detail) =>
+        Results.Problem(statusCode: status, title: title, detail: detail, extensions: new Dictionary<string, object?> { ["code"] = code });
+
+    [LoggerMessage(LogLevel.Warning, "The database was busy for too long")]
+    static partial void LogBusy(ILogger logger, Exception ex);
+
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
+    static partial void LogFailed(ILogger logger, Exception ex, string method, string path);
+}
