@@ -6,13 +6,24 @@ public sealed partial class Socket
     Dictionary<long, Action<SocketArguments>>? _acks;
     List<TaskCompletionSource<SocketArguments>>? _waiting;
 
+    /// <summary>Sends an event without arguments and waits for the client's acknowledgement.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="timeout">How long to wait.</param>
+    /// <exception cref="TimeoutException">The client did not answer in time.</exception>
+    /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
+    public Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout) => AskAsync(name, timeout, []);
+
     /// <summary>Sends an event and waits for the client's acknowledgement.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="timeout">How long to wait.</param>
-    /// <param name="arguments">What is written as JSON.</param>
+    /// <param name="argument">What is written as JSON. A list is one argument.</param>
+    /// <param name="more">Further arguments.</param>
     /// <exception cref="TimeoutException">The client did not answer in time.</exception>
     /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
-    public async Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout, params object?[] arguments)
+    public Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout, object? argument, params ReadOnlySpan<object?> more) =>
+        AskAsync(name, timeout, [argument, .. more]);
+
+    async Task<SocketArguments> AskAsync(string name, TimeSpan timeout, object?[] arguments)
     {
         var id = Namespace.NextAckId();
         var frame = PacketWriter.Event(Namespace.Name, name, arguments, id);

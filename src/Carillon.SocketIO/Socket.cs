@@ -67,10 +67,22 @@ public sealed partial class Socket
     /// <summary>This socket alone, for what may be dropped when it cannot be sent right now.</summary>
     public Broadcast Volatile => Namespace.To(Id).Volatile;
 
+    /// <summary>Sends an event without arguments to this client.</summary>
+    /// <param name="name">The event's name.</param>
+    public void Emit(string name) => EmitAll(name, []);
+
     /// <summary>Sends an event to this client.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="arguments">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary; at most ten of these.</param>
-    public void Emit(string name, params ReadOnlySpan<object?> arguments)
+    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one argument.</param>
+    /// <param name="more">Further arguments; with the first they hold at most ten binary values.</param>
+    public void Emit(string name, object? argument, params ReadOnlySpan<object?> more) => EmitAll(name, [argument, .. more]);
+
+    /// <summary>Sends an event with arguments that came from a client.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="arguments">The arguments, which go out as they came.</param>
+    public void Emit(string name, SocketArguments arguments) => EmitAll(name, [.. arguments]);
+
+    void EmitAll(string name, ReadOnlySpan<object?> arguments)
     {
         if (_state != State.Connected) return;
         // With recovery on, an event for one socket is recorded like any other: it must be there when the client comes back.

@@ -23,16 +23,22 @@ public sealed class SocketEvent
     /// <summary>Whether the client waits for an acknowledgement.</summary>
     public bool WantsAck => _ackId is not null;
 
+    /// <summary>Answers the client without arguments. Only the first answer counts, and only if the client waits for one.</summary>
+    public void Ack() => AckAll([]);
+
     /// <summary>
     /// Answers the client, once; where it does not wait for an answer, and for every later call, nothing happens.
     /// </summary>
-    /// <param name="arguments">What is written as JSON; <see cref="SocketValue"/>s go out as they came.</param>
-    public void Ack(params ReadOnlySpan<object?> arguments)
+    /// <param name="argument">What is written as JSON; <see cref="SocketValue"/>s go out as they came. A list is one argument.</param>
+    /// <param name="more">Further arguments.</param>
+    public void Ack(object? argument, params ReadOnlySpan<object?> more) => AckAll([argument, .. more]);
+
+    /// <summary>Answers with arguments that a client sent.</summary>
+    public void Ack(SocketArguments arguments) => AckAll([.. arguments]);
+
+    void AckAll(ReadOnlySpan<object?> arguments)
     {
         if (_ackId is not { } id || Interlocked.Exchange(ref _acknowledged, 1) != 0) return;
         Socket.Send(PacketWriter.Ack(Socket.Namespace.Name, id, arguments));
     }
-
-    /// <summary>Answers with arguments that a client sent.</summary>
-    public void Ack(SocketArguments arguments) => Ack([.. arguments]);
 }

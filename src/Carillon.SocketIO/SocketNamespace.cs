@@ -113,8 +113,15 @@ public sealed partial class SocketNamespace : SocketHandlers
     /// <summary>Everyone but the members of some rooms.</summary>
     public Broadcast Except(params IEnumerable<string> rooms) => Everyone.Except(rooms);
 
-    /// <summary>Sends an event to everyone. See <see cref="SocketIO.Broadcast.Emit"/>.</summary>
-    public int Emit(string name, params ReadOnlySpan<object?> arguments) => Everyone.Emit(name, arguments);
+    /// <summary>Sends an event without arguments to everyone.</summary>
+    public int Emit(string name) => Everyone.Emit(name);
+
+    /// <summary>Sends an event to everyone. It is encoded once for all receivers and waits for none of them.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="argument">What is written as JSON. A list is one argument.</param>
+    /// <param name="more">Further arguments.</param>
+    /// <returns>How many sockets it was sent to.</returns>
+    public int Emit(string name, object? argument, params ReadOnlySpan<object?> more) => Everyone.Emit(name, argument, more);
 
     internal SocketHandlers Handlers { get; }
 

@@ -49,7 +49,7 @@ static class HeldOutProfile
         nsp.On("echo", e =>
         {
             if (e.WantsAck) e.Ack(e.Arguments);
-            else e.Socket.Emit("echo-back", [.. e.Arguments]);
+            else e.Socket.Emit("echo-back", e.Arguments);
         });
         nsp.On("ask", async e =>
         {

@@ -15,7 +15,7 @@ static class ProtocolProfile
         var app = builder.Build();
         var io = app.Services.GetRequiredService<SocketServer>();
         foreach (var nsp in new[] { io.Root, io.Of("/custom") }) nsp.OnConnection(socket => socket.Emit("auth", socket.Handshake.Auth));
-        io.Root.On("message", e => e.Socket.Emit("message-back", [.. e.Arguments]));
+        io.Root.On("message", e => e.Socket.Emit("message-back", e.Arguments));
         io.Root.On("message-with-ack", e => e.Ack(e.Arguments));
         app.MapSocketIO();
         return app;

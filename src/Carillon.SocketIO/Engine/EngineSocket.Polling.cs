@@ -196,13 +196,10 @@ public sealed partial class EngineSocket
     {
         // A body that is no UTF-8 is read as other servers read it, with replacement characters.
         if (!Utf8.IsValid(payload)) payload = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(payload));
-        var closing = false;
         foreach (var range in payload.Split(SharedFrame.Separator))
         {
-            var packet = payload[range];
-            closing |= packet is [EnginePacket.Close, ..];
-            OnPacket(packet, headers);
-            if (_state == State.Closed) return closing;
+            if (!OnPacket(payload[range], headers)) return false;
+            if (_state == State.Closed) break;
         }
         return true;
     }

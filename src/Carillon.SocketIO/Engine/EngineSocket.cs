@@ -158,30 +158,31 @@ public sealed partial class EngineSocket
         Closed?.Invoke(reason);
     }
 
-    void OnPacket(ReadOnlySpan<byte> packet, Microsoft.AspNetCore.Http.IHeaderDictionary? headers)
+    // False: this was no packet that a client may send, and the connection is over.
+    bool OnPacket(ReadOnlySpan<byte> packet, Microsoft.AspNetCore.Http.IHeaderDictionary? headers)
     {
         switch (packet.IsEmpty ? (byte)0 : packet[0])
         {
             case EnginePacket.Message:
                 Deliver(new EngineMessage(packet[1..], isBinary: false, headers));
-                break;
+                return true;
             case EnginePacket.Base64Message when EnginePacket.TryDecodeBase64(packet[1..], out var data):
                 Deliver(new EngineMessage(data, isBinary: true, headers));
-                break;
+                return true;
             case EnginePacket.Pong:
                 OnPong();
-                break;
+                return true;
             case EnginePacket.Close:
                 Drop(DisconnectReason.TransportClose, toPoll: NoopPayload);
-                break;
+                return true;
             case EnginePacket.Ping:
                 Drop(DisconnectReason.TransportError);   // in protocol 4 it is the server that pings
-                break;
+                return false;
             case EnginePacket.Open or EnginePacket.Upgrade or EnginePacket.Noop:
-                break;
+                return true;
             default:
                 Drop(DisconnectReason.ParseError);
-                break;
+                return false;
         }
     }
 

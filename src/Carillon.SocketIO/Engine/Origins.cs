@@ -41,7 +41,6 @@ static class Origins
         var asked = context.Request.Headers.AccessControlRequestHeaders;
         if (!StringValues.IsNullOrEmpty(asked)) headers.AccessControlAllowHeaders = asked;
         context.Response.StatusCode = StatusCodes.Status204NoContent;
-        context.Response.ContentLength = 0;
     }
 
     internal static bool IsAllowed(string origin, EngineOptions options)

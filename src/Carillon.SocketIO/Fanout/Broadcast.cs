@@ -50,20 +50,42 @@ public readonly struct Broadcast
         return sockets;
     }
 
+    /// <summary>Sends an event without arguments.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <returns>How many sockets it was sent to.</returns>
+    public int Emit(string name) => EmitAll(name, []);
+
     /// <summary>Sends an event. It is encoded once for all receivers and waits for none of them.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="arguments">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary; at most ten of these.</param>
+    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one argument.</param>
+    /// <param name="more">Further arguments; with the first they hold at most ten binary values.</param>
     /// <returns>How many sockets it was sent to.</returns>
-    public int Emit(string name, params ReadOnlySpan<object?> arguments) =>
+    public int Emit(string name, object? argument, params ReadOnlySpan<object?> more) => EmitAll(name, [argument, .. more]);
+
+    /// <summary>Sends an event with arguments that came from a client.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="arguments">The arguments, which go out as they came.</param>
+    /// <returns>How many sockets it was sent to.</returns>
+    public int Emit(string name, SocketArguments arguments) => EmitAll(name, [.. arguments]);
+
+    int EmitAll(string name, ReadOnlySpan<object?> arguments) =>
         _namespace.EmitTo(name, arguments, _rooms, _except, _isVolatile, compress: !_uncompressed);
 
     /// <summary>Sends an event and waits for the acknowledgement of each receiver.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="timeout">How long to wait for the last of them.</param>
-    /// <param name="arguments">What is written as JSON.</param>
     /// <returns>The first argument of each answer that came in time, and whether all came.</returns>
-    public Task<BroadcastAnswers> EmitWithAcksAsync(string name, TimeSpan timeout, params object?[] arguments) =>
-        _namespace.EmitToWithAcksAsync(name, timeout, arguments, _rooms, _except);
+    public Task<BroadcastAnswers> EmitWithAcksAsync(string name, TimeSpan timeout) =>
+        _namespace.EmitToWithAcksAsync(name, timeout, [], _rooms, _except);
+
+    /// <summary>Sends an event and waits for the acknowledgement of each receiver.</summary>
+    /// <param name="name">The event's name.</param>
+    /// <param name="timeout">How long to wait for the last of them.</param>
+    /// <param name="argument">What is written as JSON. A list is one argument.</param>
+    /// <param name="more">Further arguments.</param>
+    /// <returns>The first argument of each answer that came in time, and whether all came.</returns>
+    public Task<BroadcastAnswers> EmitWithAcksAsync(string name, TimeSpan timeout, object? argument, params ReadOnlySpan<object?> more) =>
+        _namespace.EmitToWithAcksAsync(name, timeout, [argument, .. more], _rooms, _except);
 
     /// <summary>Makes the chosen sockets join rooms.</summary>
     public void SocketsJoin(params IReadOnlyCollection<string> rooms)
