@@ -30,7 +30,7 @@ export function ScreenHeader({ title, note, children }: { readonly title: string
     <header className="screen-header">
       <div>
         <h1 tabIndex={-1}>{title}</h1>
-        <p className="note">{note}<span className="badge stale-mark" data-tone="warn">{t.common.stale}</span></p>
+        {note && <p className="note">{note}<span className="badge stale-mark" data-tone="warn">{t.common.stale}</span></p>}
       </div>
       {children && <div className="screen-actions">{children}</div>}
     </header>
