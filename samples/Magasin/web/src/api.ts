@@ -27,6 +27,8 @@ export interface SqlResult {
 export interface Page<T> { readonly items: readonly T[]; readonly next?: string | null }
 
 export type NewProduct = Omit<Product, "id">;
+/** A stock that is left out stays as it is: whoever corrects a price must not undo a sale. */
+export type ProductValues = Omit<NewProduct, "stock"> & { readonly stock?: number };
 export type NewClient = Omit<Client, "id">;
 export interface NewSale {
   readonly clientId: string | null;
@@ -47,10 +49,20 @@ export class ApiError extends Error {
 
 const patienceMs = 10_000;
 
+// A creation whose answer was lost may have been done. Asked again with the same words it carries the same key, and is done once.
+let unanswered: { readonly words: string; readonly key: string } | undefined;
+
+function keyFor(words: string): string {
+  if (unanswered?.words !== words) unanswered = { words, key: Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-") };
+  return unanswered.key;
+}
+
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-Caisse"] = encodeURIComponent(till.get());
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  if (text !== undefined) headers["Content-Type"] = "application/json";
+  if (method === "POST") headers["Idempotency-Key"] = keyFor(`${path} ${text}`);
 
   let response: Response;
   try {
@@ -58,11 +70,12 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
       method, headers,
       cache: "no-store",
       signal: AbortSignal.timeout(patienceMs),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(text === undefined ? {} : { body: text }),
     });
   } catch {
     throw new ApiError("unreachable", "");
   }
+  if (method === "POST") unanswered = undefined;
   if (response.ok) return (response.status === 204 ? undefined : await response.json().catch(() => undefined)) as T;
 
   const problem = (await response.json().catch(() => ({}))) as { code?: string; title?: string; detail?: string };
@@ -88,7 +101,7 @@ export const api = {
 
   products: () => all<Product>("/api/produits"),
   createProduct: (product: NewProduct) => call<Product>("POST", "/api/produits", product),
-  replaceProduct: (key: string, product: NewProduct) => call<Product>("PUT", `/api/produits/${id(key)}`, product),
+  replaceProduct: (key: string, product: ProductValues) => call<Product>("PUT", `/api/produits/${id(key)}`, product),
   deleteProduct: (key: string) => call<void>("DELETE", `/api/produits/${id(key)}`),
 
   clients: () => all<Client>("/api/clients"),

@@ -100,7 +100,7 @@ export async function startMockShop({ port = 0, delayMs = 0, empty = false } = {
       return [201, made];
     }
     if (method === "PUT") {
-      rows[at] = { id: key, ...body };
+      rows[at] = { ...rows[at], ...body };
       changed(table, "update", key, Object.keys(body), actor);
       return [200, rows[at]];
     }

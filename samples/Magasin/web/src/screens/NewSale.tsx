@@ -47,7 +47,7 @@ export function NewSaleScreen() {
       go("sales");
     } catch (reason) {
       const failure = asApiError(reason);
-      setProblem(failure.status === 409 ? `${t.errors.conflict} ${failure.message}` : describeError(failure, t));
+      setProblem(failure.status === 409 ? t.errors.conflict : describeError(failure, t));
       setBusy(false);
       if (failure.status === 409) void reload();
     }

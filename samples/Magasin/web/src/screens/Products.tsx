@@ -112,8 +112,9 @@ function ProductDialog({ product, onClose, onSaved }: { readonly product?: Produ
     setBusy(true);
     setProblem(undefined);
     try {
-      const values = { nom: name.trim(), prix, stock: count };
-      await (product ? api.replaceProduct(product.id, values) : api.createProduct(values));
+      const values = { nom: name.trim(), prix };
+      if (!product) await api.createProduct({ ...values, stock: count });
+      else await api.replaceProduct(product.id, count === product.stock ? values : { ...values, stock: count });
       onSaved();
       onClose();
     } catch (reason) {

@@ -118,9 +118,9 @@ function Actions() {
     return created;
   };
   const update = async (target: Product) => {
-    const { id, ...values } = { ...target, prix: target.prix + 10 };
-    await api.replaceProduct(id, values);
-    setProduct({ id, ...values });
+    const changed = { ...target, prix: target.prix + 10 };
+    await api.replaceProduct(changed.id, { nom: changed.nom, prix: changed.prix });
+    setProduct(changed);
     return undefined;
   };
   const remove = async (target: Product) => {
@@ -133,7 +133,7 @@ function Actions() {
     const began = performance.now();
     let next = 0;
     const writer = async () => {
-      for (let i = next++; i < burstSize; i = next++) await api.replaceProduct(target.id, { nom: target.nom, prix: 1000 + i, stock: target.stock });
+      for (let i = next++; i < burstSize; i = next++) await api.replaceProduct(target.id, { nom: target.nom, prix: 1000 + i });
     };
     await Promise.all(Array.from({ length: atATime }, writer));
     return t.test.burstDone(burstSize, format.latency(performance.now() - began));
