@@ -52,7 +52,6 @@ internal static class Boutique
         app.MapTableauDeBord();
         app.MapConnexions();
         if (app.Configuration.GetValue<bool?>("Magasin:AllowSql") ?? app.Environment.IsDevelopment()) app.MapSql();
-        app.MapPages();
         app.Lifetime.ApplicationStarted.Register(() => Adresses.Print(app, Console.Out));
         return app;
     }

@@ -17,6 +17,9 @@ internal static partial class Problemes
         try
         {
             await next(context);
+            // Routing refuses a method or a kind of body without a word.
+            if (context.Response is { HasStarted: false, ContentType: null, StatusCode: 405 or 415 } && context.GetEndpoint() is not null)
+                await Told(new BadHttpRequestException("The method is not allowed here.", context.Response.StatusCode)).ExecuteAsync(context);
         }
         catch (BadHttpRequestException ex) when (!context.Response.HasStarted)
         {

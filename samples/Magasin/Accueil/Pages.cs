@@ -24,22 +24,20 @@ internal static partial class Pages
         app.UseDefaultFiles();
         app.UseStaticFiles(new StaticFileOptions { OnPrepareResponse = Cache });
         app.UseRouting();
+        // Not a fallback route: that would also answer where a route exists for another method or kind of body.
+        app.Use((context, next) => context.GetEndpoint() is null ? ServeAsync(app, context) : next(context));
     }
 
-    public static void MapPages(this WebApplication app)
+    // The pages name their screens behind #, but a bookmark or a person may say anything.
+    static Task ServeAsync(WebApplication app, HttpContext context)
     {
-        app.MapFallback("/api/{**rest}", () => Problemes.NotFound("resource"));
-        // The pages name their screens behind #, but a bookmark or a person may say anything.
-        app.MapFallback(context =>
-        {
-            var index = app.Environment.WebRootFileProvider.GetFileInfo("index.html");
-            if (!index.Exists)
-                return Results.Text("The shop's pages are not built. Build without -p:SkipWeb=true.\n", statusCode: StatusCodes.Status404NotFound).ExecuteAsync(context);
-            if (Path.HasExtension(context.Request.Path) || !(HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)))
-                return Problemes.NotFound("page").ExecuteAsync(context);
-            context.Response.Headers.CacheControl = "no-cache";
-            return Results.File(index.PhysicalPath!, "text/html; charset=utf-8", lastModified: index.LastModified).ExecuteAsync(context);
-        });
+        var (request, index) = (context.Request, app.Environment.WebRootFileProvider.GetFileInfo("index.html"));
+        if (request.Path.StartsWithSegments("/api") || Path.HasExtension(request.Path) || !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method)))
+            return Problemes.NotFound("resource").ExecuteAsync(context);
+        if (!index.Exists)
+            return Results.Text("The shop's pages are not built. Build without -p:SkipWeb=true.\n", statusCode: StatusCodes.Status404NotFound).ExecuteAsync(context);
+        context.Response.Headers.CacheControl = "no-cache";
+        return Results.File(index.PhysicalPath!, "text/html; charset=utf-8", lastModified: index.LastModified).ExecuteAsync(context);
     }
 
     // Vite writes assets/name-hash.ext: another content is another name.

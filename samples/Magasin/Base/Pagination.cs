@@ -1,11 +1,12 @@
 using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
+using System.Text.Json.Serialization;
 
 namespace Magasin.Base;
 
 /// <summary>One page of a list, and the cursor of the next where there is more.</summary>
-internal sealed record Liste<T>(IReadOnlyList<T> Items, string? Next);
+internal sealed record Liste<T>(IReadOnlyList<T> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
 /// <summary>How much of a list is wanted, and after which row.</summary>
 internal readonly record struct Page(int Limit, long? After)

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Globalization;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using Carillon.Storage;
 using Magasin.Base;
@@ -18,7 +19,10 @@ internal static partial class SqlApi
 
     internal sealed record Demande(string? Statement);
 
-    internal sealed record Reponse(int RowsAffected, IReadOnlyList<string>? Columns, IReadOnlyList<IReadOnlyList<object?>>? Rows);
+    internal sealed record Reponse(
+        int RowsAffected,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Columns,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IReadOnlyList<object?>>? Rows);
 
     public static void MapSql(this IEndpointRouteBuilder app) => app.MapPost("/api/sql", async (Demande request, Database db, Histoire histoire, CancellationToken ct) =>
     {
