@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 
@@ -76,14 +77,7 @@ static class PacketReader
         JsonElement data = default;
         if (!text.IsEmpty && !TryParse(text, limits.Depth, out data)) return false;
         packet = new Packet(type, nsp, id, data, attachments);
-        try
-        {
-            return IsAllowed(packet);
-        }
-        catch (InvalidOperationException)
-        {
-            return false;   // the event's name is half of a surrogate pair
-        }
+        return IsAllowed(packet);
     }
 
     static bool IsAllowed(in Packet packet) => packet.Type switch
@@ -99,7 +93,21 @@ static class PacketReader
     {
         if (data.ValueKind != JsonValueKind.Array || data.GetArrayLength() == 0) return false;
         var name = data[0];
-        return name.ValueKind == JsonValueKind.Number || (name.ValueKind == JsonValueKind.String && !IsReserved(name));
+        return name.ValueKind == JsonValueKind.Number || (name.ValueKind == JsonValueKind.String && IsUnicode(name) && !IsReserved(name));
+    }
+
+    // JSON allows an escaped half of a surrogate pair, Unicode does not.
+    static bool IsUnicode(JsonElement text)
+    {
+        if (!JsonMarshal.GetRawUtf8Value(text).Contains((byte)'\\')) return true;
+        try
+        {
+            return text.GetString() is not null;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
     }
 
     static bool IsReserved(JsonElement name) =>

@@ -1,0 +1,95 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Net.WebSockets;
+using System.Text;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.SocketIO.Tests;
+
+/// <summary>A real server on a free port of the loopback, and clients made by hand.</summary>
+sealed class RunningServer : IAsyncDisposable
+{
+    readonly WebApplication _app;
+
+    RunningServer(WebApplication app) => _app = app;
+
+    public SocketServer Io => _app.Services.GetRequiredService<SocketServer>();
+
+    public Uri Address => new(_app.Urls.First());
+
+    public HttpClient Http { get; } = new();
+
+    public string Polling => $"{Address}socket.io/?EIO=4&transport=polling";
+
+    public static async Task<RunningServer> StartAsync(Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        builder.Services.AddSocketIO(configure);
+        var app = builder.Build();
+        setUp?.Invoke(app.Services.GetRequiredService<SocketServer>());
+        app.MapSocketIO();
+        await app.StartAsync();
+        return new RunningServer(app);
+    }
+
+    public async Task<ClientWebSocket> ConnectAsync()
+    {
+        var socket = new ClientWebSocket();
+        await socket.ConnectAsync(new Uri($"ws://{Address.Authority}/socket.io/?EIO=4&transport=websocket"), CancellationToken.None);
+        return socket;
+    }
+
+    public async Task<ClientWebSocket> JoinAsync()
+    {
+        var socket = await ConnectAsync();
+        await ReceiveAsync(socket);
+        await SendAsync(socket, "40");
+        await ReceiveAsync(socket);
+        return socket;
+    }
+
+    public async Task<TcpClient> TcpAsync()
+    {
+        var client = new TcpClient();
+        await client.ConnectAsync(IPAddress.Loopback, Address.Port);
+        return client;
+    }
+
+    public static Task SendAsync(WebSocket socket, string text) =>
+        socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, CancellationToken.None);
+
+    public static async Task<string> ReceiveAsync(WebSocket socket)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        var buffer = new byte[64 * 1024];
+        var length = 0;
+        while (true)
+        {
+            var result = await socket.ReceiveAsync(buffer.AsMemory(length), deadline.Token);
+            length += result.Count;
+            if (result.EndOfMessage) return Encoding.UTF8.GetString(buffer, 0, length);
+        }
+    }
+
+    public static async Task UntilAsync(Func<bool> condition, string what)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (!condition())
+        {
+            Assert.False(deadline.IsCancellationRequested, $"Not in time: {what}");
+            await Task.Delay(10, CancellationToken.None);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+    }
+}
