@@ -1,11 +1,13 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Change } from "@carillon/client";
 import { createFormat, parseCount, parsePrice, priceText, searchable } from "../src/format";
 import { latenciesOf } from "../src/live/latency";
 import { createFeed } from "../src/live/recentChanges";
+import { api } from "../src/api";
 import { routeOf } from "../src/route";
 import { articlesOf, byNewest, changeQuantity, clientName, priceDraft, setQuantity } from "../src/screens/saleRules";
 import { texts } from "../src/texts";
+import { till } from "../src/till";
 
 const tea = { id: "1", nom: "Thé", prix: 720, stock: 3 };
 const soap = { id: "2", nom: "Savon", prix: 420, stock: 0 };
@@ -105,4 +107,50 @@ test("No text is empty, and counts agree with their nouns", () => {
   walk(texts.en);
   expect([0, 1, 2].map(texts.fr.products.count)).toEqual(["0 produit", "1 produit", "2 produits"]);
   expect([0, 1, 2].map(texts.en.products.count)).toEqual(["0 products", "1 product", "2 products"]);
+});
+
+describe("What is asked of the server", () => {
+  const sent: { path: string; headers: Record<string, string> }[] = [];
+  const answers: (() => Response)[] = [];
+  beforeEach(() => {
+    sent.length = 0;
+    vi.stubGlobal("fetch", (path: string, { headers }: { headers: Record<string, string> }) => {
+      sent.push({ path, headers });
+      const answer = answers.shift();
+      return answer ? Promise.resolve(answer()) : Promise.reject(new TypeError("Failed to fetch"));
+    });
+  });
+  afterEach(() => void vi.unstubAllGlobals());
+
+  const json = (body: unknown, status = 200) => () => new Response(JSON.stringify(body), { status });
+  const keys = () => sent.map(({ headers }) => headers["Idempotency-Key"]);
+  const tea = { nom: "Thé", prix: 720, stock: 3 };
+
+  test("names the till, in a header that carries any name", async () => {
+    till.set("Caisse été");
+    answers.push(json({ id: "1", ...tea }));
+    await api.createProduct(tea);
+    expect(decodeURIComponent(sent[0]?.headers["X-Caisse"] ?? "")).toBe("Caisse été");
+  });
+
+  test("a creation whose answer was lost is asked again with the same key, another one with another", async () => {
+    await expect(api.createProduct(tea)).rejects.toMatchObject({ code: "unreachable" });
+    answers.push(json({ id: "1", ...tea }), json({ id: "2", ...tea }));
+    await api.createProduct(tea);
+    await api.createProduct(tea);
+    const [first, again, another] = keys();
+    expect(first).toBe(again);
+    expect(another).not.toBe(first);
+  });
+
+  test("a problem document becomes an error with its code", async () => {
+    answers.push(json({ code: "conflict", title: "Not possible now", detail: "Only 2 are in stock." }, 409));
+    await expect(api.createSale({ clientId: null, lignes: [] })).rejects.toMatchObject({ code: "conflict", status: 409, message: "Only 2 are in stock." });
+  });
+
+  test("a list is read to its end", async () => {
+    answers.push(json({ items: [{ id: "1" }], next: "a b" }), json({ items: [{ id: "2" }] }));
+    expect((await api.products()).map(({ id }) => id)).toEqual(["1", "2"]);
+    expect(sent[1]?.path).toBe("/api/produits?limit=500&cursor=a%20b");
+  });
 });

@@ -107,7 +107,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   let lastFinalError: CarillonError | undefined;
   let renewed = false;
 
-  const log: Carillon["log"] = (level, message, details) => logger?.[level]?.(message, details);
+  const log: Carillon["log"] = (level, message, details) => logger?.[level]?.(message, ...(details ? [details] : []));
 
   const socket: Socket = io(options.url ?? "", {
     transports: [...(options.transports ?? ["websocket", "polling"])],
@@ -220,7 +220,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   socket.on("session", (told: unknown) => {
     const session = toSession(told);
     if (!session) return;
-    clock.measure(handshakeSentAt, Date.now(), session.serverTime);
+    clock.handshake(handshakeSentAt, Date.now(), session.serverTime);
     store.set({ ...store.get(), session });
   });
 
@@ -249,6 +249,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   socket.onAny((event: string, payload: unknown, about: unknown) => {
     const meta = toMeta(about);
     if (!meta) return;
+    clock.arrival(meta.at, Date.now());
     if (event === "change") log("info", `change received: ${operationOf(payload)}`, { channel: meta.channel, offset: meta.offset });
     channels.get(meta.channel)?.publication({ event, payload, meta });
   });
@@ -282,7 +283,9 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
         return;
       }
       const args = argument === undefined ? [] : [argument];
+      const askedAt = Date.now();
       socket.timeout(answerTimeoutMs).emit(event, ...args, (late: Error | null, answer: unknown) => {
+        if (!late) clock.roundTrip(Date.now() - askedAt);
         resolve(late ? { ok: false, error: unavailable(`No answer to ${event} came in time.`) } : toAnswer(answer));
       });
     });

@@ -46,17 +46,32 @@ test("Waits double up to the limit and are spread", () => {
   expect(backoff(1, 300, 5000, 0)).toBe(150);
 });
 
-test("The clock keeps the exchange with the shortest round trip", () => {
-  const clock = createClock();
-  clock.measure(1000, 1100, 5050);
-  expect([clock.offsetMs, clock.errorMs]).toEqual([4000, 50]);
-  clock.measure(2000, 2400, 9999);
-  expect(clock.offsetMs).toBe(4000);
-  clock.measure(3000, 3010, 7006);
-  expect([clock.offsetMs, clock.errorMs]).toEqual([4001, 5]);
-  expect(clock.since(7000, 3010)).toBe(11);
-  expect(clock.since(99_999, 3010)).toBe(0);
-  expect(clock.since("nonsense")).toBe(0);
+describe("The clock", () => {
+  test("takes the middle of a handshake", () => {
+    const clock = createClock();
+    expect([clock.offsetMs, clock.errorMs]).toEqual([0, Number.POSITIVE_INFINITY]);
+    clock.handshake(1000, 1100, 5050);
+    expect([clock.offsetMs, clock.errorMs]).toEqual([4000, 50]);
+    expect(clock.since(5000, 1010)).toBe(10);
+    expect(clock.since(99_999, 1010)).toBe(0);
+    expect(clock.since("nonsense")).toBe(0);
+  });
+
+  test("is not spoilt by a page that was busy while it connected", () => {
+    const clock = createClock();
+    clock.handshake(1000, 1100, 5090);            // the way there was slow: the middle would be 40 ms wrong
+    clock.roundTrip(4);
+    clock.arrival(6000, 2002);
+    clock.arrival(6500, 2600);                    // a slow one changes nothing
+    expect([clock.offsetMs, clock.errorMs]).toEqual([4000, 2]);
+  });
+
+  test("begins anew with each handshake, because clocks are set", () => {
+    const clock = createClock();
+    clock.handshake(1000, 1004, 5002);
+    clock.handshake(9000, 9004, 9002);
+    expect(clock.offsetMs).toBe(0);
+  });
 });
 
 describe("A coalescer", () => {

@@ -65,7 +65,7 @@ export function SalesScreen() {
             <caption className="visually-hidden">{t.sales.title}</caption>
             <thead>
               <tr>
-                <th scope="col">{t.sales.number}</th>
+                <th scope="col" className="only-wide-cell">{t.sales.number}</th>
                 <th scope="col">{t.sales.client}</th>
                 <th scope="col" className="only-wide-cell">{t.sales.articles}</th>
                 <th scope="col" className="end">{t.sales.total}</th>
@@ -75,12 +75,13 @@ export function SalesScreen() {
             <tbody>
               {data.sales.map((sale) => (
                 <tr key={sale.id} className={glow(sale.id)}>
-                  <td className="figures muted">{sale.id}</td>
+                  <td className="figures muted only-wide-cell">{sale.id}</td>
                   <th scope="row">
                     <button type="button" className="link" aria-label={`${clientName(sale, data.clients, t)}, ${t.sales.detailOf(sale.id)}`} onClick={() => setDetail(sale.id)}>
                       {clientName(sale, data.clients, t)}
                     </button>
                     <span className="line-note">{format.moment(sale.creeLe)}</span>
+                    <span className="line-note only-phone">{t.sales.number} {sale.id}</span>
                   </th>
                   <td className="only-wide-cell articles">{articlesOf(sale, data.products, t)}</td>
                   <td className="end amount">{format.money(sale.total)}</td>
