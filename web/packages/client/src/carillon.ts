@@ -263,6 +263,10 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     const { state } = store.get();
     if (state === "reconnecting" || state === "offline") connect();
   };
+  // A page in the background has slow timers: whoever comes back to it must not wait for them.
+  const onVisible = () => {
+    if (document.visibilityState === "visible") onOnline();
+  };
   const onOffline = () => {
     const { state, ...rest } = store.get();
     if (state === "reconnecting") move("given-up", { ...rest, reason: "no-network" });
@@ -272,6 +276,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     const act = watch ? "addEventListener" : "removeEventListener";
     window[act]("online", onOnline);
     window[act]("offline", onOffline);
+    document[act]("visibilitychange", onVisible);
   };
 
   // --- what the application asks -------------------------------------------------------------------------------------------------------

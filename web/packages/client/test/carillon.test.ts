@@ -158,6 +158,18 @@ describe("The connection", () => {
   });
 });
 
+describe("A request", () => {
+  test("is answered, refused, or unavailable, and never rejects", async () => {
+    const carillon = open({ answerTimeoutMs: 100 });
+    expect(await carillon.request("subscribe", { channel: "a" })).toMatchObject({ ok: false, error: { code: "unavailable", retryable: true } });
+    await until(() => carillon.state === "connected");
+    expect(await carillon.request("subscribe", { channel: "a" })).toMatchObject({ ok: true, channel: "a", position: { offset: 0 } });
+    server.rules.subscribe = () => ({ code: "unknown-channel", message: "No.", retryable: false });
+    expect(await carillon.request("subscribe", { channel: "b" })).toMatchObject({ ok: false, error: { code: "unknown-channel" } });
+    expect(await carillon.request("nobody-answers")).toMatchObject({ ok: false, error: { code: "unavailable" } });
+  });
+});
+
 describe("A channel", () => {
   test("delivers in order, with where it stands", async () => {
     const carillon = open();

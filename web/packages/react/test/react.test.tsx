@@ -211,6 +211,17 @@ describe("The provider", () => {
     await until(() => server.io.engine.clientsCount === 0);
   });
 
+  test.each(["online", "visibilitychange"])("tries at once when the browser says %s", async (hint) => {
+    const patient = createCarillon({ url: server.url, transports: ["websocket"], retryFirstMs: 60_000, retryMaxMs: 60_000 });
+    render(<CarillonProvider carillon={patient}><Indicator /></CarillonProvider>);
+    await until(() => shown().startsWith("connected live"));
+    server.cut();
+    await until(() => shown().startsWith("reconnecting"));
+    act(() => void (hint === "online" ? window : document).dispatchEvent(new Event(hint)));
+    await until(() => shown().startsWith("connected live"));
+    patient.disconnect();
+  });
+
   test("says what is missing when there is none", () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     expect(() => render(<Indicator />)).toThrow(/CarillonProvider/);

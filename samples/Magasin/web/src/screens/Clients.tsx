@@ -57,15 +57,15 @@ export function ClientsScreen() {
                 <thead>
                   <tr>
                     <th scope="col">{t.clients.name}</th>
-                    <th scope="col">{t.clients.phone}</th>
+                    <th scope="col" className="only-wide-cell">{t.clients.phone}</th>
                     <th scope="col" className="end"><span className="visually-hidden">{t.common.actions}</span></th>
                   </tr>
                 </thead>
                 <tbody>
                   {shown.map((client) => (
                     <tr key={client.id} className={glow(client.id)}>
-                      <th scope="row">{client.nom}</th>
-                      <td className="figures">{client.telephone ? <a href={`tel:${client.telephone.replace(/[^\d+]/g, "")}`}>{client.telephone}</a> : <span className="muted">—</span>}</td>
+                      <th scope="row">{client.nom}{client.telephone && <span className="line-note only-phone"><Phone number={client.telephone} /></span>}</th>
+                      <td className="figures only-wide-cell">{client.telephone ? <Phone number={client.telephone} /> : <span className="muted">—</span>}</td>
                       <td className="end row-actions">
                         <IconButton icon={Pencil} label={t.products.editOf(client.nom)} onClick={() => setOpen({ kind: "edit", client })} />
                         <IconButton icon={Trash2} label={t.products.deleteOf(client.nom)} onClick={() => setOpen({ kind: "delete", client })} />
@@ -91,6 +91,8 @@ export function ClientsScreen() {
     </RealtimeSync>
   );
 }
+
+const Phone = ({ number }: { readonly number: string }) => <a href={`tel:${number.replace(/[^\d+]/g, "")}`}>{number}</a>;
 
 function ClientDialog({ client, onClose, onSaved }: { readonly client?: Client; readonly onClose: () => void; readonly onSaved: () => void }) {
   const { t } = useSettings();

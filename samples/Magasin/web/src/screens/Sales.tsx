@@ -66,7 +66,7 @@ export function SalesScreen() {
             <thead>
               <tr>
                 <th scope="col" className="only-wide-cell">{t.sales.number}</th>
-                <th scope="col">{t.sales.client}</th>
+                <th scope="col" className="lead-cell">{t.sales.client}</th>
                 <th scope="col" className="only-wide-cell">{t.sales.articles}</th>
                 <th scope="col" className="end">{t.sales.total}</th>
                 <th scope="col" className="end"><span className="visually-hidden">{t.common.actions}</span></th>
@@ -76,12 +76,11 @@ export function SalesScreen() {
               {data.sales.map((sale) => (
                 <tr key={sale.id} className={glow(sale.id)}>
                   <td className="figures muted only-wide-cell">{sale.id}</td>
-                  <th scope="row">
+                  <th scope="row" className="lead-cell">
                     <button type="button" className="link" aria-label={`${clientName(sale, data.clients, t)}, ${t.sales.detailOf(sale.id)}`} onClick={() => setDetail(sale.id)}>
                       {clientName(sale, data.clients, t)}
                     </button>
-                    <span className="line-note">{format.moment(sale.creeLe)}</span>
-                    <span className="line-note only-phone">{t.sales.number} {sale.id}</span>
+                    <span className="line-note">{format.moment(sale.creeLe)}<span className="only-phone-inline"> · {t.sales.number} {sale.id}</span></span>
                   </th>
                   <td className="only-wide-cell articles">{articlesOf(sale, data.products, t)}</td>
                   <td className="end amount">{format.money(sale.total)}</td>
