@@ -18,6 +18,7 @@ export async function startConformance() {
 /** Starts a built program and waits for a line of its output. */
 export async function startProgram(dll, args, env, ready) {
   const child = spawn("dotnet", [dll, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  process.once("exit", () => child.kill("SIGKILL"));   // a test that timed out leaves no server behind
   let output = "";
   const isReady = new Promise((resolve, reject) => {
     const read = (chunk) => {
