@@ -25,9 +25,10 @@ const fr = {
     back: "Connexion rétablie, tout est à jour.",
   },
   common: {
-    add: "Ajouter", edit: "Modifier", delete: "Supprimer", cancel: "Annuler", save: "Enregistrer", saving: "Enregistrement…", close: "Fermer", retry: "Réessayer",
-    search: "Rechercher", clear: "Effacer la recherche", actions: "Actions", loading: "Chargement…", required: "Ce champ est nécessaire.", keep: "Garder",
-    more: "Afficher plus", changedRow: "modifié à l’instant", stale: "peut-être dépassé",
+    colon: "\u00a0: ",
+    add: "Ajouter", cancel: "Annuler", save: "Enregistrer", saving: "Enregistrement…", close: "Fermer", retry: "Réessayer",
+    clear: "Effacer la recherche", actions: "Actions", loading: "Chargement…", required: "Ce champ est nécessaire.", keep: "Garder",
+    more: "Afficher plus", stale: "peut-être dépassé",
   },
   errors: {
     unreachable: "Le serveur est injoignable. Rien n’a été enregistré\u00a0: réessayez quand la connexion sera rétablie.",
@@ -55,7 +56,7 @@ const fr = {
   products: {
     title: "Produits", new: "Nouveau produit", edit: "Modifier le produit", name: "Nom", price: "Prix", priceHelp: "En euros, par exemple 12,50", stock: "Stock",
     searchLabel: "Rechercher un produit", count: (n: number) => `${n} ${plural(n, "produit", "produits")}`, none: "Aucun produit", noneHelp: "Ajoutez le premier\u00a0: il apparaîtra sur toutes les caisses.",
-    notFound: (text: string) => `Aucun produit ne correspond à «\u00a0${text}\u00a0»`, out: "épuisé", low: "bas", badPrice: "Écrivez un prix comme 12,50.", badStock: "Écrivez un nombre entier, 0 ou plus.",
+    notFound: (text: string) => `Aucun produit ne correspond à «\u00a0${text}\u00a0»`, out: "épuisé", badPrice: "Écrivez un prix comme 12,50.", badStock: "Écrivez un nombre entier, 0 ou plus.",
     deleteTitle: (name: string) => `Supprimer «\u00a0${name}\u00a0»\u00a0?`, deleteText: "Le produit disparaît de toutes les caisses.", deleted: "Produit supprimé", saved: "Produit enregistré",
     confirmDelete: "Supprimer le produit", editOf: (name: string) => `Modifier ${name}`, deleteOf: (name: string) => `Supprimer ${name}`, inUse: "Ce produit figure dans des ventes\u00a0: il ne peut pas être supprimé.",
   },
@@ -66,9 +67,9 @@ const fr = {
     deleted: "Client supprimé", saved: "Client enregistré", confirmDelete: "Supprimer le client", inUse: "Ce client a des ventes\u00a0: il ne peut pas être supprimé.", badPhone: "Écrivez un numéro de téléphone, ou laissez vide.",
   },
   sales: {
-    title: "Ventes", new: "Nouvelle vente", number: "N°", when: "Heure", client: "Client", articles: "Articles", total: "Total",
+    title: "Ventes", new: "Nouvelle vente", number: "N°", client: "Client", articles: "Articles", total: "Total",
     walkIn: "Client de passage", goneClient: "client supprimé", goneProduct: "produit supprimé", none: "Aucune vente", noneHelp: "La première vente apparaîtra ici, sur toutes les caisses à la fois.",
-    articleCount: (n: number) => `${n} ${plural(n, "article", "articles")}`, details: "Détail", detailOf: (id: string) => `Détail de la vente ${id}`, saleTitle: (id: string) => `Vente n° ${id}`,
+    articleCount: (n: number) => `${n} ${plural(n, "article", "articles")}`, detailOf: (id: string) => `Détail de la vente ${id}`, saleTitle: (id: string) => `Vente n° ${id}`,
     cancelSale: "Annuler la vente", cancelTitle: (id: string) => `Annuler la vente n° ${id}\u00a0?`, cancelText: (total: string) => `${total} seront retirés du chiffre d’affaires et les articles retourneront en stock.`,
     cancelled: "Vente annulée, stock rétabli", unit: "Prix unitaire", quantity: "Quantité", product: "Produit", shown: (n: number) => `${n} ${plural(n, "vente affichée", "ventes affichées")}`,
   },
@@ -84,9 +85,9 @@ const fr = {
     clock: (error: string) => `Horloge du serveur estimée à ± ${error} près`, act: "Faire un changement", insert: "Ajouter", update: "Modifier", delete: "Supprimer", burst: "Rafale de 100",
     actHelp: "Les boutons écrivent dans la table des produits, avec un produit d’essai.", cut: "Couper la connexion", restore: "Rétablir la connexion", cutHelp: "Coupez, changez quelque chose sur une autre caisse, rétablissez\u00a0: tout est rattrapé.",
     sql: "Requête SQL", sqlHelp: "Exécutée telle quelle sur la base\u00a0: tout changement est annoncé, même celui-ci.", run: "Exécuter", running: "Exécution…", affected: (n: number) => `${n} ${plural(n, "ligne touchée", "lignes touchées")}`,
-    sqlOff: "Le serveur n’accepte pas de requêtes SQL (réglage Magasin:AllowSql).", changes: "Changements reçus", table: "Table", operation: "Opération", key: "Clé", actor: "Auteur", lat: "Latence", at: "Heure", columns: "Colonnes",
+    sqlOff: "Le serveur n’accepte pas de requêtes SQL (réglage Magasin:AllowSql).", changes: "Changements reçus", table: "Table", operation: "Opération", key: "Clé", actor: "Auteur", lat: "Latence", at: "Heure",
     caughtUp: "rattrapé", noChanges: "Rien reçu pour l’instant", noChangesHelp: "Faites un changement ici ou sur une autre caisse.", clear: "Vider la liste", reloads: (n: number) => `${n} ${plural(n, "rechargement", "rechargements")} de l’écran`,
-    burstDone: (n: number, ms: string) => `${n} changements écrits en ${ms}`, testProduct: (time: string) => `Essai ${time}`, nothingToChange: "Ajoutez d’abord un produit d’essai.", rows: (n: number) => `${n} ${plural(n, "ligne", "lignes")}`, unknownActor: "hors application",
+    burstDone: (n: number, ms: string) => `${n} changements écrits en ${ms}`, testProduct: (time: string) => `Essai ${time}`, rows: (n: number) => `${n} ${plural(n, "ligne", "lignes")}`, unknownActor: "hors application",
   },
   notFound: { title: "Cette page n’existe pas", back: "Retour au tableau de bord" },
 };
@@ -118,9 +119,10 @@ const en: Texts = {
     back: "Connection restored, everything is up to date.",
   },
   common: {
-    add: "Add", edit: "Edit", delete: "Delete", cancel: "Cancel", save: "Save", saving: "Saving…", close: "Close", retry: "Try again",
-    search: "Search", clear: "Clear the search", actions: "Actions", loading: "Loading…", required: "This field is needed.", keep: "Keep",
-    more: "Show more", changedRow: "changed just now", stale: "may be old",
+    colon: ": ",
+    add: "Add", cancel: "Cancel", save: "Save", saving: "Saving…", close: "Close", retry: "Try again",
+    clear: "Clear the search", actions: "Actions", loading: "Loading…", required: "This field is needed.", keep: "Keep",
+    more: "Show more", stale: "may be old",
   },
   errors: {
     unreachable: "The server cannot be reached. Nothing was saved: try again once the connection is back.",
@@ -148,7 +150,7 @@ const en: Texts = {
   products: {
     title: "Products", new: "New product", edit: "Edit product", name: "Name", price: "Price", priceHelp: "In euros, for example 12.50", stock: "Stock",
     searchLabel: "Search a product", count: (n) => `${n} ${pluralEn(n, "product", "products")}`, none: "No products", noneHelp: "Add the first one: it appears on every till.",
-    notFound: (text) => `No product matches “${text}”`, out: "sold out", low: "low", badPrice: "Write a price such as 12.50.", badStock: "Write a whole number, 0 or more.",
+    notFound: (text) => `No product matches “${text}”`, out: "sold out", badPrice: "Write a price such as 12.50.", badStock: "Write a whole number, 0 or more.",
     deleteTitle: (name) => `Delete “${name}”?`, deleteText: "The product disappears from every till.", deleted: "Product deleted", saved: "Product saved",
     confirmDelete: "Delete product", editOf: (name) => `Edit ${name}`, deleteOf: (name) => `Delete ${name}`, inUse: "This product appears in sales: it cannot be deleted.",
   },
@@ -159,9 +161,9 @@ const en: Texts = {
     deleted: "Client deleted", saved: "Client saved", confirmDelete: "Delete client", inUse: "This client has sales: it cannot be deleted.", badPhone: "Write a phone number, or leave it empty.",
   },
   sales: {
-    title: "Sales", new: "New sale", number: "No.", when: "Time", client: "Client", articles: "Articles", total: "Total",
+    title: "Sales", new: "New sale", number: "No.", client: "Client", articles: "Articles", total: "Total",
     walkIn: "Walk-in customer", goneClient: "deleted client", goneProduct: "deleted product", none: "No sales", noneHelp: "The first sale appears here, on every till at once.",
-    articleCount: (n) => `${n} ${pluralEn(n, "article", "articles")}`, details: "Details", detailOf: (id) => `Details of sale ${id}`, saleTitle: (id) => `Sale no. ${id}`,
+    articleCount: (n) => `${n} ${pluralEn(n, "article", "articles")}`, detailOf: (id) => `Details of sale ${id}`, saleTitle: (id) => `Sale no. ${id}`,
     cancelSale: "Cancel the sale", cancelTitle: (id) => `Cancel sale no. ${id}?`, cancelText: (total) => `${total} are taken off the turnover and the articles return to stock.`,
     cancelled: "Sale cancelled, stock restored", unit: "Unit price", quantity: "Quantity", product: "Product", shown: (n) => `${n} ${pluralEn(n, "sale shown", "sales shown")}`,
   },
@@ -177,9 +179,9 @@ const en: Texts = {
     clock: (error) => `Server clock estimated within ± ${error}`, act: "Make a change", insert: "Insert", update: "Update", delete: "Delete", burst: "Burst of 100",
     actHelp: "The buttons write to the products table, with a product made for the test.", cut: "Cut the connection", restore: "Restore the connection", cutHelp: "Cut, change something on another till, restore: everything is caught up.",
     sql: "SQL statement", sqlHelp: "Run as it is on the database: every change is announced, this one too.", run: "Run", running: "Running…", affected: (n) => `${n} ${pluralEn(n, "row affected", "rows affected")}`,
-    sqlOff: "The server takes no SQL statements (setting Magasin:AllowSql).", changes: "Changes received", table: "Table", operation: "Operation", key: "Key", actor: "By", lat: "Latency", at: "Time", columns: "Columns",
+    sqlOff: "The server takes no SQL statements (setting Magasin:AllowSql).", changes: "Changes received", table: "Table", operation: "Operation", key: "Key", actor: "By", lat: "Latency", at: "Time",
     caughtUp: "caught up", noChanges: "Nothing received yet", noChangesHelp: "Make a change here or on another till.", clear: "Empty the list", reloads: (n) => `screen loaded again ${n} ${pluralEn(n, "time", "times")}`,
-    burstDone: (n, ms) => `${n} changes written in ${ms}`, testProduct: (time) => `Test ${time}`, nothingToChange: "Insert a test product first.", rows: (n) => `${n} ${pluralEn(n, "row", "rows")}`, unknownActor: "outside the application",
+    burstDone: (n, ms) => `${n} changes written in ${ms}`, testProduct: (time) => `Test ${time}`, rows: (n) => `${n} ${pluralEn(n, "row", "rows")}`, unknownActor: "outside the application",
   },
   notFound: { title: "This page does not exist", back: "Back to the dashboard" },
 };

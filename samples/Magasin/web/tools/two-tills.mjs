@@ -95,6 +95,25 @@ await check("a product made on one till is on the other, edited there, and delet
   await two.getByText(name).waitFor({ state: "detached", timeout: within });
 });
 
+await check("everything works from the keyboard, and a closed dialog gives the focus back", async () => {
+  await visit(one, "#/produits");
+  const edit = one.getByRole("button", { name: /^Modifier / }).first();
+  await edit.focus();
+  await one.keyboard.press("Enter");
+  await one.locator("dialog[open]").waitFor();
+  assert.equal(await one.evaluate(() => document.activeElement?.closest("dialog") !== null), true);
+  await one.keyboard.press("Escape");
+  await one.locator("dialog[open]").waitFor({ state: "detached" });
+  assert.equal(await edit.evaluate((element) => element === document.activeElement), true, "the focus is where it was");
+  await visit(one, "#/ventes/nouvelle");
+  await one.locator(".tile:not([disabled])").first().focus();
+  await one.keyboard.press("Enter");
+  await one.keyboard.press("Space");
+  assert.equal(await one.locator(".stepper input").inputValue(), "2");
+  await one.getByRole("button", { name: "Vider le ticket" }).press("Enter");
+  assert.equal(await one.locator(".ticket-lines li").count(), 0);
+});
+
 await check("the test screen shows both tills, each change with its author and its latency", async () => {
   await visit(two, "#/synchronisation");
   for (const name of ["Caisse 1", "Caisse 2"]) await two.locator(".lab-tills").getByText(name).first().waitFor({ timeout: within });

@@ -1,5 +1,5 @@
 import { Search, TriangleAlert, X, type LucideIcon } from "lucide-react";
-import { useEffect, useId, useRef, type ComponentProps, type ReactNode } from "react";
+import { useId, useLayoutEffect, useRef, type ComponentProps, type ReactNode } from "react";
 import { ApiError } from "../api";
 import { useSettings } from "../settings";
 import type { Texts } from "../texts";
@@ -74,7 +74,8 @@ export function Dialog({ title, onClose, children, wide }: { readonly title: str
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
 
-  useEffect(() => {
+  // Closed before it leaves the page: only then does the platform give the focus back to where it came from.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     if (dialog && !dialog.open) dialog.showModal();
     return () => dialog?.close();

@@ -12,7 +12,7 @@ export function ConnectionPill() {
   const { state } = useWebSocket();
   return (
     <p className="pill" data-state={state} role="status">
-      <span className="visually-hidden">{t.connection.label}{"\u00a0"}: </span>
+      <span className="visually-hidden">{t.connection.label}{t.common.colon}</span>
       <span className="pill-dot" aria-hidden />
       <span className="pill-text">{t.connection[state]}</span>
     </p>

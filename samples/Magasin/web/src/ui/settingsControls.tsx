@@ -30,7 +30,7 @@ export function ThemeButton() {
   const next = themes[(themes.indexOf(current) + 1) % themes.length] ?? "auto";
   return (
     <span className="only-wide">
-      <IconButton icon={themeIcons[current]} label={`${t.settings.theme}\u00a0: ${t.settings[current]}`} onClick={() => theme.set(next)} />
+      <IconButton icon={themeIcons[current]} label={`${t.settings.theme}${t.common.colon}${t.settings[current]}`} onClick={() => theme.set(next)} />
     </span>
   );
 }
@@ -42,7 +42,7 @@ export function SettingsButton() {
   const [open, setOpen] = useState(false);
   return (
     <>
-      <button type="button" className="button quiet till-button" aria-haspopup="dialog" aria-label={`${t.settings.open}\u00a0: ${name}`} onClick={() => setOpen(true)}>
+      <button type="button" className="button quiet till-button" aria-haspopup="dialog" aria-label={`${t.settings.open}${t.common.colon}${name}`} onClick={() => setOpen(true)}>
         <Settings2 aria-hidden size={18} />
         <span className="till-name">{name}</span>
       </button>
