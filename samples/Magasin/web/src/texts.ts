@@ -31,7 +31,7 @@ const fr = {
     more: "Afficher plus", stale: "peut-être dépassé",
   },
   errors: {
-    unreachable: "Le serveur est injoignable. Rien n’a été enregistré\u00a0: réessayez quand la connexion sera rétablie.",
+    unreachable: "Le serveur est injoignable\u00a0: rien n’est confirmé. Réessayez quand la connexion sera rétablie.",
     unreachableLoad: "Le serveur est injoignable. L’écran se remplira dès qu’il répondra.",
     loadTitle: "Impossible d’afficher cet écran",
     conflict: "Le stock ne suffit plus\u00a0: une autre caisse vient de vendre. Corrigez les quantités signalées.",
@@ -125,7 +125,7 @@ const en: Texts = {
     more: "Show more", stale: "may be old",
   },
   errors: {
-    unreachable: "The server cannot be reached. Nothing was saved: try again once the connection is back.",
+    unreachable: "The server cannot be reached: nothing is confirmed. Try again once the connection is back.",
     unreachableLoad: "The server cannot be reached. This screen fills as soon as it answers.",
     loadTitle: "This screen cannot be shown",
     conflict: "There is not enough stock any more: another till has just sold. Correct the marked quantities.",

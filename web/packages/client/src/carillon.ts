@@ -109,7 +109,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   const log: Carillon["log"] = (level, message, details) => logger?.[level]?.(message, ...(details ? [details] : []));
 
-  const socket: Socket = io(options.url ?? "", {
+  const socketOptions: Partial<ManagerOptions & SocketOptions> = {
     transports: [...(options.transports ?? ["websocket", "polling"])],
     // A network that swallows WebSocket is met by polling instead of by silence.
     tryAllTransports: true,
@@ -126,7 +126,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
         send(fields);
       }, (error: unknown) => failed(unavailable(`The credentials could not be had: ${String(error)}`)));
     },
-  });
+  };
+  const socket: Socket = options.url === undefined ? io(socketOptions) : io(options.url, socketOptions);
 
   // --- the machine -----------------------------------------------------------------------------------------------------------------
 

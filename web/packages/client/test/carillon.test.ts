@@ -345,6 +345,17 @@ describe("A channel", () => {
     await until(() => heard.length === 1);
   });
 
+  test("falls back on long-polling where WebSocket does not pass", async () => {
+    await server.stop();
+    server = await startFakeCarillon(["polling"]);
+    const carillon = open();
+    const { heard } = listen(carillon, "changes:ventes");
+    await live(carillon, "changes:ventes");
+    server.change("ventes");
+    await until(() => heard.length === 1);
+    expect(carillon.getSnapshot().attempts).toBe(0);
+  });
+
   test("works over long-polling alone", async () => {
     const carillon = open({ transports: ["polling"] });
     const { heard } = listen(carillon, "changes:ventes");

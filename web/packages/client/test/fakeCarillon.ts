@@ -42,7 +42,7 @@ interface Log {
 
 interface Meta { channel: string; epoch: string; offset: number; id: string; at: string }
 
-export async function startFakeCarillon(): Promise<FakeCarillon> {
+export async function startFakeCarillon(transports: ("websocket" | "polling")[] = ["polling", "websocket"]): Promise<FakeCarillon> {
   const logs = new Map<string, Log>();
   const asked: string[] = [];
   const rules: FakeCarillon["rules"] = { answers: "both" };
@@ -91,7 +91,7 @@ export async function startFakeCarillon(): Promise<FakeCarillon> {
 
   const start = () => new Promise<void>((resolve) => {
     http = createServer();
-    io = new Server(http, { path: "/socket.io", pingInterval: 500, pingTimeout: 500, cors: { origin: "*" } });
+    io = new Server(http, { path: "/socket.io", transports, pingInterval: 500, pingTimeout: 500, cors: { origin: "*" } });
     io.use((socket, next) => {
       const refused = rules.handshake?.(socket.handshake.auth);
       next(refused ? Object.assign(new Error(String(refused["code"])), { data: refused }) : undefined);
