@@ -15,7 +15,7 @@ const names = [
 ];
 const people = [["Camille Martin", "06 12 34 56 78"], ["Hugo Bernard", "06 98 76 54 32"], ["Inès Dubois", "07 11 22 33 44"], ["Lucas Petit", "06 55 44 33 22"], ["Restaurant Le Tilleul", "01 44 55 66 77"]];
 
-export async function startMockShop({ port = 0, delayMs = 0, empty = false } = {}) {
+export async function startMockShop({ port = 0, delayMs = 0, empty = false, refuse = false } = {}) {
   const ids = { produits: 0, clients: 0, ventes: 0 };
   const tables = { produits: [], clients: [], ventes: [] };
   const logs = new Map();
@@ -138,6 +138,7 @@ export async function startMockShop({ port = 0, delayMs = 0, empty = false } = {
     }
   });
   const io = new Server(http);
+  if (refuse) io.use((_, next) => next(Object.assign(new Error("banned"), { data: { code: "banned", message: "Adresse bannie jusqu’à 18 h.", retryable: false } })));
   io.on("connection", (socket) => {
     socket.emit("session", { user: null, connectionId: socket.id, channels: [], unread: { notifications: 0, messages: 0 }, serverTime: new Date().toISOString() });
     connexions.set(socket.id, { id: socket.id, nom: String(socket.handshake.auth.nom ?? "?"), transport: socket.conn.transport.name, adresse: "192.168.1.24", depuis: new Date().toISOString() });

@@ -128,6 +128,22 @@ if (mock) {
   await bare.context().close();
   await none.stop();
 
+  const closed = await startMockShop({ refuse: true });
+  const unwanted = await open();
+  await unwanted.goto(`${closed.url}/#/clients`);
+  await unwanted.locator(".banner").waitFor();
+  await draw(unwanted, "refused", {});
+  await unwanted.context().close();
+  await closed.stop();
+
+  const cut = await open({ width: 390, height: 844 });
+  await cut.goto(`${url}/#/synchronisation`);
+  await cut.locator(".pill[data-state=connected]").waitFor();
+  await cut.getByRole("button", { name: "Couper la connexion" }).click();
+  await cut.locator(".banner").waitFor();
+  await draw(cut, "cut", {});
+  await cut.context().close();
+
   const left = await open();
   await left.goto(`${url}/#/`);
   await left.locator(".bars").waitFor();
