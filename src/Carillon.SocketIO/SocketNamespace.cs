@@ -134,13 +134,18 @@ public sealed partial class SocketNamespace : SocketHandlers
     internal int EmitTo(string name, ReadOnlySpan<object?> arguments, string[] rooms, string[] except, bool isVolatile, bool compress)
     {
         if (Recovery is null || isVolatile)
-            return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress), rooms, except, isVolatile);
+        {
+            // An empty room costs nothing: not even the packet is made.
+            var receivers = Rooms.Rent(rooms, except, out var count);
+            if (count == 0) return 0;
+            return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress), receivers, count, isVolatile);
+        }
         lock (Recovery.Gate)
         {
             var offset = Recovery.NextOffset();
             var frame = PacketWriter.Event(Name, name, arguments, offset: offset, compress: compress);
             Recovery.Record(offset, frame, rooms, except);
-            return Deliver(frame, rooms, except, isVolatile: false);
+            return Deliver(frame, Rooms.Rent(rooms, except, out var count), count, isVolatile: false);
         }
     }
 
@@ -163,9 +168,8 @@ public sealed partial class SocketNamespace : SocketHandlers
     }
 
     // The hot path: no allocation per receiver and no await.
-    int Deliver(SharedFrame frame, string[] rooms, string[] except, bool isVolatile)
+    static int Deliver(SharedFrame frame, Socket[] receivers, int count, bool isVolatile)
     {
-        var receivers = Rooms.Rent(rooms, except, out var count);
         for (var i = 0; i < count; i++) receivers[i].Send(frame, isVolatile);
         Rooms.Return(receivers, count);
         return count;

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Net.Http.Headers;
 
 namespace Carillon.SocketIO;
@@ -45,7 +46,7 @@ static class Admission
                 : sameTransport && transport == "polling" ? null : EngineRefusal.BadRequest;
         }
 
-        if (!HttpMethods.IsGet(request.Method)) return EngineRefusal.BadHandshakeMethod;
+        if (!HttpMethods.IsGet(request.Method) && !IsExtendedConnect(request)) return EngineRefusal.BadHandshakeMethod;
         if (transport == "websocket" != upgrade) return EngineRefusal.BadRequest;
         if (!Origins.MayConnect(request, options)) return EngineRefusal.Forbidden();
         return null;
@@ -59,15 +60,23 @@ static class Admission
         _ => EngineRefusal.UnsupportedVersion,
     };
 
-    /// <summary>Whether the request asks to become a WebSocket (RFC 6455, section 4.2.1).</summary>
+    /// <summary>Whether the request asks to become a WebSocket: by an upgrade (RFC 6455, section 4.2.1), or over HTTP/2 (RFC 8441).</summary>
     public static bool AsksForWebSocket(HttpRequest request) =>
-        request.Headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase)
+        IsExtendedConnect(request)
+        || request.Headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase)
         && request.Headers.Connection.ToString().Contains("upgrade", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Whether the WebSocket part of an upgrade request is one that we can answer.</summary>
     public static bool IsValidWebSocketRequest(HttpRequest request) =>
+        request.Headers.SecWebSocketVersion == "13" && (IsExtendedConnect(request) || IsValidUpgrade(request));
+
+    /// <summary>Whether the request asks for a WebSocket inside an HTTP/2 connection.</summary>
+    public static bool IsExtendedConnect(HttpRequest request) =>
+        request.HttpContext.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true, Protocol: "websocket" };
+
+    static bool IsValidUpgrade(HttpRequest request) =>
         HttpMethods.IsGet(request.Method)
-        && request.Headers.SecWebSocketVersion == "13"
+        && request.HttpContext.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true }
         && request.Headers[HeaderNames.SecWebSocketKey] is [{ Length: 24 } key]
         && Convert.TryFromBase64String(key, stackalloc byte[18], out var length) && length == 16;
 

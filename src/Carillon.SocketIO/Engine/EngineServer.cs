@@ -3,7 +3,6 @@ using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -67,7 +66,7 @@ public sealed partial class EngineServer
 
         var upgrade = Admission.AsksForWebSocket(request);
         var refusal = Admission.Check(request, Options, upgrade, id => _sessions.GetValueOrDefault(id), out var session);
-        if (refusal is null && upgrade && !IsUpgradable(context)) refusal = EngineRefusal.BadRequest;
+        if (refusal is null && upgrade && !Admission.IsValidWebSocketRequest(request)) refusal = EngineRefusal.BadRequest;
         if (refusal is null && session is null) refusal = await AdmitAsync(context);
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
@@ -82,9 +81,6 @@ public sealed partial class EngineServer
         else
             await RefuseAsync(context, EngineRefusal.BadHandshakeMethod, upgrade: false);
     }
-
-    static bool IsUpgradable(HttpContext context) =>
-        context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } && Admission.IsValidWebSocketRequest(context.Request);
 
     async ValueTask<EngineRefusal?> AdmitAsync(HttpContext context)
     {

@@ -21,9 +21,14 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
     /// <summary>Cuts the connection at once.</summary>
     public Action Abort => abort;
 
-    /// <summary>Answers the upgrade request (RFC 6455, section 4.2.2). It must have been checked.</summary>
+    /// <summary>Answers the request for a WebSocket (RFC 6455, section 4.2.2; over HTTP/2 RFC 8441, section 5). It must have been checked.</summary>
     public static async Task<WebSocketConnection> AcceptAsync(HttpContext context, int maxPayload)
     {
+        if (Admission.IsExtendedConnect(context.Request))
+        {
+            var connect = context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>();
+            return new WebSocketConnection(await connect.AcceptAsync(), context.Abort, maxPayload);
+        }
         var key = context.Request.Headers.SecWebSocketKey.ToString();
         var headers = context.Response.Headers;
         headers.Connection = "Upgrade";
