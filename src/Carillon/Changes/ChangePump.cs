@@ -82,17 +82,16 @@ internal sealed partial class ChangePump(
         var start = await tables.StartAsync(ct);
         if (seen == LogEnd.Unknown) seen = start.End;
         foreach (var (table, epoch) in start.Epochs) epochs.TryAdd(table, epoch);   // not over what a file before this one had told
-        var identity = db.FileIdentity();
         await using var connection = (SqliteConnection)await db.OpenReadAsync(ct);
         var (dataVersion, schemaVersion, prunedAt) = (-1L, -1L, clock.GetTimestamp());
 
         while (true)
         {
-            if (db.FileIdentity() is var now && now != identity)
+            if (Database.HasMoved(connection))
             {
                 db.CloseIdleConnections();
                 tables.Restart();
-                throw new IOException(now is null ? "The database file is gone." : "The database file was replaced by another one.");
+                throw new IOException("The database file was deleted, moved or replaced.");
             }
 
             if (await PragmaAsync(connection, "PRAGMA data_version", ct) is var version && version != dataVersion)

@@ -1,5 +1,7 @@
 using Carillon.Channels;
 using Carillon.Changes;
+using Carillon.Storage;
+using Microsoft.Data.Sqlite;
 
 namespace Carillon.Tests.Changes;
 
@@ -149,6 +151,20 @@ public sealed class RecoveryTests
         await live.Sqlite3Async("INSERT INTO t (v) VALUES (2);");
         Assert.Equal("insert 1", (await live.NextAsync()).ToString());
         Assert.False((await live.HistoryAsync("t", before)).Recovered);
+    }
+
+    [Fact]
+    public async Task Only_another_file_is_taken_for_another_file()
+    {
+        // A checkpoint writes to the database file; the pump once took it for a new one and paused for 100 ms every few hundred sales.
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await using var connection = (SqliteConnection)await live.Db.OpenReadAsync(Ct);
+        Assert.False(Database.HasMoved(connection));
+        await live.RawAsync("INSERT INTO t (v) VALUES (1); PRAGMA wal_checkpoint(TRUNCATE)");
+        Assert.False(Database.HasMoved(connection));
+        File.Copy(live.Db.Path, live.Db.Path + ".copy");
+        File.Move(live.Db.Path + ".copy", live.Db.Path, overwrite: true);
+        Assert.True(Database.HasMoved(connection));
     }
 
     [Fact]
