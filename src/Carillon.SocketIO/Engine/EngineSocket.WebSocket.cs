@@ -8,6 +8,7 @@ public sealed partial class EngineSocket
     WebSocketConnection? _probe;         // wants to
     bool _writing;
     bool _closeSent;
+    TaskCompletionSource? _written;      // set when somebody waits for the writer to end
 
     /// <summary>Serves a connection that began as a WebSocket, until it ends.</summary>
     internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame open, Action<EngineSocket> connected)
@@ -152,10 +153,11 @@ public sealed partial class EngineSocket
     {
         lock (_gate)
         {
-            if (_state == State.Open && !_writing)
+            if (!_closeSent)
             {
-                _closeSent = true;
-                Queue(SharedFrame.OfControl(Opcode.Close, payload.Length >= 2 ? payload[..2] : []));
+                _queue.Clear();        // the client reads no message any more
+                _queuedBytes = 0;
+                QueueClose(SharedFrame.OfControl(Opcode.Close, payload.Length >= 2 ? payload[..2] : []));
             }
         }
         Drop(DisconnectReason.TransportClose);
@@ -171,7 +173,17 @@ public sealed partial class EngineSocket
 
         // After a broken frame the client may still be sending. Closing now would reset the connection and our close frame would never be read.
         if (code != CloseCode.None) await connection.DiscardAsync();
+        Task written;
+        lock (_gate) written = _writing ? (_written = new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Task.CompletedTask;
+        await written;   // our close frame, too, must have left; the timer cuts a client that does not read
         lock (_gate) StopTimer();
+    }
+
+    // Under the gate. The last frame that leaves.
+    void QueueClose(SharedFrame frame)
+    {
+        _closeSent = true;
+        Queue(frame);
     }
 
     // Under the gate: becomes the writer unless there is one. What the pipe takes at once is written on this very thread.
@@ -227,6 +239,10 @@ public sealed partial class EngineSocket
         {
             lock (_gate) _writing = false;
             Drop(DisconnectReason.TransportClose);
+        }
+        finally
+        {
+            lock (_gate) _written?.TrySetResult();
         }
     }
 

@@ -121,7 +121,7 @@ public sealed partial class EngineSocket
     {
         if (_webSocket is not null)
         {
-            Queue(EnginePacket.WebSocketClose);
+            QueueClose(EnginePacket.WebSocketClose);
             return !_writing;
         }
         if (_queue.Count == 0 && _poll?.TrySetResult(ClosePayload) == true) return true;
@@ -129,16 +129,19 @@ public sealed partial class EngineSocket
         return false;
     }
 
-    /// <summary>Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame if nothing blocks the way.</summary>
+    /// <summary>Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame after the write under way.</summary>
     internal void Drop(string reason, CloseCode code = CloseCode.None, byte[]? toPoll = null)
     {
         lock (_gate)
         {
             if (_state == State.Closed) return;
             _poll?.TrySetResult(toPoll ?? ClosePayload);
-            _queue.Clear();
-            _queuedBytes = 0;
-            if (_webSocket is not null && !_writing && !_closeSent) Queue(WebSocketConnection.CloseFrame(code));
+            if (!_closeSent)
+            {
+                _queue.Clear();
+                _queuedBytes = 0;
+                if (_webSocket is not null) QueueClose(WebSocketConnection.CloseFrame(code));
+            }
         }
         End(reason);
     }
