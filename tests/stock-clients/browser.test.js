@@ -1,10 +1,15 @@
 // Two tills in two browsers: what one sells, the other shows.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
+import { repository } from "./servers.js";
 import { Shop } from "./shop.js";
 
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+const run = promisify(execFile);
 
 let shop, browser;
 before(async () => {
@@ -37,6 +42,20 @@ test("a page of another origin is refused the connection", async () => {
   }), shop.url);
   assert.equal(message, "refused");
 });
+
+test("what one till does, the other shows: sales, cancellations, goods, raw SQL, bursts, a cut connection, by mouse and by keyboard", async () => {
+  const { stdout } = await tool("two-tills.mjs");
+  assert.match(stdout, /^\d+ passed, 0 failed$/m);
+});
+
+test("no screen has a serious barrier, in French and English, light and dark, from phone to desktop", async () => {
+  const { stdout } = await tool("screens.mjs", "--out", shop.folder);
+  assert.match(stdout, /^No serious violation\.$/m);
+});
+
+function tool(name, ...args) {
+  return run(process.execPath, [`${repository}samples/Magasin/web/tools/${name}`, "--url", shop.url, ...args]);
+}
 
 async function till(screen) {
   const page = await (await browser.newContext({ locale: "fr-FR" })).newPage();
