@@ -28,6 +28,7 @@ const fr = {
     colon: "\u00a0: ",
     add: "Ajouter", cancel: "Annuler", save: "Enregistrer", saving: "Enregistrement…", close: "Fermer", retry: "Réessayer",
     clear: "Effacer la recherche", actions: "Actions", loading: "Chargement…", required: "Ce champ est nécessaire.", keep: "Garder",
+    editOf: (name: string) => `Modifier ${name}`, deleteOf: (name: string) => `Supprimer ${name}`,
     more: "Afficher plus", stale: "peut-être dépassé",
   },
   errors: {
@@ -58,7 +59,7 @@ const fr = {
     searchLabel: "Rechercher un produit", count: (n: number) => `${n} ${plural(n, "produit", "produits")}`, none: "Aucun produit", noneHelp: "Ajoutez le premier\u00a0: il apparaîtra sur toutes les caisses.",
     notFound: (text: string) => `Aucun produit ne correspond à «\u00a0${text}\u00a0»`, out: "épuisé", badPrice: "Écrivez un prix comme 12,50.", badStock: "Écrivez un nombre entier, 0 ou plus.",
     deleteTitle: (name: string) => `Supprimer «\u00a0${name}\u00a0»\u00a0?`, deleteText: "Le produit disparaît de toutes les caisses.", deleted: "Produit supprimé", saved: "Produit enregistré",
-    confirmDelete: "Supprimer le produit", editOf: (name: string) => `Modifier ${name}`, deleteOf: (name: string) => `Supprimer ${name}`, inUse: "Ce produit figure dans des ventes\u00a0: il ne peut pas être supprimé.",
+    confirmDelete: "Supprimer le produit", inUse: "Ce produit figure dans des ventes\u00a0: il ne peut pas être supprimé.",
   },
   clients: {
     title: "Clients", new: "Nouveau client", edit: "Modifier le client", name: "Nom", phone: "Téléphone", searchLabel: "Rechercher un client",
@@ -122,6 +123,7 @@ const en: Texts = {
     colon: ": ",
     add: "Add", cancel: "Cancel", save: "Save", saving: "Saving…", close: "Close", retry: "Try again",
     clear: "Clear the search", actions: "Actions", loading: "Loading…", required: "This field is needed.", keep: "Keep",
+    editOf: (name) => `Edit ${name}`, deleteOf: (name) => `Delete ${name}`,
     more: "Show more", stale: "may be old",
   },
   errors: {
@@ -152,7 +154,7 @@ const en: Texts = {
     searchLabel: "Search a product", count: (n) => `${n} ${pluralEn(n, "product", "products")}`, none: "No products", noneHelp: "Add the first one: it appears on every till.",
     notFound: (text) => `No product matches “${text}”`, out: "sold out", badPrice: "Write a price such as 12.50.", badStock: "Write a whole number, 0 or more.",
     deleteTitle: (name) => `Delete “${name}”?`, deleteText: "The product disappears from every till.", deleted: "Product deleted", saved: "Product saved",
-    confirmDelete: "Delete product", editOf: (name) => `Edit ${name}`, deleteOf: (name) => `Delete ${name}`, inUse: "This product appears in sales: it cannot be deleted.",
+    confirmDelete: "Delete product", inUse: "This product appears in sales: it cannot be deleted.",
   },
   clients: {
     title: "Clients", new: "New client", edit: "Edit client", name: "Name", phone: "Phone", searchLabel: "Search a client",
