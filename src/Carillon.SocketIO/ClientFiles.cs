@@ -15,6 +15,7 @@ static partial class ClientFiles
     sealed record File(byte[] Plain, Lazy<byte[]> Gzip, Lazy<byte[]> Brotli, string Type, string Version);
 
     static readonly Dictionary<string, File> Files = Load();
+
     /// <summary>Answers the request if it is for one of the files.</summary>
     public static async ValueTask<bool> TryServeAsync(HttpContext context, string name)
     {
@@ -24,7 +25,7 @@ static partial class ClientFiles
         var tag = $"\"{file.Version}\"";
         response.Headers.ETag = tag;
         response.Headers.CacheControl = "public, max-age=0";
-        response.Headers.Vary = "Accept-Encoding";
+        response.Headers.Append("Vary", "Accept-Encoding");
         if (request.Headers.IfNoneMatch.ToString() is { Length: > 0 } known && (known == tag || known == "W/" + tag))
         {
             response.StatusCode = StatusCodes.Status304NotModified;

@@ -124,6 +124,8 @@ public sealed partial class Socket
 
     internal string? Pid { get; }
 
+    internal bool HasJoined => _state != State.Joining;
+
     internal void Send(SharedFrame frame, bool isVolatile = false) => _client.Engine.Enqueue(frame, isVolatile);
 
     /// <summary>Tells the client that it has joined, and only then lets others reach it. Missed events go first, if there are any.</summary>

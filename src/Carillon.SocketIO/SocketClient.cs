@@ -12,6 +12,8 @@ sealed class SocketClient
     readonly Lock _gate = new();
     readonly Dictionary<string, Socket> _sockets = [];      // also those that are still on their way in
     readonly ITimer _connectTimeout;
+    HashSet<string>? _left;                                 // namespaces that were left during one batch of messages
+    int _leftIn;                                            // that batch
     Packet _incomplete;
     List<ReadOnlyMemory<byte>>? _attachments;               // of the incomplete packet
     bool _joined;
@@ -33,19 +35,20 @@ sealed class SocketClient
     {
         try
         {
-            if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) Close();
+            // What cannot be read ends the transport, and the sockets with it; what may not be said here and now ends the sockets at once.
+            if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) Engine.Close();
         }
         catch (InvalidOperationException)
         {
-            Close();   // a text in the packet is half of a surrogate pair, where we had to read it
+            Engine.Close();   // a text in the packet is half of a surrogate pair, where we had to read it
         }
     }
 
     bool OnText(ReadOnlySpan<byte> text)
     {
         if (_attachments is not null || !PacketReader.TryRead(text, _server.Options.PacketLimits, out var packet)) return false;
-        if (packet.Attachments == 0) return OnPacket(packet, []);
-        (_incomplete, _attachments) = (packet, new(packet.Attachments));
+        if (packet.Attachments > 0) (_incomplete, _attachments) = (packet, new(packet.Attachments));
+        else if (!OnPacket(packet, [])) Close();
         return true;
     }
 
@@ -56,16 +59,24 @@ sealed class SocketClient
         if (_attachments.Count < _incomplete.Attachments) return true;
         ReadOnlyMemory<byte>[] attachments = [.. _attachments];
         _attachments = null;
-        return OnPacket(_incomplete, attachments);
+        if (!BinaryJson.PlaceholdersFit(_incomplete.Data, attachments.Length)) return false;
+        if (!OnPacket(_incomplete, attachments)) Close();
+        return true;
     }
 
     bool OnPacket(in Packet packet, ReadOnlyMemory<byte>[] attachments)
     {
         Socket? socket;
-        lock (_gate) _sockets.TryGetValue(packet.Namespace, out socket);
+        bool hasJustLeft;
+        lock (_gate)
+        {
+            _sockets.TryGetValue(packet.Namespace, out socket);
+            hasJustLeft = _left is not null && _leftIn == Engine.Batch && _left.Contains(packet.Namespace);
+        }
         if (packet.Type == PacketType.Connect) return socket is null && OnConnect(packet.Namespace, packet.Data);
+        // Sent in one go with what made the socket leave: the client could not know. It is dropped, and nobody else on the connection suffers.
+        if (socket is null && hasJustLeft) return true;
         if (socket is null || !socket.IsConnected) return false;
-        if (!BinaryJson.PlaceholdersFit(packet.Data, attachments.Length)) return false;
         switch (packet.Type)
         {
             case PacketType.Disconnect:
@@ -99,7 +110,7 @@ sealed class SocketClient
 
     bool OnConnect(string name, JsonElement auth)
     {
-        var nsp = _server.Find(name);
+        var nsp = _server.Hold(name);
         if (nsp is null)
         {
             Engine.Enqueue(PacketWriter.Refused(name, "Invalid namespace", data: null));
@@ -107,15 +118,34 @@ sealed class SocketClient
         }
 
         var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
-        if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake)) return true;
-
+        if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake))
+        {
+            _server.Release(nsp);
+            return true;
+        }
         var joining = new Socket(this, nsp, handshake);
-        if (!TryAdd(name, joining)) return false;
+        if (!TryAdd(name, joining))
+        {
+            _server.Release(nsp);
+            return false;
+        }
         nsp.Run(() => JoinAsync(joining), "connect", joining.Id);
         return true;
     }
 
     async Task JoinAsync(Socket socket)
+    {
+        try
+        {
+            await PassMiddlewaresAsync(socket);
+        }
+        finally
+        {
+            _server.Release(socket.Namespace);
+        }
+    }
+
+    async Task PassMiddlewaresAsync(Socket socket)
     {
         var nsp = socket.Namespace;
         ConnectRefusal? refusal = null;
@@ -188,7 +218,6 @@ sealed class SocketClient
         Forget(socket);
         Engine.Enqueue(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details));
         if (refusal.ClosesConnection) Close();
-        if (socket.Namespace.Handlers != socket.Namespace) _server.RemoveIfEmpty(socket.Namespace);
     }
 
     bool TryAdd(string name, Socket socket)
@@ -199,7 +228,16 @@ sealed class SocketClient
 
     public void Forget(Socket socket)
     {
-        lock (_gate) _sockets.Remove(socket.Namespace.Name);
+        lock (_gate)
+        {
+            // After a restoration the name may stand for another socket already.
+            if (_sockets.GetValueOrDefault(socket.Namespace.Name) != socket) return;
+            _sockets.Remove(socket.Namespace.Name);
+            if (!socket.HasJoined) return;
+            if (_leftIn != Engine.Batch) _left?.Clear();
+            _leftIn = Engine.Batch;
+            (_left ??= []).Add(socket.Namespace.Name);
+        }
     }
 
     /// <summary>Leaves every namespace, then closes the connection.</summary>

@@ -59,6 +59,7 @@ public static class SocketIOExtensions
                 context.Response.StatusCode = StatusCodes.Status404NotFound;
                 return;
             }
+            Origins.AddHeaders(context, engine.Options);   // on the client's files too: pages of another origin import them as modules
             if (serveClient && await ClientFiles.TryServeAsync(context, context.Request.Path.Value[prefix.Length..])) return;
             await engine.HandleAsync(context);
         }).WithDisplayName($"Socket.IO {prefix}");

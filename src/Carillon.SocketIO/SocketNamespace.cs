@@ -125,6 +125,11 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     internal SocketHandlers Handlers { get; }
 
+    internal bool IsMadeFromPattern => Handlers != this;
+
+    /// <summary>Clients on their way in; guarded by the server.</summary>
+    internal int Holders { get; set; }
+
     internal Rooms Rooms { get; } = new();
 
     internal Recovery? Recovery { get; }
@@ -178,7 +183,7 @@ public sealed partial class SocketNamespace : SocketHandlers
     internal void OnDisconnected(Socket socket, string reason)
     {
         foreach (var handler in Handlers.Disconnections) Run(() => handler(socket, reason), "disconnect", socket.Id);
-        if (Handlers != this) Server.RemoveIfEmpty(this);
+        Server.RemoveIfEmpty(this);
     }
 
     internal void Run(Func<Task> handler, string name, string socket)

@@ -13,6 +13,7 @@ public sealed class SocketServer
 {
     readonly ConcurrentDictionary<string, SocketNamespace> _namespaces = new();
     readonly List<NamespacePattern> _patterns = [];
+    long _lastForgotten;
 
     /// <summary>Creates a server, with the namespace <c>/</c>.</summary>
     /// <param name="options">Its settings; checked here.</param>
@@ -46,7 +47,7 @@ public sealed class SocketServer
     /// </summary>
     public NamespacePattern Of(Regex pattern)
     {
-        var safe = new NamespacePattern(new Regex($"^(?:{pattern})$", pattern.Options | RegexOptions.NonBacktracking));
+        var safe = new NamespacePattern(new Regex($@"\A(?:{pattern})\z", pattern.Options | RegexOptions.NonBacktracking));
         lock (_patterns) _patterns.Add(safe);
         return safe;
     }
@@ -57,17 +58,51 @@ public sealed class SocketServer
 
     internal ILogger Logger { get; }
 
-    internal SocketNamespace? Find(string name)
+    /// <summary>
+    /// Finds the namespace that a client asks for, or makes it where a pattern fits. It stays at least until it is released: two clients that come
+    /// while a third leaves must not find two namespaces of one name.
+    /// </summary>
+    internal SocketNamespace? Hold(string name)
     {
-        if (_namespaces.TryGetValue(name, out var found)) return found;
-        NamespacePattern? pattern;
-        lock (_patterns) pattern = _patterns.Find(p => p.Pattern.IsMatch(name));
-        return pattern is null ? null : _namespaces.GetOrAdd(name, n => new SocketNamespace(this, n, pattern));
+        lock (_patterns)
+        {
+            if (!_namespaces.TryGetValue(name, out var found))
+            {
+                if (_patterns.Find(p => p.Pattern.IsMatch(name)) is not { } pattern) return null;
+                found = _namespaces.GetOrAdd(name, n => new SocketNamespace(this, n, pattern));
+            }
+            found.Holders++;
+            return found;
+        }
+    }
+
+    /// <summary>Ends a hold.</summary>
+    internal void Release(SocketNamespace nsp)
+    {
+        lock (_patterns) nsp.Holders--;
+        RemoveIfEmpty(nsp);
+        ForgetOldSessions();
     }
 
     // Names of a pattern are the clients' choice: an empty namespace must not stay in memory. One that keeps lost sessions does, until they have expired.
     internal void RemoveIfEmpty(SocketNamespace nsp)
     {
-        if (nsp.Count == 0 && nsp.Recovery is null) _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp));
+        if (!nsp.IsMadeFromPattern) return;
+        lock (_patterns)
+            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } }) _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp));
+    }
+
+    // A namespace in which nothing happens any more does not notice that what it keeps is out of date. Whoever comes looks after it, now and then.
+    void ForgetOldSessions()
+    {
+        if (Options.RecoverWithin is not { } within) return;
+        var last = Volatile.Read(ref _lastForgotten);
+        if (Clock.GetElapsedTime(last) < within || Interlocked.CompareExchange(ref _lastForgotten, Clock.GetTimestamp(), last) != last) return;
+        foreach (var nsp in _namespaces.Values)
+        {
+            nsp.Recovery!.ForgetOld();
+            RemoveIfEmpty(nsp);
+        }
     }
 }
+

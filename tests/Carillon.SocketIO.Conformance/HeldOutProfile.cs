@@ -32,7 +32,7 @@ static class HeldOutProfile
         io.Of("/secure").Use(socket => new(socket.Handshake.Auth.TryGetProperty("token", out var token) && token.ValueEquals("let-me-in")
             ? null
             : new ConnectRefusal("not authorized", new { code = 401, hint = "token" })));
-        foreach (var handlers in new SocketHandlers[] { io.Root, io.Of("/plain"), io.Of("/secure"), io.Of(new Regex(@"^/dyn-\d+$")) })
+        foreach (var handlers in new SocketHandlers[] { io.Root, io.Of("/plain"), io.Of("/secure"), io.Of(new Regex("^/dyn-[0-9]+$")) })
             Handle(handlers, reasons);
         app.MapSocketIO();
         return app;

@@ -42,7 +42,7 @@ public class PacketTests
     [InlineData("5-[\"a\"]")]
     [InlineData("511-[\"a\"]")]
     [InlineData("5999-[\"a\"]")]
-    [InlineData("29007199254740992[\"a\"]")]
+    [InlineData("29007199254740993[\"a\"]")]
     [InlineData("211111111111111111111111111111[\"a\"]")]
     public void What_a_client_may_not_send_is_refused(string text) =>
         Assert.False(PacketReader.TryRead(Encoding.UTF8.GetBytes(text), Limits, out _));

@@ -37,6 +37,18 @@ sealed class RunningServer : IAsyncDisposable
         return new RunningServer(app);
     }
 
+    /// <summary>Bare Engine.IO, at the path that is Socket.IO's elsewhere.</summary>
+    public static async Task<RunningServer> StartEngineAsync(Action<EngineSocket> connected)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        var app = builder.Build();
+        app.MapEngineIO("/socket.io", connected);
+        await app.StartAsync();
+        return new RunningServer(app);
+    }
+
     public async Task<ClientWebSocket> ConnectAsync()
     {
         var socket = new ClientWebSocket();

@@ -43,7 +43,7 @@ describe("handshake", () => {
     ["WebSocket without upgrade", "EIO=4&transport=websocket", 400, '{"code":3,"message":"Bad request"}'],
     ["an unsupported version", "EIO=3&transport=polling", 400, '{"code":5,"message":"Unsupported protocol version"}'],
     ["a version of nonsense", "EIO=abc&transport=polling", 400, '{"code":5,"message":"Unsupported protocol version"}'],
-    ["no version", "transport=polling", 400, '{"code":3,"message":"Bad request"}'],
+    ["no version", "transport=polling", 400, '{"code":5,"message":"Unsupported protocol version"}'],
   ]) {
     test(`refuses ${what}`, async () => {
       const response = await fetch(`${echo}?${query}`);
@@ -53,6 +53,18 @@ describe("handshake", () => {
       assert.equal(await response.text(), body);
     });
   }
+
+  test("an empty sid asks for a new session", async () => {
+    assert.equal((await fetch(`${echo}?EIO=4&transport=polling&sid=`)).status, 200);
+  });
+
+  test("a session does not change its protocol", async () => {
+    const { sid } = await Polling.open(shop);
+    for (const query of ["EIO=3&", ""]) {
+      const response = await fetch(`${shop}?${query}transport=polling&sid=${sid}`);
+      assert.deepEqual([response.status, (await response.json()).code], [400, 3]);
+    }
+  });
 
   test("refuses another method", async () => {
     for (const method of ["POST", "PUT", "DELETE"]) {
@@ -74,7 +86,7 @@ describe("handshake", () => {
       ["EIO=4&transport=abc", "Transport unknown"],
       ["EIO=4&transport=websocket&sid=abc", "Session ID unknown"],
       ["EIO=3&transport=websocket", "Unsupported protocol version"],
-      ["transport=websocket", "Bad request"],
+      ["transport=websocket", "Unsupported protocol version"],
     ]) {
       const response = await request(`${echo}?${query}`, { headers: upgradeHeaders });
       assert.equal(response.status, 400);
@@ -189,6 +201,19 @@ describe("long-polling", () => {
     assert.equal((await session.push("1")).status, 200);
     assert.deepEqual(await poll, { status: 200, text: "6" });
     assert.equal((await session.poll()).status, 400);
+  });
+
+  test("a poll that its own goodbye has overtaken is still answered", async () => {
+    const session = await Polling.open(shop);
+    const goodbye = session.push("1");
+    await sleep(10);
+    assert.deepEqual(await session.poll(), { status: 200, text: "6" });
+    assert.deepEqual(await goodbye, { status: 200, text: "ok" });
+    assert.equal((await session.poll()).status, 400);
+
+    const quiet = await Polling.open(shop);
+    assert.equal((await quiet.push("1")).status, 200);
+    assert.equal((await quiet.poll()).status, 400);
   });
 
   test("a poll that the client cuts ends the session", async () => {
@@ -395,6 +420,22 @@ describe("upgrade", () => {
     client.disconnect();
   });
 
+  test("a WebSocket that is probed answers pings", async () => {
+    const session = await Polling.open(shop);
+    const socket = await Socket.open(shop, `&sid=${session.sid}`);
+    const pong = new Promise((resolve) => socket.ws.once("pong", resolve));
+    socket.ws.ping("p");
+    assert.equal((await pong).toString(), "p");
+    socket.ws.close();
+  });
+
+  test("a session that ends takes the WebSocket with it that was to carry it", async () => {
+    const session = await Polling.open(shop);
+    const socket = await upgradeTo(session);
+    await session.push("1");
+    assert.equal((await socket.closed).code, 1005);
+  });
+
   test("a second WebSocket is closed alone", async () => {
     const session = await Polling.open(shop);
     const first = await upgradeTo(session);
@@ -430,6 +471,8 @@ describe("the client library", () => {
     const br = await request(url, { headers: { "accept-encoding": "br" } });
     assert.equal(br.headers["content-encoding"], "br");
     assert.deepEqual(brotliDecompressSync(br.body), plain.body);
+    const module = await request(`${server.url(4)}/socket.io/socket.io.esm.min.js`, { headers: { origin: "http://page.example" } });
+    assert.equal(module.headers["access-control-allow-origin"], "http://page.example");   // import asks for it
     for (const name of ["socket.io.js", "socket.io.js.map", "socket.io.esm.min.js", "socket.io.msgpack.min.js"])
       assert.equal((await request(`${server.url(4)}/socket.io/${name}`)).status, 200, name);
   });

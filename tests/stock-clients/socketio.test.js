@@ -40,6 +40,8 @@ describe("joining a namespace", () => {
   test("patterns match the whole name", async () => {
     const socket = await joined(shop, "/dyn-12");
     assert.match(await socket.next(), /^42\/dyn-12,\["welcome"/);
+    socket.send("40/dyn-12\n,");
+    assert.equal(await socket.next(), '44/dyn-12\n,{"message":"Invalid namespace"}');
     socket.send("40/dyn-12x,");
     assert.equal(await socket.next(), '44/dyn-12x,{"message":"Invalid namespace"}');
     socket.ws.close();
@@ -113,25 +115,40 @@ describe("packets that the protocol forbids close this connection alone", () => 
   test("the server tells these reasons", async () => {
     const watcher = await joined(shop, "/plain");
     await watcher.next();
+    await reasonsOf(watcher, 0);
     const bad = await joined(shop);
     bad.send("42{}");
     await bad.closed;
-    const polling = await Polling.open(shop);
-    await polling.push("40");
-    await polling.packets(2);
-    await polling.push("42{}");
-    await until(async () => {
-      watcher.send('42/plain,1["reasons"]');
-      const answer = await watcher.next();
-      watcher.told = [...(watcher.told ?? []), ...JSON.parse(answer.slice(answer.indexOf("[")))[0]];
-      return watcher.told.length >= 2;
-    });
-    const reasons = watcher.told.map(([, reason]) => reason);
-    assert.ok(reasons.includes("forced close"), String(reasons));
-    assert.ok(reasons.includes("forced server close"), String(reasons));
+    const unjoined = await pollingJoined();
+    await unjoined.push('42/plain,["echo"]');
+    const unreadable = await pollingJoined();
+    await unreadable.push("42{}");
+    await unreadable.push('42["echo",1]');   // nobody hears it any more
+    assert.equal((await unreadable.poll()).text, "6\x1e1");
+    const told = await reasonsOf(watcher, 3);
+    assert.deepEqual(told.sort(), ["forced close", "forced close", "forced server close"]);
     watcher.ws.close();
   });
 });
+
+async function pollingJoined() {
+  const session = await Polling.open(shop);
+  await session.push("40");
+  await session.packets(2);
+  return session;
+}
+
+/** The reasons that the server has for the next `count` sockets that left. */
+async function reasonsOf(watcher, count) {
+  const told = [];
+  await until(async () => {
+    watcher.send('42/plain,1["reasons"]');
+    const answer = await watcher.next();
+    told.push(...JSON.parse(answer.slice(answer.indexOf("[")))[0].map(([, reason]) => reason));
+    return told.length >= count;
+  });
+  return told;
+}
 
 describe("packets that do not close", () => {
   test("stray acks, unknown events, numeric names, large ids", async () => {
@@ -146,6 +163,26 @@ describe("packets that do not close", () => {
     assert.equal(await socket.next(), '42["message-back",1]');
     socket.ws.close();
   });
+
+  test("a placeholder in an event without attachments is data, and 2^53 an id", async () => {
+    const socket = await joined(plain);
+    await socket.next();
+    socket.send('429007199254740992["message-with-ack",{"_placeholder":true,"num":0}]');
+    assert.equal(await socket.next(), '439007199254740992[{"_placeholder":true,"num":0}]');
+    socket.ws.close();
+  });
+
+  for (const [what, leave, first] of [["the server", '42/plain,["kick"]', "41/plain,"], ["the client", "41/plain,", undefined]]) {
+    test(`what was sent in one go with what made a socket leave is dropped, when ${what} ends it`, async () => {
+      const session = await pollingJoined();
+      await session.push("40/plain,");
+      await session.packets(2);
+      await session.push(`${leave}\x1e42/plain,["echo",1]\x1e421["echo",2]`);
+      assert.deepEqual(await session.packets(first ? 2 : 1), [...(first ? [first] : []), "431[2]"]);
+      await session.push('42/plain,["echo",1]');   // later it is an event to a namespace that the client is not in
+      assert.equal((await session.poll()).text, "6\x1e1");
+    });
+  }
 
   test("binary goes both ways, with placeholders anywhere", async () => {
     const socket = await joined(plain);

@@ -37,10 +37,11 @@ static class Admission
         var origin = request.Headers.Origin.ToString();
         if (HasControlCharacters(origin)) return EngineRefusal.BadRequest;
 
-        if (query.TryGetValue("sid", out var sid) && sid.Count > 0)
+        if (query["sid"].ToString() is { Length: > 0 } sid)
         {
-            session = find(sid.ToString());
+            session = find(sid);
             if (session is null) return EngineRefusal.UnknownSession;
+            if (CheckVersion(request) is not null) return EngineRefusal.BadRequest;   // a session does not change its protocol
             var sameTransport = transport == session.TransportName;
             return upgrade ? transport == "websocket" ? null : EngineRefusal.BadRequest
                 : sameTransport && transport == "polling" ? null : EngineRefusal.BadRequest;
@@ -53,12 +54,7 @@ static class Admission
     }
 
     /// <summary>The last question, asked after the application's own: does the client speak protocol 4?</summary>
-    public static EngineRefusal? CheckVersion(HttpRequest request) => request.Query["EIO"].ToString() switch
-    {
-        "4" => null,
-        "" => EngineRefusal.BadRequest,
-        _ => EngineRefusal.UnsupportedVersion,
-    };
+    public static EngineRefusal? CheckVersion(HttpRequest request) => request.Query["EIO"] == "4" ? null : EngineRefusal.UnsupportedVersion;
 
     /// <summary>Whether the request asks to become a WebSocket: by an upgrade (RFC 6455, section 4.2.1), or over HTTP/2 (RFC 8441).</summary>
     public static bool AsksForWebSocket(HttpRequest request) =>

@@ -44,6 +44,8 @@ public sealed partial class EngineServer
 
     internal TimeProvider Clock { get; }
 
+    internal bool IsStopping => _stopping;
+
     /// <summary>Closes every connection with the reason <c>server shutting down</c> and refuses new ones.</summary>
     public void Close()
     {
@@ -57,7 +59,6 @@ public sealed partial class EngineServer
     internal async Task HandleAsync(HttpContext context)
     {
         var request = context.Request;
-        Origins.AddHeaders(context, Options);
         if (HttpMethods.IsOptions(request.Method) && Options.AllowedOrigins.Count > 0)
         {
             Origins.AnswerPreflight(context);
@@ -119,15 +120,22 @@ public sealed partial class EngineServer
 
     async Task OpenPollingAsync(HttpContext context)
     {
+        Options.OnHandshakeResponse?.Invoke(context);
         var session = Open(context, webSocket: false);
         if (Options.CookieName is { } cookie)
             context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
-        Options.OnHandshakeResponse?.Invoke(context);
-
-        // The open packet first and alone: whatever the application sends on connection waits for the next poll.
-        var open = OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket);
-        _connected(session);
+        try
+        {
+            _connected(session);
+        }
+        catch
+        {
+            session.Drop(DisconnectReason.TransportError);   // nobody else knows of it yet
+            throw;
+        }
         session.StartHeartbeat();
+        // The open packet alone: whatever the application sent on connection waits for the next poll.
+        var open = OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket);
         await WritePayloadAsync(context, open.Polling, mayCompress: true);
     }
 

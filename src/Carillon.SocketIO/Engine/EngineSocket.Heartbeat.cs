@@ -12,6 +12,8 @@ public sealed partial class EngineSocket
     {
         lock (_gate)
             if (_state == State.Open) SetTimer(TimerPhase.NextPing, _server.Options.PingInterval);
+        // A handshake that was let in just before the server stopped may have been added just after all were closed.
+        if (_server.IsStopping) Drop(DisconnectReason.ServerShuttingDown);
     }
 
     // Comparing clocks besides the timer: a client that comes back exactly when its time is over must not find the timer late.

@@ -16,10 +16,13 @@ public sealed partial class EngineSocket
     static readonly byte[] NoopPayload = [EnginePacket.Noop];
     static readonly byte[] LastPayload = [EnginePacket.Noop, SharedFrame.Separator, EnginePacket.Close];
     static readonly byte[] Ok = "ok"u8.ToArray();
+    static readonly TimeSpan PollOnItsWay = TimeSpan.FromMilliseconds(50);
 
     // The poll that waits. Its result: what to answer, or null for "take the queue".
     TaskCompletionSource<byte[]?>? _poll;
+    TaskCompletionSource? _pollExpected;
     bool _posting;
+    int _posts;
 
     internal async Task ServePollAsync(HttpContext context)
     {
@@ -44,6 +47,7 @@ public sealed partial class EngineSocket
                 (payload, end) = (LastPayload, DisconnectReason.ForcedClose);
             else
                 waiting = _poll = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _pollExpected?.TrySetResult();
         }
         if (end == DisconnectReason.ForcedClose) End(end);
         else if (end is not null) Drop(end);
@@ -128,11 +132,15 @@ public sealed partial class EngineSocket
             (buffer, var length) = await ReadBodyAsync(context);
             if (length < 0)
             {
+                EndPost();
                 response.StatusCode = StatusCodes.Status413PayloadTooLarge;
                 response.ContentLength = 0;
                 return;
             }
-            if (!Receive(buffer.AsSpan(0, length), context.Request.Headers))
+            if (SaysGoodbye(buffer.AsSpan(0, length))) await AwaitPollAsync();
+            var understood = Receive(buffer.AsSpan(0, length), context.Request.Headers);
+            EndPost();   // before the answer: the client's next POST may be quicker than what follows here
+            if (!understood)
             {
                 await EngineServer.RefuseAsync(context, EngineRefusal.BadRequest, upgrade: false);
                 return;
@@ -144,13 +152,35 @@ public sealed partial class EngineSocket
         }
         catch (Exception ex) when (ex is OperationCanceledException or IOException)
         {
-            Drop(DisconnectReason.TransportError);   // the client cut its POST
+            Drop(DisconnectReason.TransportError);   // the client cut its POST, or broke HTTP
+            if (!response.HasStarted) response.StatusCode = StatusCodes.Status400BadRequest;
         }
         finally
         {
             if (buffer is not null) ArrayPool<byte>.Shared.Return(buffer);
-            lock (_gate) _posting = false;
+            EndPost();
         }
+    }
+
+    void EndPost()
+    {
+        lock (_gate) _posting = false;
+    }
+
+    static bool SaysGoodbye(ReadOnlySpan<byte> payload) => payload is [EnginePacket.Close] or [.., SharedFrame.Separator, EnginePacket.Close];
+
+    // A client that leaves sends its goodbye beside its poll, on another connection. Where the poll is overtaken it is still to be told that the
+    // goodbye was heard (official suite: "forcefully closes the session").
+    async Task AwaitPollAsync()
+    {
+        Task arrived;
+        lock (_gate)
+        {
+            if (_state != State.Open || _webSocket is not null || _poll is not null) return;
+            _pollExpected = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            arrived = _pollExpected.Task;
+        }
+        await Task.WhenAny(arrived, Task.Delay(PollOnItsWay, _server.Clock));
     }
 
     bool TryBeginPost(HttpRequest request, [NotNullWhen(false)] out EngineRefusal? refusal)
@@ -194,6 +224,7 @@ public sealed partial class EngineSocket
     // False: something in the payload was no packet, and the session is over.
     bool Receive(ReadOnlySpan<byte> payload, IHeaderDictionary headers)
     {
+        _posts++;
         // A body that is no UTF-8 is read as other servers read it, with replacement characters.
         if (!Utf8.IsValid(payload)) payload = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(payload));
         foreach (var range in payload.Split(SharedFrame.Separator))

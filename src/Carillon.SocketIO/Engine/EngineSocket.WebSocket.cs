@@ -10,6 +10,9 @@ public sealed partial class EngineSocket
     bool _closeSent;
     TaskCompletionSource? _written;      // set when somebody waits for the writer to end
 
+    /// <summary>Counts what has come in: messages of one number came in one go, in the same POST or the same piece of a WebSocket.</summary>
+    internal int Batch => _posts + (_webSocket?.Pieces ?? 0);
+
     /// <summary>Serves a connection that began as a WebSocket, until it ends.</summary>
     internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame open, Action<EngineSocket> connected)
     {
@@ -18,10 +21,17 @@ public sealed partial class EngineSocket
             _webSocket = connection;
             Queue(open);
         }
-        connected(this);
-        StartHeartbeat();
-        var code = await connection.ReadAsync(OnFrame);
-        await EndWebSocketAsync(connection, code);
+        var code = CloseCode.None;
+        try
+        {
+            connected(this);
+            StartHeartbeat();
+            code = await connection.ReadAsync(OnFrame);
+        }
+        finally
+        {
+            await EndWebSocketAsync(connection, code);   // whatever happened: without its WebSocket the session is nothing
+        }
     }
 
     /// <summary>
@@ -38,24 +48,30 @@ public sealed partial class EngineSocket
         }
         if (!accepted)
         {
-            await RefuseProbeAsync(connection);
+            connection.Dismiss();
             return;
         }
 
         var upgraded = false;
         ITimer? nudge = null;
-        var expiry = _server.Clock.CreateTimer(_ => connection.Abort(), null, _server.Options.UpgradeTimeout, Timeout.InfiniteTimeSpan);
-        CloseCode code;
+        // Twice: first the WebSocket is closed, and cut when the client does not answer that.
+        var expiry = _server.Clock.CreateTimer(_ =>
+        {
+            if (connection.IsDismissed) connection.Abort();
+            connection.Dismiss();
+        }, null, _server.Options.UpgradeTimeout, CloseAnswerWithin);
+        var code = CloseCode.None;
         try
         {
             code = await connection.ReadAsync((opcode, payload) =>
             {
                 if (upgraded) return OnFrame(opcode, payload);
-                if (opcode == Opcode.Ping || opcode == Opcode.Pong) return true;
+                if (opcode == Opcode.Ping) connection.Send(SharedFrame.OfControl(Opcode.Pong, payload));
+                if (opcode is Opcode.Ping or Opcode.Pong) return true;
                 if (opcode != Opcode.Text) return false;
                 if (payload.SequenceEqual("2probe"u8))
                 {
-                    Write(connection, EnginePacket.ProbeAnswer);
+                    connection.Send(EnginePacket.ProbeAnswer);
                     nudge ??= _server.Clock.CreateTimer(_ => ReleasePoll(), null, ProbeNudge, ProbeNudge);
                     return true;
                 }
@@ -70,15 +86,16 @@ public sealed partial class EngineSocket
         {
             expiry.Dispose();
             nudge?.Dispose();
+            if (upgraded)
+            {
+                await EndWebSocketAsync(connection, code);
+            }
+            else
+            {
+                AbandonProbe();
+                connection.Dismiss();
+            }
         }
-
-        if (upgraded)
-        {
-            await EndWebSocketAsync(connection, code);
-            return;
-        }
-        AbandonProbe();
-        await RefuseProbeAsync(connection);
     }
 
     // A client stops polling only when its poll has ended; without this an upgrade would hang until the next ping.
@@ -94,7 +111,7 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             _probe = null;
-            if (_state == State.Closed) return false;
+            if (_state == State.Closed || connection.IsDismissed) return false;
             _webSocket = connection;
             TransportName = "websocket";
             _poll?.TrySetResult(NoopPayload);
@@ -115,18 +132,6 @@ public sealed partial class EngineSocket
             if (_state == State.Closing) done = BeginClose();
         }
         if (done) End(DisconnectReason.ForcedClose);
-    }
-
-    static async Task RefuseProbeAsync(WebSocketConnection connection)
-    {
-        try
-        {
-            await connection.Stream.WriteAsync(EnginePacket.WebSocketClose.WebSocket);
-        }
-        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException)
-        {
-            // It has gone already.
-        }
     }
 
     bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
@@ -245,7 +250,4 @@ public sealed partial class EngineSocket
             lock (_gate) _written?.TrySetResult();
         }
     }
-
-    // Only for a probe, which nobody else writes to.
-    static void Write(WebSocketConnection connection, SharedFrame frame) => _ = connection.Stream.WriteAsync(frame.WebSocket).AsTask();
 }

@@ -12,6 +12,7 @@ public sealed partial class EngineSocket
 
     static readonly TimeSpan LastPollWithin = TimeSpan.FromSeconds(30);
     static readonly TimeSpan CloseAnswerWithin = TimeSpan.FromSeconds(3);
+    const int FrameOverhead = 64;
 
     readonly EngineServer _server;
     readonly Lock _gate = new();         // guards all below; never held across an await, nor while a callback runs
@@ -88,7 +89,7 @@ public sealed partial class EngineSocket
         {
             if (_state != State.Open || (isVolatile && !CanSendNow)) return;
             waiting = _queuedBytes;
-            if (waiting == 0 || waiting + frame.WebSocket.Length <= _server.Options.MaxQueuedBytes)
+            if (waiting == 0 || waiting + CostOf(frame) <= _server.Options.MaxQueuedBytes)
             {
                 Queue(frame);
                 return;
@@ -104,15 +105,18 @@ public sealed partial class EngineSocket
     void Queue(SharedFrame frame)
     {
         _queue.Enqueue(frame);
-        _queuedBytes += frame.WebSocket.Length;
+        _queuedBytes += CostOf(frame);
         if (_webSocket is not null) Write();
         else _poll?.TrySetResult(null);
     }
 
+    // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
+    static int CostOf(SharedFrame frame) => frame.WebSocket.Length + FrameOverhead;
+
     SharedFrame Dequeue()
     {
         var frame = _queue.Dequeue();
-        _queuedBytes -= frame.WebSocket.Length;
+        _queuedBytes -= CostOf(frame);
         return frame;
     }
 
@@ -155,6 +159,7 @@ public sealed partial class EngineSocket
             _state = State.Closed;
             if (_webSocket is null) StopTimer();
             else SetTimer(TimerPhase.Abort, CloseAnswerWithin);   // the client may answer our close frame
+            _probe?.Dismiss();
         }
         _server.Remove(this);
         _server.LogClosed(Id, reason);
@@ -199,7 +204,7 @@ public sealed partial class EngineSocket
     {
         lock (_receiving)
         {
-            if (_state == State.Closed) return;
+            if (_state != State.Open) return;   // what comes after we have begun to close reaches nobody
             try
             {
                 MessageReceived?.Invoke(message);

@@ -15,11 +15,40 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
 {
     const int ReadSize = 8 * 1024;
 
+    int _dismissed;
+
     /// <summary>Where frames are written.</summary>
     public Stream Stream => stream;
 
     /// <summary>Cuts the connection at once.</summary>
     public Action Abort => abort;
+
+    /// <summary>How many pieces have been read. Frames that came with one piece belong together: the client sent them in one go.</summary>
+    public int Pieces { get; private set; }
+
+    /// <summary>Whether the WebSocket was closed before it carried a session.</summary>
+    public bool IsDismissed => Volatile.Read(ref _dismissed) != 0;
+
+    /// <summary>Closes a WebSocket that carries no session: once, whoever asks first.</summary>
+    public void Dismiss()
+    {
+        if (Interlocked.Exchange(ref _dismissed, 1) == 0) Send(EnginePacket.WebSocketClose);
+    }
+
+    /// <summary>Writes a frame while no session owns the order of what goes out.</summary>
+    public void Send(SharedFrame frame) => _ = SendAsync(frame);
+
+    async Task SendAsync(SharedFrame frame)
+    {
+        try
+        {
+            await stream.WriteAsync(frame.WebSocket);
+        }
+        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        {
+            // It has gone already; whoever reads from it finds out.
+        }
+    }
 
     /// <summary>Answers the request for a WebSocket (RFC 6455, section 4.2.2; over HTTP/2 RFC 8441, section 5). It must have been checked.</summary>
     public static async Task<WebSocketConnection> AcceptAsync(HttpContext context, int maxPayload)
@@ -64,6 +93,7 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
                 {
                     var count = await stream.ReadAsync(buffer);
                     if (count == 0) return CloseCode.None;
+                    Pieces++;
                     var code = reader.Read(buffer.AsSpan(0, count));
                     if (code != CloseCode.None) return code;
                 }

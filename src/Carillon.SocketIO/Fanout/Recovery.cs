@@ -45,6 +45,19 @@ sealed class Recovery(TimeSpan keep, TimeProvider clock)
         _leaving.Enqueue((session.Pid, session.LeftAt));
     }
 
+    public bool IsEmpty
+    {
+        get
+        {
+            lock (Gate) return _events.Count == 0 && _lost.Count == 0;
+        }
+    }
+
+    public void ForgetOld()
+    {
+        lock (Gate) Forget();
+    }
+
     public long Now => clock.GetTimestamp();
 
     /// <summary>Finds what a returning client has missed. False: it cannot be known, and the client begins anew.</summary>

@@ -36,7 +36,7 @@ readonly record struct PacketLimits(int Attachments, int Depth, int NamespaceLen
 /// </summary>
 static class PacketReader
 {
-    const long LargestId = (1L << 53) - 1;
+    const long LargestId = 1L << 53;
 
     public static bool TryRead(ReadOnlySpan<byte> text, PacketLimits limits, out Packet packet)
     {
