@@ -32,10 +32,13 @@ static partial class ClientFiles
             return true;
         }
 
-        var accepted = request.Headers.AcceptEncoding.ToString();
-        var (body, encoding) = accepted.Contains("br", StringComparison.OrdinalIgnoreCase) ? (file.Brotli.Value, "br")
-            : accepted.Contains("gzip", StringComparison.OrdinalIgnoreCase) ? (file.Gzip.Value, "gzip")
-            : (file.Plain, null);
+        var encoding = ContentCoding.Choose(request.Headers.AcceptEncoding.ToString(), "br", "gzip");
+        var body = encoding switch
+        {
+            "br" => file.Brotli.Value,
+            "gzip" => file.Gzip.Value,
+            _ => file.Plain,
+        };
         if (encoding is not null) response.Headers.ContentEncoding = encoding;
         response.ContentType = file.Type;
         response.ContentLength = body.Length;

@@ -83,6 +83,9 @@ sealed class SocketClient
                 Forget(socket);
                 socket.Leave(DisconnectReason.ClientNamespaceDisconnect, keep: false);
                 break;
+            case PacketType.Event or PacketType.BinaryEvent when packet.Data.ValueKind == JsonValueKind.Undefined:
+            case PacketType.Ack or PacketType.BinaryAck when packet.Id is null:
+                break;   // an event without a name, an answer to nothing: other servers let them pass too
             case PacketType.Event or PacketType.BinaryEvent:
                 OnEvent(socket, packet, attachments);
                 break;

@@ -54,6 +54,22 @@ describe("handshake", () => {
     });
   }
 
+  test("of parameters that come twice the last counts, and names count with their case", async () => {
+    const { sid } = await Polling.open(shop);
+    const status = async (query) => (await fetch(`${shop}?${query}`)).status;
+    assert.equal(await status(`EIO=3&EIO=4&transport=x&transport=polling&sid=x&sid=${sid}`), 200);
+    assert.equal(await status("eio=4&transport=polling"), 400);
+  });
+
+  test("an origin that no browser sends is a bad request", async () => {
+    for (const method of ["GET", "OPTIONS"]) {
+      const headers = { origin: "http://\u00c3\u00bc.example", "access-control-request-headers": "\u00c3\u00bc" };
+      const response = await request(`${shop}?EIO=4&transport=polling`, { method, headers });
+      assert.equal(response.status, method === "GET" ? 400 : 204);
+      assert.equal(response.headers["access-control-allow-origin"], undefined);
+    }
+  });
+
   test("an empty sid asks for a new session", async () => {
     assert.equal((await fetch(`${echo}?EIO=4&transport=polling&sid=`)).status, 200);
   });
@@ -255,6 +271,11 @@ describe("long-polling", () => {
       const response = await request(session.url, { headers: { "accept-encoding": encoding } });
       assert.equal(response.headers["content-encoding"], encoding);
       assert.equal(decode(response.body).toString(), "4" + "x".repeat(5000));
+    }
+    for (const [accepted, chosen] of [["deflate, gzip", "deflate"], ["gzip;q=0.5, deflate;q=0.9", "deflate"], ["gzip;q=0", undefined], ["*", "gzip"], ["x-gzip", undefined]]) {
+      const session = await Polling.open(echo);
+      await session.push("4" + "x".repeat(5000));
+      assert.equal((await request(session.url, { headers: { "accept-encoding": accepted } })).headers["content-encoding"], chosen, accepted);
     }
     const session = await Polling.open(echo);
     await session.push("4" + "x".repeat(500));

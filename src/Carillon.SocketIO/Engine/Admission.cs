@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;
 
 namespace Carillon.SocketIO;
@@ -29,15 +30,14 @@ static class Admission
     public static EngineRefusal? Check(HttpRequest request, EngineOptions options, bool upgrade, Func<string, EngineSocket?> find, out EngineSocket? session)
     {
         session = null;
-        var query = request.Query;
-        var transport = query["transport"].ToString();
+        var transport = QueryValue(request, "transport");
         if (!(transport == "polling" && options.AllowPolling) && !(transport == "websocket" && options.AllowWebSocket))
             return EngineRefusal.UnknownTransport;
 
         var origin = request.Headers.Origin.ToString();
-        if (HasControlCharacters(origin)) return EngineRefusal.BadRequest;
+        if (!Origins.CanBeSentBack(origin)) return EngineRefusal.BadRequest;
 
-        if (query["sid"].ToString() is { Length: > 0 } sid)
+        if (QueryValue(request, "sid") is { Length: > 0 } sid)
         {
             session = find(sid);
             if (session is null) return EngineRefusal.UnknownSession;
@@ -54,7 +54,16 @@ static class Admission
     }
 
     /// <summary>The last question, asked after the application's own: does the client speak protocol 4?</summary>
-    public static EngineRefusal? CheckVersion(HttpRequest request) => request.Query["EIO"] == "4" ? null : EngineRefusal.UnsupportedVersion;
+    public static EngineRefusal? CheckVersion(HttpRequest request) => QueryValue(request, "EIO") == "4" ? null : EngineRefusal.UnsupportedVersion;
+
+    /// <summary>The value of a parameter, empty where there is none. Names count with their case; of several values the last counts, as with other servers.</summary>
+    public static string QueryValue(HttpRequest request, string name)
+    {
+        var value = "";
+        foreach (var pair in new QueryStringEnumerable(request.QueryString.Value))
+            if (pair.DecodeName().Span.SequenceEqual(name)) value = pair.DecodeValue().ToString();
+        return value;
+    }
 
     /// <summary>Whether the request asks to become a WebSocket: by an upgrade (RFC 6455, section 4.2.1), or over HTTP/2 (RFC 8441).</summary>
     public static bool AsksForWebSocket(HttpRequest request) =>
@@ -75,11 +84,4 @@ static class Admission
         && request.HttpContext.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true }
         && request.Headers[HeaderNames.SecWebSocketKey] is [{ Length: 24 } key]
         && Convert.TryFromBase64String(key, stackalloc byte[18], out var length) && length == 16;
-
-    static bool HasControlCharacters(string value)
-    {
-        foreach (var c in value)
-            if (c is < ' ' and not '\t' or '\x7f') return true;
-        return false;
-    }
 }

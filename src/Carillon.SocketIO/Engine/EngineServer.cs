@@ -157,7 +157,7 @@ public sealed partial class EngineServer
 
     EngineSocket Open(HttpContext context, bool webSocket)
     {
-        var session = new EngineSocket(this, new Handshake(context, Clock.GetUtcNow()), webSocket, context.Request.Query.ContainsKey("b64"));
+        var session = new EngineSocket(this, new Handshake(context, Clock.GetUtcNow()), webSocket, Admission.QueryValue(context.Request, "b64").Length > 0);
         _sessions[session.Id] = session;
         LogOpened(session.Id, session.TransportName);
         return session;
@@ -183,7 +183,7 @@ public sealed partial class EngineServer
         response.ContentType = "text/plain; charset=UTF-8";
         response.Headers.CacheControl = "no-store";
         if (mayCompress && Options.CompressionThreshold > 0 && payload.Length >= Options.CompressionThreshold
-            && Encoding(context.Request.Headers.AcceptEncoding.ToString()) is { } encoding)
+            && ContentCoding.Choose(context.Request.Headers.AcceptEncoding.ToString(), "gzip", "deflate") is { } encoding)
         {
             payload = Compress(payload.Span, encoding);
             response.Headers.ContentEncoding = encoding;
@@ -191,10 +191,6 @@ public sealed partial class EngineServer
         }
         response.ContentLength = payload.Length;
         await response.Body.WriteAsync(payload, context.RequestAborted);
-
-        static string? Encoding(string accepted) =>
-            accepted.Contains("gzip", StringComparison.OrdinalIgnoreCase) ? "gzip"
-            : accepted.Contains("deflate", StringComparison.OrdinalIgnoreCase) ? "deflate" : null;
     }
 
     static ReadOnlyMemory<byte> Compress(ReadOnlySpan<byte> payload, string encoding)

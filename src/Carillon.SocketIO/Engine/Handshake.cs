@@ -3,6 +3,7 @@ using System.Security.Claims;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Extensions;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace Carillon.SocketIO;
 
@@ -16,7 +17,7 @@ public sealed class Handshake
     {
         var request = context.Request;
         _headers = [.. request.Headers.Select(h => KeyValuePair.Create(h.Key.ToLowerInvariant(), h.Value.ToString()))];
-        _query = [.. request.Query.Select(q => KeyValuePair.Create(q.Key, q.Value.ToString()))];
+        _query = ReadQuery(request.QueryString.Value);
         Url = request.GetEncodedPathAndQuery();
         IsSecure = request.IsHttps;
         Address = context.Connection.RemoteIpAddress;
@@ -70,6 +71,14 @@ public sealed class Handshake
     internal static readonly JsonElement EmptyObject = JsonElement.Parse("{}");
 
     internal Handshake With(JsonElement auth) => new(this, auth);
+
+    // Names count with their case, and of several values the last counts: the rule by which the connection itself was admitted.
+    static KeyValuePair<string, string>[] ReadQuery(string? query)
+    {
+        OrderedDictionary<string, string> values = [];
+        foreach (var pair in new QueryStringEnumerable(query)) values[pair.DecodeName().ToString()] = pair.DecodeValue().ToString();
+        return [.. values];
+    }
 
     static string? Find(KeyValuePair<string, string>[] pairs, string name)
     {

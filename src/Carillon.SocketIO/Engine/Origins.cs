@@ -26,7 +26,7 @@ static class Origins
         else
         {
             headers.Append(HeaderNames.Vary, HeaderNames.Origin);
-            if (!StringValues.IsNullOrEmpty(origin) && (IsAllowed(origin.ToString(), options) || IsSameOrigin(origin.ToString(), context.Request.Host)))
+            if (!StringValues.IsNullOrEmpty(origin) && CanBeSentBack(origin.ToString()) && (IsAllowed(origin.ToString(), options) || IsSameOrigin(origin.ToString(), context.Request.Host)))
                 headers.AccessControlAllowOrigin = origin;
         }
         if (options.AllowCredentials) headers.AccessControlAllowCredentials = "true";
@@ -39,9 +39,12 @@ static class Origins
         headers.AccessControlAllowMethods = "GET,HEAD,PUT,PATCH,POST,DELETE";
         headers.Append(HeaderNames.Vary, HeaderNames.AccessControlRequestHeaders);
         var asked = context.Request.Headers.AccessControlRequestHeaders;
-        if (!StringValues.IsNullOrEmpty(asked)) headers.AccessControlAllowHeaders = asked;
+        if (!StringValues.IsNullOrEmpty(asked) && CanBeSentBack(asked.ToString())) headers.AccessControlAllowHeaders = asked;
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
+
+    // Browsers send nothing else, and Kestrel fails an answer whose header holds anything else.
+    internal static bool CanBeSentBack(string value) => !value.AsSpan().ContainsAnyExceptInRange(' ', '~');
 
     internal static bool IsAllowed(string origin, EngineOptions options)
     {

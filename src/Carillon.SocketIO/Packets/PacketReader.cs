@@ -49,7 +49,7 @@ static class PacketReader
         if (type is PacketType.BinaryEvent or PacketType.BinaryAck)
         {
             var dash = text.IndexOf((byte)'-');
-            if (dash is < 1 or > 3 || !TryReadNumber(text[..dash], out var count) || count > limits.Attachments) return false;
+            if (dash is < 1 or > 3 || !TryReadNumber(text[..dash], out var count) || count < 1 || count > limits.Attachments) return false;
             attachments = (int)count;
             text = text[(dash + 1)..];
         }
@@ -84,8 +84,8 @@ static class PacketReader
     {
         PacketType.Connect => packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Object,
         PacketType.Disconnect => packet.Data.ValueKind is JsonValueKind.Undefined,
-        PacketType.Event or PacketType.BinaryEvent => IsEvent(packet.Data),
-        PacketType.Ack or PacketType.BinaryAck => packet.Id is not null && packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Array,
+        PacketType.Event or PacketType.BinaryEvent => packet.Data.ValueKind is JsonValueKind.Undefined || IsEvent(packet.Data),
+        PacketType.Ack or PacketType.BinaryAck => packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Array,
         _ => false,     // only a server refuses
     };
 
