@@ -298,6 +298,13 @@ describe("long-polling", () => {
     assert.equal((await later.poll()).text, "41");
     assert.equal((await later.poll()).text, "6\x1e1");
     assert.equal((await later.poll()).status, 400);
+
+    const dropped = await Polling.open(shop);
+    await dropped.push("40");
+    await dropped.packets(2);
+    await dropped.push('42["drop"]');
+    assert.equal((await dropped.poll()).text, "6\x1e1");
+    assert.equal((await dropped.poll()).status, 400);
   });
 });
 
@@ -414,6 +421,18 @@ describe("upgrade", () => {
     const late = await fetch(session.url);
     assert.equal(late.status, 400);
     assert.equal((await late.json()).code, 3);
+    socket.ws.close();
+  });
+
+  test("a poll that has overtaken the end of the upgrade is refused all the same", async () => {
+    const session = await Polling.open(shop);
+    const socket = await upgradeTo(session);
+    const poll = session.poll();
+    await sleep(20);
+    socket.send("5");
+    assert.equal((await poll).status, 400);
+    socket.send("40");
+    assert.match(await socket.next(), /^40/);
     socket.ws.close();
   });
 

@@ -141,18 +141,16 @@ public sealed partial class EngineServer
 
     async Task ServeWebSocketAsync(HttpContext context, EngineSocket? session)
     {
-        if (session is null) Options.OnHandshakeResponse?.Invoke(context);
-        // Only now is a session made for a handshake: the 101 is on its way, so nothing can leave before it.
+        if (session is not null)
+        {
+            await session.ServeUpgradeAsync(() => WebSocketConnection.AcceptAsync(context, Options.MaxPayload));
+            return;
+        }
+        Options.OnHandshakeResponse?.Invoke(context);
+        // Only then is a session made: the 101 is on its way, so nothing can leave before it.
         var connection = await WebSocketConnection.AcceptAsync(context, Options.MaxPayload);
-        if (session is null)
-        {
-            session = Open(context, webSocket: true);
-            await session.ServeWebSocketAsync(connection, OpenPacket(session, upgrades: false), _connected);
-        }
-        else
-        {
-            await session.ServeUpgradeAsync(connection);
-        }
+        session = Open(context, webSocket: true);
+        await session.ServeWebSocketAsync(connection, OpenPacket(session, upgrades: false), _connected);
     }
 
     EngineSocket Open(HttpContext context, bool webSocket)

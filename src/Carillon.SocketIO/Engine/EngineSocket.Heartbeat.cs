@@ -47,7 +47,7 @@ public sealed partial class EngineSocket
                 Drop(DisconnectReason.PingTimeout);
                 break;
             case TimerPhase.LastPoll:
-                Drop(DisconnectReason.ForcedClose);
+                Drop(_closeReason);
                 break;
             case TimerPhase.Abort:
                 _webSocket?.Abort();

@@ -15,11 +15,13 @@ public sealed partial class EngineSocket
     static readonly byte[] ClosePayload = [EnginePacket.Close];
     static readonly byte[] NoopPayload = [EnginePacket.Noop];
     static readonly byte[] LastPayload = [EnginePacket.Noop, SharedFrame.Separator, EnginePacket.Close];
+    static readonly byte[] RefusedPayload = [];      // the answer is a refusal
     static readonly byte[] Ok = "ok"u8.ToArray();
     static readonly TimeSpan PollOnItsWay = TimeSpan.FromMilliseconds(50);
 
     // The poll that waits. Its result: what to answer, or null for "take the queue".
     TaskCompletionSource<byte[]?>? _poll;
+    bool _pollCameWhileUpgrading;
     TaskCompletionSource? _pollExpected;
     bool _posting;
     int _posts;
@@ -28,6 +30,7 @@ public sealed partial class EngineSocket
     {
         EngineRefusal? refusal = null;
         string? end = null;
+        var isLast = false;
         ReadOnlyMemory<byte> payload = default;
         var mayCompress = false;
         TaskCompletionSource<byte[]?>? waiting = null;
@@ -44,12 +47,12 @@ public sealed partial class EngineSocket
             else if (_queue.Count > 0)
                 payload = TakePayload(out mayCompress);
             else if (_state == State.Closing)
-                (payload, end) = (LastPayload, DisconnectReason.ForcedClose);
+                (payload, isLast) = (LastPayload, true);
             else
-                waiting = _poll = new(TaskCreationOptions.RunContinuationsAsynchronously);
+                (waiting, _pollCameWhileUpgrading) = (_poll = new(TaskCreationOptions.RunContinuationsAsynchronously), _upgrades > 0);
             _pollExpected?.TrySetResult();
         }
-        if (end == DisconnectReason.ForcedClose) End(end);
+        if (isLast) End(_closeReason);
         else if (end is not null) Drop(end);
         if (refusal is not null)
         {
@@ -62,13 +65,18 @@ public sealed partial class EngineSocket
             if (waiting is not null)
             {
                 var given = await AwaitPayloadAsync(waiting, context.RequestAborted);
+                if (given == RefusedPayload)
+                {
+                    await EngineServer.RefuseAsync(context, EngineRefusal.BadRequest, upgrade: false);
+                    return;
+                }
                 payload = given ?? TakePayloadOrNoop(out mayCompress);
             }
             await _server.WritePayloadAsync(context, payload, mayCompress);
         }
         catch (OperationCanceledException)
         {
-            Drop(DisconnectReason.TransportError);   // the client cut its poll
+            if (TransportName == "polling") Drop(DisconnectReason.TransportError);   // the client cut its poll, and no WebSocket has taken over
         }
     }
 

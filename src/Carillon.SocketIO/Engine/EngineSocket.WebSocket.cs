@@ -6,6 +6,7 @@ public sealed partial class EngineSocket
 
     WebSocketConnection? _webSocket;     // carries the connection
     WebSocketConnection? _probe;         // wants to
+    int _upgrades;                       // requests for a WebSocket that are under way
     bool _writing;
     bool _closeSent;
     TaskCompletionSource? _written;      // set when somebody waits for the writer to end
@@ -38,7 +39,20 @@ public sealed partial class EngineSocket
     /// Serves a WebSocket that wants to take over from polling: it is probed, polls are answered so that the client can stop polling, and with its
     /// upgrade packet the queue goes to it.
     /// </summary>
-    internal async Task ServeUpgradeAsync(WebSocketConnection connection)
+    internal async Task ServeUpgradeAsync(Func<Task<WebSocketConnection>> accept)
+    {
+        lock (_gate) _upgrades++;   // before the client knows that it may go on
+        try
+        {
+            await ProbeAsync(await accept());
+        }
+        finally
+        {
+            lock (_gate) _upgrades--;
+        }
+    }
+
+    async Task ProbeAsync(WebSocketConnection connection)
     {
         bool accepted;
         lock (_gate)
@@ -114,12 +128,13 @@ public sealed partial class EngineSocket
             if (_state == State.Closed || connection.IsDismissed) return false;
             _webSocket = connection;
             TransportName = "websocket";
-            _poll?.TrySetResult(NoopPayload);
+            // A client lets its last poll end before it completes the upgrade. One that came meanwhile was sent after that and has overtaken it.
+            _poll?.TrySetResult(_pollCameWhileUpgrading ? RefusedPayload : NoopPayload);
             Write();
             if (_state == State.Closing) done = BeginClose();
         }
         _server.LogUpgraded(Id);
-        if (done) End(DisconnectReason.ForcedClose);
+        if (done) End(_closeReason);
         return true;
     }
 
@@ -131,7 +146,7 @@ public sealed partial class EngineSocket
             _probe = null;
             if (_state == State.Closing) done = BeginClose();
         }
-        if (done) End(DisconnectReason.ForcedClose);
+        if (done) End(_closeReason);
     }
 
     bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
@@ -236,7 +251,7 @@ public sealed partial class EngineSocket
                     _writing = false;
                     if (_state != State.Closing) return;
                 }
-                End(DisconnectReason.ForcedClose);   // the close frame was the last of the queue
+                End(_closeReason);   // the close frame was the last of the queue
                 return;
             }
         }

@@ -21,6 +21,7 @@ public sealed partial class EngineSocket
     readonly Queue<SharedFrame> _queue = new();
     int _queuedBytes;
     State _state;
+    string _closeReason = DisconnectReason.ForcedClose;
 
     internal EngineSocket(EngineServer server, Handshake handshake, bool webSocket, bool base64)
     {
@@ -75,11 +76,27 @@ public sealed partial class EngineSocket
             _state = State.Closing;
             done = _probe is null && BeginClose();   // an upgrade under way completes first
         }
-        if (done) End(DisconnectReason.ForcedClose);
+        if (done) End(_closeReason);
     }
 
     /// <summary>Ends the transport as a failure of the network would: what is queued is lost, the client sees <c>transport close</c>.</summary>
-    public void DropTransport() => Drop(DisconnectReason.TransportClose);
+    public void DropTransport()
+    {
+        lock (_gate)
+        {
+            // A client between two polls would find nobody: it is told with the next one.
+            if (_state == State.Open && _webSocket is null && _poll is not { Task.IsCompleted: false })
+            {
+                _state = State.Closing;
+                _closeReason = DisconnectReason.TransportClose;
+                _queue.Clear();
+                _queuedBytes = 0;
+                SetTimer(TimerPhase.LastPoll, LastPollWithin);
+                return;
+            }
+        }
+        Drop(DisconnectReason.TransportClose);
+    }
 
     /// <summary>Queues a frame. A volatile one is dropped unless it can leave at once.</summary>
     internal void Enqueue(SharedFrame frame, bool isVolatile = false)
