@@ -8,6 +8,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
 {
     readonly Lock _gate = new();          // one publication at a time, so that each socket gets them in their order
     readonly List<Hold> _holds = [];
+    readonly string _room = RoomOf(name);
 
     /// <summary>A subscriber that reads the history while publications wait for it.</summary>
     public sealed record Hold(Socket Socket)
@@ -18,6 +19,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
         public Position? NewEpoch { get; set; }
     }
 
+    /// <summary>The room of a channel. Rooms of sockets have their ids as names; a channel can never be called like one.</summary>
+    public static string RoomOf(string channel) => "channel:" + channel;
+
     /// <summary>How many have joined or are joining; guarded by whoever lets channels come and go.</summary>
     public int Subscribers { get; set; }
 
@@ -26,7 +30,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
         var hold = new Hold(socket);
         lock (_gate)
         {
-            socket.Leave(name);           // joining again replays again; without this it would hear some twice
+            socket.Leave(_room);          // joining again replays again; without this it would hear some twice
             _holds.Add(hold);
         }
         return hold;
@@ -37,23 +41,24 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
     /// <param name="history">What the history answered.</param>
     /// <param name="recovered">Whether the missed publications are to be sent.</param>
     /// <param name="tell">Tells the client where it stands, after what it missed and before what is new.</param>
-    public Position Release(Hold hold, History history, bool recovered, Action<Position, bool> tell)
+    public void Release(Hold hold, History history, bool recovered, Action<Position, bool> tell)
     {
         lock (_gate)
         {
             _holds.Remove(hold);
-            var position = history.Position;
+            // A history that was replaced while it was read is worth nothing, and nothing held back from before either.
+            var position = hold.NewEpoch ?? history.Position;
+            recovered &= hold.NewEpoch is null;
             if (recovered)
                 foreach (var message in history.Messages) Send(hold.Socket, message);
             foreach (var message in hold.Waiting)
             {
-                if (message.Position.Epoch == position.Epoch && message.Position.Offset <= position.Offset) continue;
+                if (message.Position.Epoch == position.Epoch ? message.Position.Offset <= position.Offset : hold.NewEpoch is not null) continue;
                 Send(hold.Socket, message);
                 position = message.Position;
             }
-            tell(position, recovered && hold.NewEpoch is null);
-            hold.Socket.Join(name);
-            return position;
+            tell(position, recovered);
+            hold.Socket.Join(_room);
         }
     }
 
@@ -68,7 +73,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
         lock (_gate)
         {
             foreach (var hold in _holds) hold.Waiting.Add(message);
-            return server.Root.To(name).Emit(area.Event, new RawJson(message.Body), Meta(message)) + _holds.Count;
+            return server.Root.To(_room).Emit(area.Event, new RawJson(message.Body), Meta(message)) + _holds.Count;
         }
     }
 
@@ -77,7 +82,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
         lock (_gate)
         {
             foreach (var hold in _holds) hold.NewEpoch = position;
-            server.Root.To(name).Emit("subscribed", new { channel = name, position, recovered = false });
+            server.Root.To(_room).Emit("subscribed", new { channel = name, position, recovered = false });
         }
     }
 

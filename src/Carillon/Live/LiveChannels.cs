@@ -43,7 +43,7 @@ public sealed partial class LiveChannels : IDisposable
     }
 
     /// <summary>How many connections of this node have joined a channel.</summary>
-    public int CountOf(string channel) => _server.Root.To(channel).Count;
+    public int CountOf(string channel) => _server.Root.To(LiveChannel.RoomOf(channel)).Count;
 
     /// <inheritdoc/>
     public void Dispose() => _coming.Dispose();
@@ -62,19 +62,18 @@ public sealed partial class LiveChannels : IDisposable
     internal async Task FarewellAsync(Socket socket)
     {
         if (!_subscribers.TryRemove(socket, out var subscriber)) return;
-        foreach (var name in subscriber.End()) await LeaveNodeAsync(name);
+        using (await subscriber.TakeTurnAsync())
+            foreach (var name in subscriber.End()) await LeaveNodeAsync(name);
     }
 
     /// <summary>
     /// Joins a subscriber to a channel. Publications are held back for it from the first moment, the history is read, and what was held follows without what
-    /// the history had already: nothing is lost between the two and nothing comes twice.
+    /// the history had already: nothing is lost between the two and nothing comes twice. It must be the subscriber's turn.
     /// </summary>
-    internal async Task<(Position Position, bool Recovered)?> JoinAsync(
-        Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
+    internal async Task JoinAsync(Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
     {
-        var isNew = subscriber.Add(name.Value);
-        if (isNew is null) return null;                       // it has left meanwhile
-        var channel = await ComeToNodeAsync(name.Value, area, joins: isNew.Value, ct);
+        var channel = await ComeToNodeAsync(name.Value, area, joins: !subscriber.Has(name.Value), ct);
+        subscriber.Add(name.Value);
         var hold = channel.HoldFor(subscriber.Socket);
         try
         {
@@ -82,9 +81,7 @@ public sealed partial class LiveChannels : IDisposable
             var history = area.ReadHistory is { } read
                 ? await read(name, since, _options.MaxRecovered, ct)
                 : await _layer.HistoryAsync(name.Value, since, _options.MaxRecovered, ct);
-            var recovered = since is not null && history.Recovered;
-            var position = channel.Release(hold, history, recovered, tell);
-            return (position, recovered);
+            channel.Release(hold, history, recovered: since is not null && history.Recovered, tell);
         }
         catch
         {
@@ -94,9 +91,10 @@ public sealed partial class LiveChannels : IDisposable
         }
     }
 
+    /// <summary>Takes a subscriber out of a channel. It must be the subscriber's turn.</summary>
     internal async Task LeaveAsync(Subscriber subscriber, ChannelName name)
     {
-        subscriber.Socket.Leave(name.Value);
+        subscriber.Socket.Leave(LiveChannel.RoomOf(name.Value));
         if (subscriber.Remove(name.Value)) await LeaveNodeAsync(name.Value);
     }
 
@@ -114,8 +112,9 @@ public sealed partial class LiveChannels : IDisposable
         {
             if (!_channels.TryGetValue(name, out var channel))
             {
-                _channels[name] = channel = new LiveChannel(_server, name, area);
+                // What is published before the channel stands here is in the history, which is read later.
                 await _layer.SubscribeAsync(name, ct);
+                _channels[name] = channel = new LiveChannel(_server, name, area);
             }
             if (joins) channel.Subscribers++;
             return channel;

@@ -28,6 +28,8 @@ static class Subscribe
             return;
         }
         var channel = request.Channel.Value;
+        using var turn = await subscriber.TakeTurnAsync();
+        if (subscriber.HasEnded) return;
         if (live.AreaOf(request.Channel) is not { } area)
             Answer.Refuse(e, ErrorCode.UnknownChannel, channel);
         else if (!area.Admits(subscriber.Caller, request.Channel))
@@ -60,6 +62,7 @@ static class Subscribe
             Answer.Refuse(e, ErrorCode.InvalidPayload, NameIn(e.Arguments[0]));
             return;
         }
+        using var turn = await subscriber.TakeTurnAsync();
         await live.LeaveAsync(subscriber, request.Channel);
         Answer.Unsubscribed(e, request.Channel.Value);
     }

@@ -3,48 +3,49 @@ using Carillon.SocketIO;
 
 namespace Carillon.Live;
 
-/// <summary>One connection as channels see it: who it is, and what it joined.</summary>
+/// <summary>
+/// One connection as channels see it: who it is, and what it joined. What it asks is done one after the other, in the order it was asked: to join and to leave the same
+/// channel must not overtake each other, and the end of the connection comes last.
+/// </summary>
+#pragma warning disable CA1001 // The semaphore holds nothing that must be given back: nobody asks for its wait handle.
 sealed class Subscriber(Socket socket, Caller caller)
+#pragma warning restore CA1001
 {
     readonly HashSet<string> _channels = [];
-    bool _ended;
+    readonly SemaphoreSlim _turn = new(1, 1);
 
     public Socket Socket => socket;
 
     public Caller Caller => caller;
 
-    public int Count
+    /// <summary>Whether the connection has ended. Nothing is joined any more.</summary>
+    public bool HasEnded { get; private set; }
+
+    public int Count => _channels.Count;
+
+    /// <summary>Waits for the turn; disposing the answer gives it back. All that follows is only used in turn.</summary>
+    public async Task<Turn> TakeTurnAsync()
     {
-        get
-        {
-            lock (_channels) return _channels.Count;
-        }
+        await _turn.WaitAsync();
+        return new Turn(_turn);
     }
 
-    /// <summary>True: joined now; false: had joined before; null: the connection has ended.</summary>
-    public bool? Add(string channel)
-    {
-        lock (_channels) return _ended ? null : _channels.Add(channel);
-    }
+    public void Add(string channel) => _channels.Add(channel);
 
-    public bool Has(string channel)
-    {
-        lock (_channels) return _channels.Contains(channel);
-    }
+    public bool Has(string channel) => _channels.Contains(channel);
 
-    public bool Remove(string channel)
-    {
-        lock (_channels) return _channels.Remove(channel);
-    }
+    public bool Remove(string channel) => _channels.Remove(channel);
 
     public string[] End()
     {
-        lock (_channels)
-        {
-            _ended = true;
-            string[] channels = [.. _channels];
-            _channels.Clear();
-            return channels;
-        }
+        HasEnded = true;
+        string[] channels = [.. _channels];
+        _channels.Clear();
+        return channels;
+    }
+
+    internal readonly struct Turn(SemaphoreSlim turn) : IDisposable
+    {
+        public void Dispose() => turn.Release();
     }
 }

@@ -1,0 +1,174 @@
+using Carillon.Access;
+using Carillon.Channels;
+using Carillon.Live;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Carillon.Tests.Live;
+
+/// <summary>What one connection asks while an earlier request of its own still waits for a layer that is far away.</summary>
+public class OverlappingTests
+{
+    [Fact]
+    public async Task Who_leaves_while_joining_has_left()
+    {
+        var layer = new SlowLayer();
+        await using var app = await StartAsync(layer);
+        using var client = await app.ConnectAsync();
+        layer.Close();
+        await client.EmitAsync("subscribe", "news:sport");
+        await layer.Waiting;
+        await client.EmitAsync("unsubscribe", "news:sport");
+        await app.Live.PublishAsync("news:sport", 1);
+        layer.Open();
+
+        var first = await client.NextAnyAsync();
+        if (first[0].GetString() == "news") first = await client.NextAnyAsync();
+        Assert.Equal("subscribed", first[0].GetString());
+        Assert.Equal("unsubscribed", (await client.NextAnyAsync())[0].GetString());
+        Assert.Equal(0, app.Live.CountOf("news:sport"));
+        await app.Live.PublishAsync("news:sport", 2);
+        Assert.Equal("unknown-event", (await client.AskAsync("nothing", null)).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal("error", (await client.NextAnyAsync())[0].GetString());     // and not the publication
+    }
+
+    [Fact]
+    public async Task Who_joins_leaves_and_joins_again_hears_each_publication_once_and_in_order()
+    {
+        var layer = new SlowLayer();
+        await using var app = await StartAsync(layer);
+        using var client = await app.ConnectAsync();
+        for (var round = 0; round < 20; round++)
+        {
+            var channel = $"news:round{round}";
+            var start = (await client.AskAsync("subscribe", channel)).GetProperty("position");
+            await client.NextAsync("subscribed");
+            layer.Close();
+            await client.EmitAsync("unsubscribe", channel);
+            await client.EmitAsync("subscribe", new { channel, since = start });
+            await client.EmitAsync("unsubscribe", channel);
+            await client.EmitAsync("subscribe", new { channel, since = start });
+            var publishing = Task.Run(async () =>
+            {
+                for (var i = 1; i <= 100; i++) await app.Live.PublishAsync(channel, i);
+            });
+            layer.Open();
+            await publishing;
+
+            List<int> heard = [];
+            for (var joins = 0; joins < 2 || heard.Count == 0 || heard[^1] < 100;)
+            {
+                var packet = await client.NextAnyAsync();
+                switch (packet[0].GetString())
+                {
+                    case "subscribed": joins++; break;
+                    case "unsubscribed": heard.Clear(); break;     // the next join replays from the start
+                    case "news": heard.Add(packet[1].GetInt32()); break;
+                }
+            }
+            Assert.Equal(Enumerable.Range(1, 100), heard);
+        }
+    }
+
+    [Fact]
+    public async Task Who_goes_while_joining_leaves_nothing_behind()
+    {
+        var layer = new SlowLayer();
+        await using var app = await StartAsync(layer);
+        for (var i = 0; i < 20; i++)
+        {
+            var client = await app.ConnectAsync();
+            layer.Close();
+            await client.EmitAsync("subscribe", "news:sport");
+            await layer.Waiting;
+            client.Dispose();
+            layer.Open();
+        }
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while (layer.Subscribed.Count > 0) await Task.Delay(10, deadline.Token);
+    }
+
+    [Fact]
+    public async Task A_layer_that_fails_once_is_asked_again()
+    {
+        var layer = new SlowLayer { FailsNext = true };
+        await using var app = await StartAsync(layer);
+        using var client = await app.ConnectAsync();
+        Assert.False((await client.AskAsync("subscribe", "news:sport")).GetProperty("ok").GetBoolean());
+        await client.NextAsync("error");
+        Assert.True((await client.AskAsync("subscribe", "news:sport")).GetProperty("ok").GetBoolean());
+        await client.NextAsync("subscribed");
+        await app.Live.PublishAsync("news:sport", 7);
+        Assert.Equal(7, (await client.NextAsync("news")).GetInt32());
+    }
+
+    static Task<TestApp> StartAsync(SlowLayer layer) => TestApp.StartAsync(options =>
+    {
+        options.AllowAnonymous = true;
+        options.Areas.Add(new Area("news:{topic}", "news") { Audience = Audience.Everyone, KeepCount = 1000 });
+    }, services => services.AddSingleton<IChannelLayer>(layer));
+
+    /// <summary>The layer of one process behind a network that a test can hold up.</summary>
+    sealed class SlowLayer : IChannelLayer
+    {
+        readonly InProcessChannelLayer _inner = new(TimeProvider.System);
+        TaskCompletionSource _open = Opened();
+        TaskCompletionSource _waiting = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public HashSet<string> Subscribed { get; } = [];
+
+        public bool FailsNext { get; set; }
+
+        /// <summary>Somebody waits before the closed gate.</summary>
+        public Task Waiting => _waiting.Task.WaitAsync(TimeSpan.FromSeconds(10));
+
+        public void Close() => (_open, _waiting) =
+            (new(TaskCreationOptions.RunContinuationsAsynchronously), new(TaskCreationOptions.RunContinuationsAsynchronously));
+
+        public void Open() => _open.TrySetResult();
+
+        public void OnMessage(Action<ChannelMessage> deliver) => _inner.OnMessage(deliver);
+
+        public async ValueTask SubscribeAsync(string channel, CancellationToken ct)
+        {
+            await PassAsync();
+            if (FailsNext)
+            {
+                FailsNext = false;
+                throw new IOException("out of reach");
+            }
+            Subscribed.Add(channel);
+            await _inner.SubscribeAsync(channel, ct);
+        }
+
+        public async ValueTask UnsubscribeAsync(string channel, CancellationToken ct)
+        {
+            await PassAsync();
+            Subscribed.Remove(channel);
+            await _inner.UnsubscribeAsync(channel, ct);
+        }
+
+        public ValueTask<Position> PublishAsync(string channel, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct) =>
+            _inner.PublishAsync(channel, body, options, ct);
+
+        public async ValueTask<History> HistoryAsync(string channel, Position? since, int limit, CancellationToken ct)
+        {
+            await PassAsync();
+            return await _inner.HistoryAsync(channel, since, limit, ct);
+        }
+
+        async Task PassAsync()
+        {
+            var (open, waiting) = (_open, _waiting);
+            if (!open.Task.IsCompleted) waiting.TrySetResult();
+            await open.Task;
+            await Task.Yield();
+        }
+
+        static TaskCompletionSource Opened()
+        {
+            var open = new TaskCompletionSource();
+            open.SetResult();
+            return open;
+        }
+    }
+}
