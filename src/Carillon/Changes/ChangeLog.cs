@@ -48,12 +48,15 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
     public async Task StartAnewAsync(IReadOnlyCollection<string> names, Position? claimed, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
-        await tx.ExecuteAsync("""
+        await StartAnewAsync(tx, names, claimed, ct);
+        await tx.CommitAsync(ct);
+    }
+
+    public static Task StartAnewAsync(DatabaseTransaction tx, IReadOnlyCollection<string> names, Position? claimed, CancellationToken ct) =>
+        tx.ExecuteAsync("""
             UPDATE carillon_tables SET epoch = lower(hex(randomblob(6))), last_offset = 0, pruned_through = 0
             WHERE table_name IN @names AND (@epoch IS NULL OR (epoch = @epoch AND last_offset < @offset))
             """, new { names, epoch = claimed?.Epoch, offset = claimed?.Offset ?? 0 }, ct);
-        await tx.CommitAsync(ct);
-    }
 
     /// <summary>Deletes what is too old or too much, in small transactions, and nothing that was not announced yet.</summary>
     public async Task<int> PruneAsync(long announcedThrough, CancellationToken ct)

@@ -16,6 +16,9 @@ internal sealed partial class ChangePump
     [LoggerMessage(LogLevel.Warning, "Table {Table} begins a new epoch: what its subscribers know cannot be relied on, they are told to load it anew")]
     partial void LogNewEpoch(string table);
 
+    [LoggerMessage(LogLevel.Warning, "No file can be written beside the database: a backup restored while the server is stopped may go unnoticed")]
+    partial void LogCannotRemember(Exception exception);
+
     [LoggerMessage(LogLevel.Warning, "The database was restored from an older copy")]
     partial void LogRestored();
 

@@ -17,10 +17,14 @@ internal sealed partial class ChangePump(
 {
     const int Batch = 500;
     static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan RememberEvery = TimeSpan.FromSeconds(1);
 
     readonly SemaphoreSlim poke = new(0, 1);
     readonly Dictionary<string, string> epochs = new(StringComparer.Ordinal);
     LogEnd seen = LogEnd.Unknown;
+    LogEnd remembered = LogEnd.Unknown;   // what the file beside the database says
+    long rememberedAt;
+    bool cannotRemember;
 
     /// <summary>
     /// Raised with the table's name and its position when a table begins a new epoch while we run: its subscribers cannot recover and
@@ -47,6 +51,7 @@ internal sealed partial class ChangePump(
     {
         db.Committed -= Poke;
         await base.StopAsync(cancellationToken);
+        Remember();
     }
 
     public override void Dispose()
@@ -114,8 +119,25 @@ internal sealed partial class ChangePump(
                 prunedAt = clock.GetTimestamp();
             }
 
+            if (clock.GetElapsedTime(rememberedAt) >= RememberEvery) Remember();
             succeeded();
             await poke.WaitAsync(options.PollInterval, ct);
+        }
+    }
+
+    void Remember()
+    {
+        rememberedAt = clock.GetTimestamp();
+        if (cannotRemember || seen == remembered || seen == LogEnd.Unknown) return;
+        try
+        {
+            LastSeen.Write(db, seen);
+            remembered = seen;
+        }
+        catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
+        {
+            cannotRemember = true;
+            LogCannotRemember(ex);
         }
     }
 

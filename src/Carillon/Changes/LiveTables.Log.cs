@@ -16,6 +16,9 @@ public sealed partial class LiveTables
     [LoggerMessage(LogLevel.Information, "Released table {Table}: its changes are not seen until it is watched again")]
     partial void LogReleased(string table);
 
+    [LoggerMessage(LogLevel.Warning, "The database is an older copy than the one that was followed last: all live tables begin new epochs")]
+    partial void LogRestoredWhileStopped();
+
     [LoggerMessage(LogLevel.Error, "Table {Table} is not live any more: {Reason}")]
     partial void LogCannotBeLive(string table, string reason);
 }

@@ -82,6 +82,11 @@ public sealed partial class LiveTables : IDisposable
             if (atStart && start is { } known) return known;
             await using var tx = await db.BeginAsync(null, ct);
             foreach (var table in Names) await VerifyAsync(tx, table, atStart, ct);
+            if (start is null && await LastSeen.ContradictsAsync(db, tx, ct))
+            {
+                await ChangeLog.StartAnewAsync(tx, Names, claimed: null, ct);
+                LogRestoredWhileStopped();
+            }
             var end = await LogEnd.ReadAsync(tx, ct);
             var states = await tx.QueryAsync<TableState>($"SELECT {TableState.Columns} FROM carillon_tables", ct: ct);
             await tx.CommitAsync(ct);

@@ -137,6 +137,40 @@ public sealed class RecoveryTests
     }
 
     [Fact]
+    public async Task A_backup_restored_while_the_server_was_stopped_begins_new_epochs_whatever_was_written_since()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES ('in the backup')");
+        await live.NextAsync();
+        var backup = live.Db.Path + ".backup";
+        await live.Sqlite3Async($".backup \"{backup}\"");
+        await live.WriteAsync("INSERT INTO t (v) VALUES ('lost')");
+        var lost = (await live.NextAsync()).Message.Position;
+        await live.KillAsync();
+
+        // More is written than was lost: no position is ahead of the log any more.
+        await live.Sqlite3Async($".restore \"{backup}\"\nINSERT INTO t (v) VALUES (1); INSERT INTO t (v) VALUES (2); INSERT INTO t (v) VALUES (3);");
+
+        await using var again = await live.StartAnotherAsync();
+        var history = await again.HistoryAsync("t", lost);
+        Assert.False(history.Recovered);
+        Assert.NotEqual(lost.Epoch, history.Position.Epoch);
+    }
+
+    [Fact]
+    public async Task A_server_that_starts_again_on_its_own_file_keeps_its_epochs()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        var seen = (await live.NextAsync()).Message.Position;
+        await live.KillAsync();
+        await live.Sqlite3Async("INSERT INTO t (v) VALUES (2);");
+
+        await using var again = await live.StartAnotherAsync();
+        Assert.True((await again.HistoryAsync("t", seen)).Recovered);
+    }
+
+    [Fact]
     public async Task A_file_replaced_by_another_is_followed_and_a_deleted_one_is_survived()
     {
         await using var live = await LiveDatabase.StartAsync(Schema, "t");
