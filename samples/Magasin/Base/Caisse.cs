@@ -1,3 +1,6 @@
+using System.Text;
+using System.Text.Json;
+
 namespace Magasin.Base;
 
 /// <summary>The till that writes: it names itself in the header X-Caisse, percent-encoded, and is told with every change it makes.</summary>
@@ -7,9 +10,30 @@ internal static class Caisse
 
     public static string? Of(HttpContext context) => Read(context.Request.Headers["X-Caisse"].ToString());
 
-    public static string? Read(string header)
+    public static string? Read(string header) => Named(Uri.UnescapeDataString(header));
+
+    /// <summary>The name in what a live connection said of itself, which may be anything at all.</summary>
+    public static string? Read(JsonElement auth)
     {
-        var name = new string([.. Uri.UnescapeDataString(header).Where(letter => !char.IsControl(letter)).Take(Longest)]).Trim();
-        return name.Length == 0 ? null : name;
+        try
+        {
+            return auth.ValueKind == JsonValueKind.Object && auth.TryGetProperty("nom", out var nom) && nom.ValueKind == JsonValueKind.String ? Named(nom.GetString()!) : null;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;   // half a surrogate pair is well-formed JSON, and no text
+        }
+    }
+
+    static string? Named(string said)
+    {
+        var name = new StringBuilder(Longest);
+        foreach (var letter in said.EnumerateRunes().Where(letter => !Rune.IsControl(letter)))
+        {
+            if (name.Length + letter.Utf16SequenceLength > Longest) break;
+            name.Append(letter);
+        }
+
+        return name.ToString().Trim() is { Length: > 0 } text ? text : null;
     }
 }

@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using System.Text.Json;
+using System.Net;
 using Carillon.Live;
 using Carillon.SocketIO;
 using Magasin.Base;
@@ -12,25 +12,25 @@ internal sealed record Connexion(string Id, string Nom, string Transport, string
 /// <summary>
 /// Who is connected, for the test screen: on request, and told on a channel after each coming and going. Many at once are told together.
 /// </summary>
-internal sealed class QuiEstLa(SocketServer server, LiveChannels live, TimeProvider clock) : BackgroundService
+internal sealed partial class QuiEstLa(SocketServer server, LiveChannels live, TimeProvider clock, ILogger<QuiEstLa> logger) : BackgroundService
 {
     public const string Channel = "magasin:connexions";
 
     // Hundreds may come back at the same moment; nobody reads that fast.
     static readonly TimeSpan Together = TimeSpan.FromMilliseconds(200);
 
-    readonly ConcurrentDictionary<string, (Socket Socket, string Since)> here = new();
+    readonly ConcurrentDictionary<string, (Socket Socket, string Name, string Since)> here = new();
     readonly SemaphoreSlim changed = new(0);
 
     public IReadOnlyList<Connexion> Now =>
         [.. here.Values.OrderBy(one => one.Since, StringComparer.Ordinal).Select(one =>
-            new Connexion(one.Socket.Id, NameOf(one.Socket), one.Socket.Connection.TransportName, one.Socket.Handshake.Address?.MapToIPv4().ToString(), one.Since))];
+            new Connexion(one.Socket.Id, one.Name, one.Socket.Connection.TransportName, Written(one.Socket.Handshake.Address), one.Since))];
 
     public override Task StartAsync(CancellationToken cancellationToken)
     {
         server.Root.OnConnection(socket =>
         {
-            here[socket.Id] = (socket, Temps.Maintenant(clock));
+            here[socket.Id] = (socket, Caisse.Read(socket.Handshake.Auth) ?? "?", Temps.Maintenant(clock));
             changed.Release();
         });
         server.Root.OnDisconnect((socket, _) =>
@@ -54,14 +54,22 @@ internal sealed class QuiEstLa(SocketServer server, LiveChannels live, TimeProvi
             await changed.WaitAsync(stoppingToken);
             await Task.Delay(Together, clock, stoppingToken);
             while (changed.Wait(0, CancellationToken.None)) { }
-            await live.PublishAsync(Channel, Now, stoppingToken);
+            try
+            {
+                await live.PublishAsync(Channel, Now, stoppingToken);
+            }
+            catch (Exception ex) when (!stoppingToken.IsCancellationRequested)
+            {
+                LogNotTold(logger, ex);   // the list is told whole at the next coming or going; the shop stays open
+            }
         }
     }
 
-    static string NameOf(Socket socket) =>
-        socket.Handshake.Auth.ValueKind == JsonValueKind.Object && socket.Handshake.Auth.TryGetProperty("nom", out var nom) && nom.ValueKind == JsonValueKind.String
-            ? Caisse.Read(Uri.EscapeDataString(nom.GetString()!)) ?? "?"
-            : "?";
+    /// <summary>An address as people know it: one of IPv4 without the clothes of IPv6.</summary>
+    internal static string? Written(IPAddress? address) => (address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address)?.ToString();
+
+    [LoggerMessage(LogLevel.Warning, "Could not tell who is connected")]
+    static partial void LogNotTold(ILogger logger, Exception ex);
 }
 
 internal static class ConnexionsApi
