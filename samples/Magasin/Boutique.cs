@@ -10,12 +10,29 @@ using Magasin.Produits;
 using Magasin.Sql;
 using Magasin.TableauDeBord;
 using Magasin.Ventes;
+using Microsoft.Data.Sqlite;
 
 namespace Magasin;
 
 /// <summary>The shop: its own database, an HTTP API, its pages, and Carillon, which makes every screen follow every till.</summary>
 internal static class Boutique
 {
+    /// <summary>Opens the shop until it is closed; answers the exit code.</summary>
+    public static async Task<int> RunAsync(string[] args, TextWriter errors)
+    {
+        try
+        {
+            await using var app = await CreateAsync(args);
+            await app.RunAsync();
+            return 0;
+        }
+        catch (BaseInutilisable ex)
+        {
+            await errors.WriteLineAsync(ex.Message);
+            return 1;
+        }
+    }
+
     public static async Task<WebApplication> CreateAsync(string[] args)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = Maison.Find(args) });
@@ -41,17 +58,26 @@ internal static class Boutique
 
         SqlMapper.AddTypeHandler(new Id.Column());
         var app = builder.Build();
-        await Schema.EnsureAsync(app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<TimeProvider>(), app.Logger, CancellationToken.None);
+        try
+        {
+            await Schema.EnsureAsync(app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<TimeProvider>(), app.Logger, CancellationToken.None);
+        }
+        catch (Exception ex) when (ex is SqliteException or IOException or UnauthorizedAccessException)
+        {
+            await app.DisposeAsync();
+            throw new BaseInutilisable(file, ex);
+        }
 
         app.UseProblemes();
         app.UsePages();
+        app.UseOrigine();
         app.MapCarillon();
         app.MapProduits();
         app.MapClients();
         app.MapVentes();
         app.MapTableauDeBord();
         app.MapConnexions();
-        if (app.Configuration.GetValue<bool?>("Magasin:AllowSql") ?? app.Environment.IsDevelopment()) app.MapSql();
+        if (SqlApi.OpenBecause(app.Configuration, app.Environment) is not null) app.MapSql();
         app.Lifetime.ApplicationStarted.Register(() => Adresses.Print(app, Console.Out));
         return app;
     }

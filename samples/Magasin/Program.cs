@@ -1,4 +1,3 @@
 using Magasin;
 
-await using var app = await Boutique.CreateAsync(args);
-await app.RunAsync();
+return await Boutique.RunAsync(args, Console.Error);

@@ -52,6 +52,14 @@ public sealed class Shop : IAsyncDisposable
 
     public async Task<long> StockOfAsync(string product) => (await GetAsync($"/api/produits/{product}")).Body.GetProperty("stock").GetInt64();
 
+    /// <summary>What the console says when the shop opens.</summary>
+    public string Printed()
+    {
+        using var console = new StringWriter();
+        Accueil.Adresses.Print(app, console);
+        return console.ToString();
+    }
+
     public static async Task<(HttpStatusCode Status, JsonElement Body)> ReadAsync(HttpResponseMessage response)
     {
         var text = await response.Content.ReadAsStringAsync(Ct);

@@ -1,7 +1,6 @@
 using System.Net;
 using Magasin.Accueil;
 using Magasin.Base;
-using Magasin.Sql;
 
 namespace Magasin.Tests;
 
@@ -57,11 +56,6 @@ public sealed class SqlAndPagesTests
         await using var forbidden = await Shop.OpenAsync("--environment", "Development", "--Magasin:AllowSql", "false");
         Assert.Equal(HttpStatusCode.NotFound, (await forbidden.PostAsync("/api/sql", new { statement = "SELECT 1" })).Status);
     }
-
-    [Theory]
-    [InlineData("INSERT INTO clients VALUES (1, 'Jeanne ''J'' Morel', '06')", "INSERT INTO clients VALUES (1, '…', '…')")]
-    [InlineData("SELECT\n 'unended", "SELECT  '…'")]
-    public void The_log_tells_the_statement_and_not_the_values(string statement, string told) => Assert.Equal(told, SqlApi.WithoutValues(statement));
 
     [Fact]
     public async Task Pages_are_served_with_the_right_caching_and_nothing_foreign_in_them()

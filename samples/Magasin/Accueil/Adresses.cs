@@ -3,6 +3,7 @@ using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Magasin.Sql;
 using QRCoder;
 
 namespace Magasin.Accueil;
@@ -32,6 +33,8 @@ internal static class Adresses
             console.WriteLine(drawing.GetGraphicSmall());
         }
 
+        if (SqlApi.OpenBecause(app.Configuration, app.Environment) is { } reason)
+            console.WriteLine($"  Anyone on this network can run SQL here: {reason}. Set Magasin:AllowSql to false to close it.");
         console.WriteLine("  Ctrl+C closes it.");
         console.WriteLine();
         console.Flush();

@@ -45,7 +45,7 @@ internal static class Depart
 
     internal sealed record Ligne(long VenteId, long ProduitId, int Quantite, int PrixUnitaire);
 
-    // About 200 sales over 30 days, more on Saturdays, none on Sundays, and today's up to now.
+    // About 200 sales over 30 days, more on Saturdays, none on Sundays unless today is one, and today's up to now.
     internal static (List<Vente>, List<Ligne>) Ventes(TimeProvider clock)
     {
         var chance = new Chance(20_260_105);
@@ -59,7 +59,7 @@ internal static class Depart
             // Open from 8 to 19; today's sales lie between midnight and now, however early it is.
             var (from, length) = back > 0 ? (open.AddHours(8), TimeSpan.FromHours(11)) : (now - open > TimeSpan.FromHours(9) ? open.AddHours(8) : open, TimeSpan.Zero);
             if (back == 0) length = now - from;
-            moments.AddRange(Enumerable.Range(0, busy + chance.Below(2)).Select(_ => from + (length * (chance.Below(10_000) / 10_000.0))).Order());
+            moments.AddRange(Enumerable.Range(0, busy == 0 ? 0 : busy + chance.Below(2)).Select(_ => from + (length * (chance.Below(10_000) / 10_000.0))).Order());
         }
 
         var (ventes, lignes) = (new List<Vente>(), new List<Ligne>());

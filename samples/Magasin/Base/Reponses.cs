@@ -10,12 +10,15 @@ namespace Magasin.Base;
 /// </summary>
 internal static class Reponses
 {
+    const int LongestKey = 200;
+
     public readonly record struct Demande(string? Cle, string Empreinte);
 
     public static Demande Of<T>(HttpContext context, T request)
     {
         var key = context.Request.Headers["Idempotency-Key"].ToString();
-        return new Demande(key.Length is 0 or > 200 ? null : key,
+        if (key.Length > LongestKey) throw new BadHttpRequestException($"Idempotency-Key may have {LongestKey} characters at most.");
+        return new Demande(key.Length == 0 ? null : key,
             Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { path = context.Request.Path.Value, request }, JsonSerializerOptions.Web))));
     }
 

@@ -16,7 +16,9 @@ internal static class Temps
     /// <summary>From when to when a day of the shop lasts.</summary>
     public static (string From, string To) Bornes(DateOnly day, TimeZoneInfo zone) => (Minuit(day, zone), Minuit(day.AddDays(1), zone));
 
-    public static bool TryDay(string text, out DateOnly day) => DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out day);
+    /// <summary>A day whose bounds are moments in every time zone: not in the first year nor in the last one that there is.</summary>
+    public static bool TryDay(string text, out DateOnly day) =>
+        DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out day) && day.Year is > 1 and < 9999;
 
     static string Minuit(DateOnly day, TimeZoneInfo zone)
     {

@@ -17,7 +17,8 @@ internal static class ClientsApi
     {
         public string? Problem() =>
             string.IsNullOrWhiteSpace(Nom) || Nom.Length > 200 ? "nom must be a text of 1 to 200 characters." :
-            Telephone is { Length: > 50 } ? "telephone must have 50 characters at most." : null;
+            Telephone is { Length: > 50 } ? "telephone must have 50 characters at most." :
+            $"{Nom}{Telephone}".Any(char.IsControl) ? "nom and telephone may hold no control characters." : null;
     }
 
     public static void MapClients(this IEndpointRouteBuilder app)

@@ -19,6 +19,7 @@ internal static class ProduitsApi
     {
         public string? Problem() =>
             string.IsNullOrWhiteSpace(Nom) || Nom.Length > 200 ? "nom must be a text of 1 to 200 characters." :
+            Nom.Any(char.IsControl) ? "nom may hold no control characters." :
             Prix is null or < 0 or > 1_000_000_000 ? "prix must be a number of cents, from 0." :
             Stock is < 0 or > 1_000_000_000 ? "stock must be a number, from 0." : null;
     }

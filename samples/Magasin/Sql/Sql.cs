@@ -14,6 +14,14 @@ namespace Magasin.Sql;
 /// </summary>
 internal static partial class SqlApi
 {
+    /// <summary>Why statements are taken here; null where they are not.</summary>
+    public static string? OpenBecause(IConfiguration configuration, IHostEnvironment environment) => configuration.GetValue<bool?>("Magasin:AllowSql") switch
+    {
+        true => "Magasin:AllowSql",
+        null when environment.IsDevelopment() => environment.EnvironmentName,
+        _ => null,
+    };
+
     const int MostRows = 200;
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
@@ -24,10 +32,11 @@ internal static partial class SqlApi
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Columns,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IReadOnlyList<object?>>? Rows);
 
-    public static void MapSql(this IEndpointRouteBuilder app) => app.MapPost("/api/sql", async (Demande request, Database db, Histoire histoire, CancellationToken ct) =>
+    public static void MapSql(this IEndpointRouteBuilder app) => app.MapPost("/api/sql", async (Demande request, HttpContext http, Database db, Histoire histoire, CancellationToken ct) =>
     {
+        if (!Origine.NamesThisMachine(http.Request.Host)) return Problemes.Forbidden("Statements are taken under this machine's address or own name only.");
         if (string.IsNullOrWhiteSpace(request.Statement) || request.Statement.Length > 100_000) return Problemes.Invalid("statement must be SQL.");
-        histoire.Executing(WithoutValues(request.Statement));
+        histoire.Executing(Told(request.Statement));
 
         // A connection of its own, as any other tool has: a transaction it leaves open ends here with it.
         await using var connection = await db.OpenOwnAsync(ct);
@@ -39,7 +48,7 @@ internal static partial class SqlApi
         {
             return Results.Ok(await RunAsync(connection, request.Statement, ct));
         }
-        catch (SqliteException ex)
+        catch (SqliteException ex) when (!Problemes.IsBusy(ex))
         {
             return Problemes.Invalid(ex.SqliteErrorCode == 9 ? $"The statement took more than {Patience.TotalSeconds:0} seconds and was ended." : ex.Message);
         }
@@ -57,6 +66,7 @@ internal static partial class SqlApi
     {
         await using var command = connection.CreateCommand();
         command.CommandText = statement;
+        command.CommandTimeout = (int)Patience.TotalSeconds;
         await using var reader = await command.ExecuteReaderAsync(ct);
         List<string>? columns = null;
         List<IReadOnlyList<object?>>? rows = null;
@@ -80,13 +90,24 @@ internal static partial class SqlApi
         _ => value,
     };
 
-    /// <summary>A statement as the log may show it: the texts in it left out, and not for ever.</summary>
-    internal static string WithoutValues(string statement)
+    /// <summary>A statement as the log may show it: what it does and to which table; neither values nor comments.</summary>
+    internal static string Told(string statement)
     {
-        var story = Quoted().Replace(statement.ReplaceLineEndings(" ").Trim(), "'…'");
-        return story.Length <= 200 ? story : story[..200] + "…";
+        var said = Verb().Match(Unsaid().Replace(statement, " ? "));
+        if (!said.Success) return "a statement";
+        var verb = string.Join(' ', said.Groups["verb"].Value.ToUpperInvariant().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        return said.Groups["table"] is { Success: true, Value: var table } ? $"{verb} {table} …" : $"{verb} …";
     }
 
-    [GeneratedRegex("'(?:[^']|'')*'?")]
-    private static partial Regex Quoted();
+    // Texts, names in quotes (which SQLite takes for texts where they name nothing) and comments.
+    [GeneratedRegex("""'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`[^`]*`?|\[[^\]]*\]?|--[^\n]*|/\*.*?(?:\*/|$)""", RegexOptions.Singleline)]
+    private static partial Regex Unsaid();
+
+    [GeneratedRegex("""
+        ^[\s?;]*(?:
+          (?<verb>(?:INSERT|REPLACE)(?:\s+OR\s+\w+)?\s+INTO|UPDATE(?:\s+OR\s+(?:ROLLBACK|ABORT|REPLACE|FAIL|IGNORE))?|DELETE\s+FROM|(?:CREATE|DROP|ALTER)\s+TABLE)(?:\s+(?:\w{1,60}\.)?(?<table>[a-z_]\w{0,59})\b)?
+        | (?<verb>SELECT)\b(?:.*?\bFROM\s+(?:\w{1,60}\.)?(?<table>[a-z_]\w{0,59})\b)?
+        | (?<verb>WITH|VALUES|PRAGMA|BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|CREATE|DROP|VACUUM|ANALYZE|REINDEX|ATTACH|DETACH|EXPLAIN)\b)
+        """, RegexOptions.Singleline | RegexOptions.IgnoreCase | RegexOptions.IgnorePatternWhitespace | RegexOptions.CultureInvariant)]
+    private static partial Regex Verb();
 }

@@ -14,7 +14,7 @@ export default defineConfig({
   server: {
     port: 5173,
     proxy: {
-      "/api": "http://127.0.0.1:8080",
+      "/api": { target: "http://127.0.0.1:8080", changeOrigin: false },
       "/socket.io": { target: "http://127.0.0.1:8080", ws: true },
     },
   },
