@@ -70,14 +70,13 @@ public class LifetimeTests
         {
             await EnterAsync(passing);
             await Task.WhenAll(RunningServer.SendAsync(passing, "41/shared,"), EnterAsync(one), EnterAsync(other));
-            // The first may still be counted for a moment.
-            string count;
-            do
+            // For a moment who leaves may still be counted, and who comes not yet; in two namespaces of one name they would never be two.
+            var count = "";
+            for (var asked = 0; asked < 500 && count != "43/shared,1[2]"; asked++)
             {
                 await RunningServer.SendAsync(one, "42/shared,1[\"count\"]");
                 count = await RunningServer.ReceiveAsync(one);
             }
-            while (count == "43/shared,1[3]");
             Assert.Equal("43/shared,1[2]", count);
             await Task.WhenAll(RunningServer.SendAsync(one, "41/shared,"), RunningServer.SendAsync(other, "41/shared,"));
         }

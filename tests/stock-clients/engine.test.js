@@ -232,6 +232,15 @@ describe("long-polling", () => {
     assert.equal((await quiet.poll()).status, 400);
   });
 
+  test("a poll that meets the goodbye half way is answered", async () => {
+    for (let i = 0; i < 1500; i++) {
+      const session = await Polling.open(echo);
+      const answers = Promise.all([session.poll(), session.push("1")]);
+      const [poll] = await Promise.race([answers, sleep(3000).then(() => assert.fail(`poll ${i} was never answered`))]);
+      assert.deepEqual(poll, { status: 200, text: "6" });
+    }
+  });
+
   test("a poll that the client cuts ends the session", async () => {
     const session = await Polling.open(shop);
     const cut = new AbortController();

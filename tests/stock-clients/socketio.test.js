@@ -326,6 +326,19 @@ describe("connection state recovery", () => {
     });
   }
 
+  test("who says goodbye without a poll and is back at once is recovered", async () => {
+    const session = await Polling.open(recovery);
+    await session.push("40");
+    const [connect, welcome] = await session.packets(2);
+    const { sid, pid } = JSON.parse(connect.slice(2));
+    const goodbye = session.push("1");
+    await sleep(15);
+    const back = await joined(recovery, "/", JSON.stringify({ pid, offset: JSON.parse(welcome.slice(2)).at(-1) }));
+    assert.equal(back.sid, sid);
+    await goodbye;
+    back.ws.close();
+  });
+
   test("events carry an offset, acks and volatile events do not", async () => {
     const socket = await joined(recovery);
     assert.match(await socket.next(), /^42\["welcome",\{.*\},"[^"]+"\]$/);

@@ -22,7 +22,7 @@ public sealed partial class EngineSocket
     // The poll that waits. Its result: what to answer, or null for "take the queue".
     TaskCompletionSource<byte[]?>? _poll;
     bool _pollCameWhileUpgrading;
-    TaskCompletionSource? _pollExpected;
+    TaskCompletionSource? _lastPoll;     // after the client's goodbye: a poll that the goodbye has overtaken
     bool _posting;
     int _posts;
 
@@ -36,7 +36,9 @@ public sealed partial class EngineSocket
         TaskCompletionSource<byte[]?>? waiting = null;
         lock (_gate)
         {
-            if (_state == State.Closed)
+            if (_state == State.Closed && _lastPoll?.TrySetResult() == true)
+                payload = NoopPayload;
+            else if (_state == State.Closed)
                 refusal = EngineRefusal.UnknownSession;
             else if (IsExpired)
                 (refusal, end) = (EngineRefusal.UnknownSession, DisconnectReason.PingTimeout);
@@ -50,7 +52,6 @@ public sealed partial class EngineSocket
                 (payload, isLast) = (LastPayload, true);
             else
                 (waiting, _pollCameWhileUpgrading) = (_poll = new(TaskCreationOptions.RunContinuationsAsynchronously), _upgrades > 0);
-            _pollExpected?.TrySetResult();
         }
         if (isLast) End(_closeReason);
         else if (end is not null) Drop(end);
@@ -145,8 +146,9 @@ public sealed partial class EngineSocket
                 response.ContentLength = 0;
                 return;
             }
-            if (SaysGoodbye(buffer.AsSpan(0, length))) await AwaitPollAsync();
+            var farewell = SaysGoodbye(buffer.AsSpan(0, length)) ? BeginFarewell() : null;
             var understood = Receive(buffer.AsSpan(0, length), context.Request.Headers);
+            if (farewell is not null) await EndFarewellAsync(farewell);
             EndPost();   // before the answer: the client's next POST may be quicker than what follows here
             if (!understood)
             {
@@ -178,17 +180,20 @@ public sealed partial class EngineSocket
     static bool SaysGoodbye(ReadOnlySpan<byte> payload) => payload is [EnginePacket.Close] or [.., SharedFrame.Separator, EnginePacket.Close];
 
     // A client that leaves sends its goodbye beside its poll, on another connection. Where the poll is overtaken it is still to be told that the
-    // goodbye was heard (official suite: "forcefully closes the session").
-    async Task AwaitPollAsync()
+    // goodbye was heard (official suite: "forcefully closes the session"). The session ends at once, for the client may be back in a moment and
+    // want it restored; only its id is known a little longer, until the goodbye is answered.
+    TaskCompletionSource? BeginFarewell()
     {
-        Task arrived;
         lock (_gate)
-        {
-            if (_state != State.Open || _webSocket is not null || _poll is not null) return;
-            _pollExpected = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            arrived = _pollExpected.Task;
-        }
-        await Task.WhenAny(arrived, Task.Delay(PollOnItsWay, _server.Clock));
+            return _state != State.Open || _webSocket is not null || _poll is not null ? null
+                : _lastPoll = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    async Task EndFarewellAsync(TaskCompletionSource lastPoll)
+    {
+        await Task.WhenAny(lastPoll.Task, Task.Delay(PollOnItsWay, _server.Clock));
+        lock (_gate) _lastPoll = null;
+        _server.Remove(this);
     }
 
     bool TryBeginPost(HttpRequest request, [NotNullWhen(false)] out EngineRefusal? refusal)

@@ -174,11 +174,12 @@ public sealed partial class EngineSocket
         {
             if (_state == State.Closed) return;
             _state = State.Closed;
+            _poll?.TrySetResult(_lastPoll is null ? ClosePayload : NoopPayload);   // one that came since the end began: nothing else would wake it
             if (_webSocket is null) StopTimer();
             else SetTimer(TimerPhase.Abort, CloseAnswerWithin);   // the client may answer our close frame
             _probe?.Dismiss();
         }
-        _server.Remove(this);
+        if (_lastPoll is null) _server.Remove(this);
         _server.LogClosed(Id, reason);
         Closed?.Invoke(reason);
     }
