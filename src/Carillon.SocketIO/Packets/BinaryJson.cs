@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -44,13 +45,13 @@ static class BinaryJson
         }
     }
 
-    public static T? Deserialize<T>(JsonElement json, ReadOnlyMemory<byte>[] attachments)
+    public static T? Deserialize<T>(ReadOnlySpan<byte> json, ReadOnlyMemory<byte>[] attachments)
     {
         var outer = t_read;
         t_read = attachments;
         try
         {
-            return json.Deserialize<T>(Options);
+            return JsonSerializer.Deserialize<T>(json, Options);
         }
         finally
         {
@@ -68,8 +69,12 @@ static class BinaryJson
             && num.TryGetInt32(out number) && number >= 0;
     }
 
+    /// <summary>Whether every placeholder in a packet names one of that many attachments.</summary>
+    public static bool PlaceholdersFit(PacketJson? data, int attachments) =>
+        data is null || data.Utf8.IndexOf("_placeholder"u8) < 0 || PlaceholdersFit(JsonElement.Parse(data.Utf8, PacketJson.Checked), attachments);
+
     /// <summary>Whether every placeholder in a value names one of that many attachments.</summary>
-    public static bool PlaceholdersFit(JsonElement json, int attachments) => json.ValueKind switch
+    static bool PlaceholdersFit(JsonElement json, int attachments) => json.ValueKind switch
     {
         JsonValueKind.Array => json.EnumerateArray().All(item => PlaceholdersFit(item, attachments)),
         JsonValueKind.Object when json.TryGetProperty("_placeholder"u8, out var flag) && flag.ValueKind == JsonValueKind.True =>
@@ -80,7 +85,7 @@ static class BinaryJson
 
     static void WriteValue(Utf8JsonWriter writer, SocketValue value, List<ReadOnlyMemory<byte>> attachments)
     {
-        if (value.Json.ValueKind == JsonValueKind.Undefined) writer.WriteNullValue();
+        if (value.Utf8.IsEmpty) writer.WriteNullValue();
         else if (value.Attachments.Length == 0) writer.WriteRawValue(value.Utf8, skipInputValidation: true);   // byte for byte what the client sent
         else Copy(writer, value.Json, value.Attachments, attachments);
     }
@@ -109,7 +114,7 @@ static class BinaryJson
                 writer.WriteEndArray();
                 break;
             default:
-                writer.WriteRawValue(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(json), skipInputValidation: true);
+                writer.WriteRawValue(JsonMarshal.GetRawUtf8Value(json), skipInputValidation: true);
                 break;
         }
     }
@@ -149,7 +154,7 @@ static class BinaryJson
     sealed class ValueConverter : JsonConverter<SocketValue>
     {
         public override SocketValue Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>
-            new(JsonElement.ParseValue(ref reader), t_read ?? []);
+            new(JsonMarshal.GetRawUtf8Value(JsonElement.ParseValue(ref reader)).ToArray(), t_read ?? []);
 
         public override void Write(Utf8JsonWriter writer, SocketValue value, JsonSerializerOptions options) => WriteValue(writer, value, t_written!);
     }
