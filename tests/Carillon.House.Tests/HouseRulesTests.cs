@@ -9,7 +9,7 @@ public class HouseRulesTests
     public void Every_project_is_in_the_solution()
     {
         var solution = File.ReadAllText(Repository.Folder("Carillon.slnx"));
-        var projects = new[] { "src", "samples", "tests" }
+        var projects = new[] { "src", "samples", "tests", "bench" }
             .SelectMany(folder => Directory.EnumerateFiles(Repository.Folder(folder), "*.csproj", SearchOption.AllDirectories))
             .Where(file => !file.Contains("node_modules", StringComparison.Ordinal));
         Assert.All(projects, file => Assert.Contains(Path.GetRelativePath(Repository.Root, file).Replace('\\', '/'), solution, StringComparison.Ordinal));

@@ -13,9 +13,9 @@ static class ClientProfile
         {
             options.Engine.PingInterval = TimeSpan.FromSeconds(2);
             options.RecoverWithin = TimeSpan.FromMinutes(2);
-            options.Engine.AllowRequest = async context =>
+            options.Engine.AllowRequest = async _ =>
             {
-                await Task.Delay(10, context.RequestAborted);   // the suite tries clients that wait for no time at all
+                await Task.Delay(10);   // the suite tries clients that wait for no time at all
                 return null;
             };
         });

@@ -24,7 +24,7 @@ static class EngineProfiles
         {
             options.PingInterval = TimeSpan.FromMilliseconds(500);
             options.MaxPayload = 100;
-            options.AllowRequest = context => ValueTask.FromResult(context.Request.Query.ContainsKey("deny") ? "Forbidden" : null);
+            options.AllowRequest = handshake => ValueTask.FromResult(handshake.QueryValue("deny") is null ? null : "Forbidden");
             options.OnHandshakeResponse = context =>
             {
                 var headers = context.Response.Headers;

@@ -19,8 +19,8 @@ static class HeldOutProfile
             options.Engine.AllowedOrigins.Add("*");
             options.Engine.AllowCredentials = true;
             options.Engine.CookieName = "io";
-            options.Engine.AllowRequest = context =>
-                ValueTask.FromResult(string.IsNullOrEmpty(context.Request.Query["deny"]) ? null : "blocked by policy");
+            options.Engine.AllowRequest = handshake =>
+                ValueTask.FromResult(string.IsNullOrEmpty(handshake.QueryValue("deny")) ? null : "blocked by policy");
             options.RecoverWithin = recoverWithin;
         });
         var app = builder.Build();

@@ -7,6 +7,9 @@ var basePort = args is [.., "--base-port", var text] || (Array.IndexOf(args, "--
     ? int.Parse(text!)
     : 9000;
 
+// With --direct, new clients over plain WebSocket are taken off the connection before HTTP sees them.
+var direct = args.Contains("--direct");
+
 WebApplication[] profiles =
 [
     EngineProfiles.Protocol(Listen(0)),
@@ -24,6 +27,10 @@ WebApplicationBuilder Listen(int offset)
 {
     var builder = WebApplication.CreateSlimBuilder();
     builder.Logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole();
-    builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, basePort + offset));
+    builder.Services.AddSocketIO();
+    builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, basePort + offset, listen =>
+    {
+        if (direct) listen.UseSocketIO();
+    }));
     return builder;
 }

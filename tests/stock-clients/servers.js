@@ -11,7 +11,7 @@ const configuration = process.env.CONFIGURATION ?? "Release";
 export async function startConformance() {
   const base = await freePorts(6);
   const dll = `${repository}tests/Carillon.SocketIO.Conformance/bin/${configuration}/net10.0/Carillon.SocketIO.Conformance.dll`;
-  const server = await startProgram(dll, ["--base-port", String(base)], {}, /^ready$/m);
+  const server = await startProgram(dll, ["--base-port", String(base), ...(process.env.CONFORMANCE_ARGS?.split(" ") ?? [])], {}, /^ready$/m);
   return { ...server, url: (profile) => `http://127.0.0.1:${base + profile}` };
 }
 

@@ -49,7 +49,7 @@ static class Admission
 
         if (!HttpMethods.IsGet(request.Method) && !IsExtendedConnect(request)) return EngineRefusal.BadHandshakeMethod;
         if (transport == "websocket" != upgrade) return EngineRefusal.BadRequest;
-        if (!Origins.MayConnect(request, options)) return EngineRefusal.Forbidden();
+        if (!Origins.MayConnect(origin, request.Host, options)) return EngineRefusal.Forbidden();
         return null;
     }
 
@@ -57,10 +57,13 @@ static class Admission
     public static EngineRefusal? CheckVersion(HttpRequest request) => QueryValue(request, "EIO") == "4" ? null : EngineRefusal.UnsupportedVersion;
 
     /// <summary>The value of a parameter, empty where there is none. Names count with their case; of several values the last counts, as with other servers.</summary>
-    public static string QueryValue(HttpRequest request, string name)
+    public static string QueryValue(HttpRequest request, string name) => QueryValue(request.QueryString.Value, name);
+
+    /// <summary>The value of a parameter in a query string.</summary>
+    public static string QueryValue(string? query, string name)
     {
         var value = "";
-        foreach (var pair in new QueryStringEnumerable(request.QueryString.Value))
+        foreach (var pair in new QueryStringEnumerable(query))
             if (pair.DecodeName().Span.SequenceEqual(name)) value = pair.DecodeValue().ToString();
         return value;
     }
@@ -82,6 +85,8 @@ static class Admission
     static bool IsValidUpgrade(HttpRequest request) =>
         HttpMethods.IsGet(request.Method)
         && request.HttpContext.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true }
-        && request.Headers[HeaderNames.SecWebSocketKey] is [{ Length: 24 } key]
-        && Convert.TryFromBase64String(key, stackalloc byte[18], out var length) && length == 16;
+        && request.Headers[HeaderNames.SecWebSocketKey] is [{ Length: 24 } key] && IsKey(key);
+
+    /// <summary>Whether a text of 24 characters is a key: 16 bytes in base64.</summary>
+    public static bool IsKey(string key) => Convert.TryFromBase64String(key, stackalloc byte[18], out var length) && length == 16;
 }

@@ -58,10 +58,10 @@ public sealed class EngineOptions
     public int CompressionThreshold { get; set; } = 1024;
 
     /// <summary>
-    /// Decides about each handshake, polling or WebSocket, before anything is allocated for it: <see langword="null"/> lets the client in, a text
+    /// Decides about each handshake, polling or WebSocket, before there is a connection: <see langword="null"/> lets the client in, a text
     /// refuses it with that message.
     /// </summary>
-    public Func<HttpContext, ValueTask<string?>>? AllowRequest { get; set; }
+    public Func<Handshake, ValueTask<string?>>? AllowRequest { get; set; }
 
     /// <summary>Adds headers to the answer of each handshake.</summary>
     public Action<HttpContext>? OnHandshakeResponse { get; set; }

@@ -68,13 +68,12 @@ public sealed partial class EngineServer
         var upgrade = Admission.AsksForWebSocket(request);
         var refusal = Admission.Check(request, Options, upgrade, id => _sessions.GetValueOrDefault(id), out var session);
         if (refusal is null && upgrade && !Admission.IsValidWebSocketRequest(request)) refusal = EngineRefusal.BadRequest;
-        if (refusal is null && session is null) refusal = await AdmitAsync(context);
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
-        else if (upgrade)
-            await ServeWebSocketAsync(context, session);
         else if (session is null)
-            await OpenPollingAsync(context);
+            await ShakeHandsAsync(context, upgrade);
+        else if (upgrade)
+            await session.ServeUpgradeAsync(() => StreamConnection.AcceptAsync(context, Options.MaxPayload));
         else if (HttpMethods.IsGet(request.Method))
             await session.ServePollAsync(context);
         else if (HttpMethods.IsPost(request.Method))
@@ -83,12 +82,23 @@ public sealed partial class EngineServer
             await RefuseAsync(context, EngineRefusal.BadHandshakeMethod, upgrade: false);
     }
 
-    async ValueTask<EngineRefusal?> AdmitAsync(HttpContext context)
+    async Task ShakeHandsAsync(HttpContext context, bool webSocket)
     {
-        if (Options.AllowRequest is { } allow && await allow(context) is { } reason) return EngineRefusal.Forbidden(reason);
-        if (Admission.CheckVersion(context.Request) is { } refusal) return refusal;
-        return _stopping || _sessions.Count >= Options.MaxConnections ? EngineRefusal.TooManyConnections : null;
+        var handshake = new Handshake(context, Clock.GetUtcNow());
+        var refusal = await AdmitAsync(handshake) ?? Admission.CheckVersion(context.Request) ?? (HasRoom ? null : EngineRefusal.TooManyConnections);
+        if (refusal is not null)
+            await RefuseAsync(context, refusal, webSocket);
+        else if (webSocket)
+            await OpenWebSocketAsync(context, handshake);
+        else
+            await OpenPollingAsync(context, handshake);
     }
+
+    /// <summary>Asks the application whether it lets a client in.</summary>
+    internal async ValueTask<EngineRefusal?> AdmitAsync(Handshake handshake) =>
+        Options.AllowRequest is { } allow && await allow(handshake) is { } reason ? EngineRefusal.Forbidden(reason) : null;
+
+    bool HasRoom => !_stopping && _sessions.Count < Options.MaxConnections;
 
     internal static async Task RefuseAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
     {
@@ -118,10 +128,10 @@ public sealed partial class EngineServer
         await response.Body.WriteAsync(body, context.RequestAborted);
     }
 
-    async Task OpenPollingAsync(HttpContext context)
+    async Task OpenPollingAsync(HttpContext context, Handshake handshake)
     {
         Options.OnHandshakeResponse?.Invoke(context);
-        var session = Open(context, webSocket: false);
+        var session = Open(handshake, webSocket: false);
         if (Options.CookieName is { } cookie)
             context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
         try
@@ -139,23 +149,26 @@ public sealed partial class EngineServer
         await WritePayloadAsync(context, open.Polling, mayCompress: true);
     }
 
-    async Task ServeWebSocketAsync(HttpContext context, EngineSocket? session)
+    async Task OpenWebSocketAsync(HttpContext context, Handshake handshake)
     {
-        if (session is not null)
-        {
-            await session.ServeUpgradeAsync(() => WebSocketConnection.AcceptAsync(context, Options.MaxPayload));
-            return;
-        }
         Options.OnHandshakeResponse?.Invoke(context);
         // Only then is a session made: the 101 is on its way, so nothing can leave before it.
-        var connection = await WebSocketConnection.AcceptAsync(context, Options.MaxPayload);
-        session = Open(context, webSocket: true);
-        await session.ServeWebSocketAsync(connection, OpenPacket(session, upgrades: false), _connected);
+        await ServeAsync(await StreamConnection.AcceptAsync(context, Options.MaxPayload), handshake);
     }
 
-    EngineSocket Open(HttpContext context, bool webSocket)
+    /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer, and there is room.</summary>
+    internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null } && HasRoom;
+
+    /// <summary>Serves a new client over a WebSocket, until it ends.</summary>
+    internal Task ServeAsync(WebSocketConnection connection, Handshake handshake)
     {
-        var session = new EngineSocket(this, new Handshake(context, Clock.GetUtcNow()), webSocket, Admission.QueryValue(context.Request, "b64").Length > 0);
+        var session = Open(handshake, webSocket: true);
+        return session.ServeWebSocketAsync(connection, OpenPacket(session, upgrades: false), _connected);
+    }
+
+    EngineSocket Open(Handshake handshake, bool webSocket)
+    {
+        var session = new EngineSocket(this, handshake, webSocket, base64: handshake.QueryValue("b64") is { Length: > 0 });
         _sessions[session.Id] = session;
         LogOpened(session.Id, session.TransportName);
         return session;

@@ -230,7 +230,7 @@ public sealed partial class EngineSocket
         while (_queue.Count > 0)
         {
             var frame = Dequeue();
-            var write = _webSocket!.Stream.WriteAsync(_base64 ? frame.WebSocketBase64 : frame.WebSocket);
+            var write = _webSocket!.WriteAsync(_base64 ? frame.WebSocketBase64 : frame.WebSocket);
             if (!write.IsCompletedSuccessfully) return write;
         }
         return ValueTask.CompletedTask;
@@ -255,7 +255,7 @@ public sealed partial class EngineSocket
                 return;
             }
         }
-        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
         {
             lock (_gate) _writing = false;
             Drop(DisconnectReason.TransportClose);

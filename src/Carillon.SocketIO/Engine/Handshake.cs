@@ -10,6 +10,8 @@ namespace Carillon.SocketIO;
 /// <summary>What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive.</summary>
 public sealed class Handshake
 {
+    static readonly ClaimsPrincipal Nobody = new(new ClaimsIdentity());
+
     readonly KeyValuePair<string, string>[] _headers;
     readonly KeyValuePair<string, string>[] _query;
 
@@ -23,6 +25,11 @@ public sealed class Handshake
         Address = context.Connection.RemoteIpAddress;
         User = context.User;
         At = at;
+    }
+
+    internal Handshake(KeyValuePair<string, string>[] headers, string url, string query, IPAddress? address, DateTimeOffset at)
+    {
+        (_headers, _query, Url, Address, User, At) = (headers, ReadQuery(query), url, address, Nobody, at);
     }
 
     Handshake(Handshake connection, JsonElement auth)

@@ -7,11 +7,12 @@ namespace Carillon.SocketIO;
 /// <summary>Which web pages may connect. One rule for both transports: the CORS headers of polling say what the Origin check of WebSocket enforces.</summary>
 static class Origins
 {
-    public static bool MayConnect(HttpRequest request, EngineOptions options)
-    {
-        var origin = request.Headers.Origin.ToString();
-        return origin.Length == 0 || IsSameOrigin(origin, request.Host) || IsAllowed(origin, options);
-    }
+    /// <summary>Whether a page may connect.</summary>
+    /// <param name="origin">The Origin header; empty where there is none, because programs that are no browsers send none.</param>
+    /// <param name="host">The Host header.</param>
+    /// <param name="options">The settings.</param>
+    public static bool MayConnect(string origin, HostString host, EngineOptions options) =>
+        origin.Length == 0 || IsSameOrigin(origin, host) || IsAllowed(origin, options);
 
     /// <summary>Adds the CORS headers to an answer; nothing at all where no other origin is configured.</summary>
     public static void AddHeaders(HttpContext context, EngineOptions options)

@@ -1,27 +1,16 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace Carillon.SocketIO;
 
 /// <summary>
-/// An upgraded connection: the stream under it, and the frames that come in. While nothing comes it holds no buffer. What goes
+/// A connection that carries frames: through the stream of an upgraded request, or straight over a socket. While nothing comes it holds no buffer. What goes
 /// out is written by its session, which owns the order.
 /// </summary>
-sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
+abstract class WebSocketConnection(int maxPayload)
 {
-    const int ReadSize = 8 * 1024;
-
     int _dismissed;
-
-    /// <summary>Where frames are written.</summary>
-    public Stream Stream => stream;
-
-    /// <summary>Cuts the connection at once.</summary>
-    public Action Abort => abort;
 
     /// <summary>How many pieces have been read. Frames that came with one piece belong together: the client sent them in one go.</summary>
     public int Pieces { get; private set; }
@@ -42,35 +31,27 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
     {
         try
         {
-            await stream.WriteAsync(frame.WebSocket);
+            await WriteAsync(frame.WebSocket);
         }
-        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception ex) when (IsCut(ex))
         {
             // It has gone already; whoever reads from it finds out.
         }
     }
 
-    /// <summary>Answers the request for a WebSocket (RFC 6455, section 4.2.2; over HTTP/2 RFC 8441, section 5). It must have been checked.</summary>
-    public static async Task<WebSocketConnection> AcceptAsync(HttpContext context, int maxPayload)
-    {
-        if (Admission.IsExtendedConnect(context.Request))
-        {
-            var connect = context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>();
-            return new WebSocketConnection(await connect.AcceptAsync(), context.Abort, maxPayload);
-        }
-        var key = context.Request.Headers.SecWebSocketKey.ToString();
-        var headers = context.Response.Headers;
-        headers.Connection = "Upgrade";
-        headers.Upgrade = "websocket";
-        headers.SecWebSocketAccept = AcceptKey(key);
-        var upgrade = context.Features.GetRequiredFeature<IHttpUpgradeFeature>();
-        var stream = await upgrade.UpgradeAsync();
-        return new WebSocketConnection(stream, context.Abort, maxPayload);
-    }
+    /// <summary>Writes bytes. Complete at once where the network takes them at once; one write at a time.</summary>
+    public abstract ValueTask WriteAsync(ReadOnlyMemory<byte> bytes);
 
-    /// <summary>
-    /// Reads until the client closes, breaks the protocol, goes away, or the callback says stop.
-    /// </summary>
+    /// <summary>Cuts the connection at once.</summary>
+    public abstract void Abort();
+
+    /// <summary>Waits for bytes; none: the other side has ended. They are valid, and may be changed, until <see cref="Release"/>.</summary>
+    protected abstract ValueTask<Memory<byte>> ReceiveAsync();
+
+    /// <summary>Gives back what was received last.</summary>
+    protected abstract void Release();
+
+    /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
     public async Task<CloseCode> ReadAsync(FrameHandler onFrame)
     {
@@ -84,28 +65,16 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
         {
             while (!stopped)
             {
-                // Waits without a buffer; thousands of idle clients then cost next to nothing.
-#pragma warning disable CA2022 // A read of nothing reads nothing: it only waits.
-                await stream.ReadAsync(Memory<byte>.Empty);
-#pragma warning restore CA2022
-                var buffer = ArrayPool<byte>.Shared.Rent(ReadSize);
-                try
-                {
-                    var count = await stream.ReadAsync(buffer);
-                    if (count == 0) return CloseCode.None;
-                    Pieces++;
-                    var code = reader.Read(buffer.AsSpan(0, count));
-                    if (code != CloseCode.None) return code;
-                }
-                finally
-                {
-                    ArrayPool<byte>.Shared.Return(buffer);
-                }
+                var piece = await ReceiveAsync();
+                if (piece.IsEmpty) break;
+                Pieces++;
+                var code = reader.Read(piece.Span);
+                Release();
+                if (code != CloseCode.None) return code;
             }
         }
-        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception ex) when (IsCut(ex))
         {
-            // The connection was cut: the same as its end.
         }
         finally
         {
@@ -117,22 +86,18 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
     /// <summary>Reads and drops what comes, until the client has closed or the connection is cut.</summary>
     public async Task DiscardAsync()
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(ReadSize);
         try
         {
-            while (await stream.ReadAsync(buffer) > 0)
-            {
-            }
+            while (!(await ReceiveAsync()).IsEmpty) Release();
         }
-        catch (Exception ex) when (ex is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception ex) when (IsCut(ex))
         {
-            // The connection was cut: the same as its end.
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
+
+    /// <summary>Whether an exception of reading or writing means that the connection was cut, which is the same as its end.</summary>
+    public static bool IsCut(Exception exception) =>
+        exception is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or System.Net.Sockets.SocketException;
 
     /// <summary>The bytes of a close frame with a code and no text.</summary>
     public static SharedFrame CloseFrame(CloseCode code)
@@ -143,7 +108,8 @@ sealed class WebSocketConnection(Stream stream, Action abort, int maxPayload)
         return SharedFrame.OfControl(Opcode.Close, payload);
     }
 
-    static string AcceptKey(string key)
+    /// <summary>The proof that the server understood the request (RFC 6455, section 4.2.2).</summary>
+    public static string AcceptKey(string key)
     {
 #pragma warning disable CA5350 // RFC 6455 asks for SHA-1 here; it protects nothing.
         return Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
