@@ -83,7 +83,7 @@ sealed class SocketClient
                 Forget(socket);
                 socket.Leave(DisconnectReason.ClientNamespaceDisconnect, keep: false);
                 break;
-            case PacketType.Event or PacketType.BinaryEvent when packet.Name is null:
+            case PacketType.Event or PacketType.BinaryEvent when packet.Data.ValueKind == JsonValueKind.Undefined:
             case PacketType.Ack or PacketType.BinaryAck when packet.Id is null:
                 break;   // an event without a name, an answer to nothing: other servers let them pass too
             case PacketType.Event or PacketType.BinaryEvent:
@@ -98,12 +98,20 @@ sealed class SocketClient
 
     static void OnEvent(Socket socket, in Packet packet, ReadOnlyMemory<byte>[] attachments)
     {
-        var received = new SocketEvent(socket, packet.Name!, new SocketArguments(packet.Data, skip: 1, attachments), packet.Id);
+        var first = packet.Data[0];
+        var name = first.ValueKind == JsonValueKind.String ? first.GetString()! : first.GetRawText();
+        var received = new SocketEvent(socket, name, new SocketArguments(packet.Data, skip: 1, attachments), packet.Id);
         var handlers = socket.Namespace.Handlers;
-        if ((handlers.Find(packet.Name!) ?? handlers.Unknown) is { } handler) socket.Namespace.Run(handler, received, received.Name, socket.Id);
+        if (handlers.Find(name) is { } handler) socket.Namespace.Run(() => handler(received), name, socket.Id);
+        else if (handlers.Unknown is { } unknown)
+            socket.Namespace.Run(() =>
+            {
+                unknown(received);
+                return Task.CompletedTask;
+            }, name, socket.Id);
     }
 
-    bool OnConnect(string name, PacketJson? auth)
+    bool OnConnect(string name, JsonElement auth)
     {
         var nsp = _server.Hold(name);
         if (nsp is null)
@@ -112,7 +120,7 @@ sealed class SocketClient
             return true;
         }
 
-        var handshake = Engine.Handshake.With(auth is null ? Handshake.EmptyObject : JsonElement.Parse(auth.Utf8, PacketJson.Checked));
+        var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
         if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake))
         {
             _server.Release(nsp);
@@ -124,7 +132,7 @@ sealed class SocketClient
             _server.Release(nsp);
             return false;
         }
-        nsp.Run(JoinAsync, joining, "connect", joining.Id);
+        nsp.Run(() => JoinAsync(joining), "connect", joining.Id);
         return true;
     }
 
@@ -205,7 +213,7 @@ sealed class SocketClient
     static void Greet(Socket socket)
     {
         foreach (var handler in socket.Namespace.Handlers.Connections)
-            if (socket.IsConnected) socket.Namespace.Run(handler, socket, "connection", socket.Id);
+            if (socket.IsConnected) socket.Namespace.Run(() => handler(socket), "connection", socket.Id);
     }
 
     void Refuse(Socket socket, ConnectRefusal refusal)

@@ -61,13 +61,9 @@ public abstract class SocketHandlers
     public void On(string name, Func<SocketEvent, Task> handler) => _events[name] = handler;
 
     /// <summary>Handles each event that has no handler of its own.</summary>
-    public void OnUnknown(Action<SocketEvent> handler) => Unknown = received =>
-    {
-        handler(received);
-        return Task.CompletedTask;
-    };
+    public void OnUnknown(Action<SocketEvent> handler) => Unknown = handler;
 
-    internal Func<SocketEvent, Task>? Unknown { get; private set; }
+    internal Action<SocketEvent>? Unknown { get; private set; }
 
     internal IReadOnlyList<Func<Socket, ValueTask<ConnectRefusal?>>> Middlewares => _middlewares;
 
@@ -110,9 +106,6 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     /// <summary>Everyone in the namespace.</summary>
     public Broadcast Everyone => new(this, [], []);
-
-    /// <summary>The members of a room.</summary>
-    public Broadcast To(string room) => new(this, [room], []);
 
     /// <summary>The members of some rooms.</summary>
     public Broadcast To(params IEnumerable<string> rooms) => Everyone.To(rooms);
@@ -189,17 +182,17 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     internal void OnDisconnected(Socket socket, string reason)
     {
-        foreach (var handler in Handlers.Disconnections) Run(left => handler(left, reason), socket, "disconnect", socket.Id);
+        foreach (var handler in Handlers.Disconnections) Run(() => handler(socket, reason), "disconnect", socket.Id);
         Server.RemoveIfEmpty(this);
     }
 
-    internal void Run<T>(Func<T, Task> handler, T argument, string name, string socket)
+    internal void Run(Func<Task> handler, string name, string socket)
     {
         // The handler starts here and now, so that events are handled in their order; nobody waits for its end, but its failure is told.
         Task task;
         try
         {
-            task = handler(argument);
+            task = handler();
         }
         catch (Exception ex)
         {

@@ -23,7 +23,7 @@ public class PacketTests
     {
         Assert.True(PacketReader.TryRead(Encoding.UTF8.GetBytes(text), Limits, out var packet));
         Assert.Equal((type, nsp, id, attachments), (packet.Type, packet.Namespace, packet.Id, packet.Attachments));
-        Assert.Equal(data, packet.Data is null ? null : Encoding.UTF8.GetString(packet.Data.Utf8));
+        Assert.Equal(data, packet.Data.ValueKind == JsonValueKind.Undefined ? null : packet.Data.GetRawText());
     }
 
     [Theory]

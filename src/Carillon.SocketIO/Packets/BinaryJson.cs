@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -45,13 +44,13 @@ static class BinaryJson
         }
     }
 
-    public static T? Deserialize<T>(ReadOnlySpan<byte> json, ReadOnlyMemory<byte>[] attachments)
+    public static T? Deserialize<T>(JsonElement json, ReadOnlyMemory<byte>[] attachments)
     {
         var outer = t_read;
         t_read = attachments;
         try
         {
-            return JsonSerializer.Deserialize<T>(json, Options);
+            return json.Deserialize<T>(Options);
         }
         finally
         {
@@ -69,12 +68,8 @@ static class BinaryJson
             && num.TryGetInt32(out number) && number >= 0;
     }
 
-    /// <summary>Whether every placeholder in a packet names one of that many attachments.</summary>
-    public static bool PlaceholdersFit(PacketJson? data, int attachments) =>
-        data is null || data.Utf8.IndexOf("_placeholder"u8) < 0 || PlaceholdersFit(JsonElement.Parse(data.Utf8, PacketJson.Checked), attachments);
-
     /// <summary>Whether every placeholder in a value names one of that many attachments.</summary>
-    static bool PlaceholdersFit(JsonElement json, int attachments) => json.ValueKind switch
+    public static bool PlaceholdersFit(JsonElement json, int attachments) => json.ValueKind switch
     {
         JsonValueKind.Array => json.EnumerateArray().All(item => PlaceholdersFit(item, attachments)),
         JsonValueKind.Object when json.TryGetProperty("_placeholder"u8, out var flag) && flag.ValueKind == JsonValueKind.True =>
@@ -85,7 +80,7 @@ static class BinaryJson
 
     static void WriteValue(Utf8JsonWriter writer, SocketValue value, List<ReadOnlyMemory<byte>> attachments)
     {
-        if (value.Utf8.IsEmpty) writer.WriteNullValue();
+        if (value.Json.ValueKind == JsonValueKind.Undefined) writer.WriteNullValue();
         else if (value.Attachments.Length == 0) writer.WriteRawValue(value.Utf8, skipInputValidation: true);   // byte for byte what the client sent
         else Copy(writer, value.Json, value.Attachments, attachments);
     }
@@ -114,7 +109,7 @@ static class BinaryJson
                 writer.WriteEndArray();
                 break;
             default:
-                writer.WriteRawValue(JsonMarshal.GetRawUtf8Value(json), skipInputValidation: true);
+                writer.WriteRawValue(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(json), skipInputValidation: true);
                 break;
         }
     }
@@ -154,7 +149,7 @@ static class BinaryJson
     sealed class ValueConverter : JsonConverter<SocketValue>
     {
         public override SocketValue Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>
-            new(JsonMarshal.GetRawUtf8Value(JsonElement.ParseValue(ref reader)).ToArray(), t_read ?? []);
+            new(JsonElement.ParseValue(ref reader), t_read ?? []);
 
         public override void Write(Utf8JsonWriter writer, SocketValue value, JsonSerializerOptions options) => WriteValue(writer, value, t_written!);
     }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 
@@ -19,10 +20,9 @@ enum PacketType
 /// <param name="Type">The type.</param>
 /// <param name="Namespace">The namespace, <c>/</c> where the packet names none.</param>
 /// <param name="Id">The id that asks for an acknowledgement, or answers one.</param>
-/// <param name="Data">The JSON after it; <see langword="null"/> where there is none.</param>
-/// <param name="Name">The event's name; a number is its digits.</param>
+/// <param name="Data">The JSON after it; undefined where there is none.</param>
 /// <param name="Attachments">How many binary messages follow.</param>
-readonly record struct Packet(PacketType Type, string Namespace, long? Id, PacketJson? Data, string? Name, int Attachments);
+readonly record struct Packet(PacketType Type, string Namespace, long? Id, JsonElement Data, int Attachments);
 
 /// <summary>What a packet from a client may hold.</summary>
 /// <param name="Attachments">Binary attachments.</param>
@@ -74,31 +74,45 @@ static class PacketReader
             text = text[digits..];
         }
 
-        PacketJson? data = null;
-        if (!text.IsEmpty && !PacketJson.TryParse(text, limits.Depth, out data)) return false;
-        var isEvent = type is PacketType.Event or PacketType.BinaryEvent;
-        packet = new Packet(type, nsp, id, data, isEvent && data is not null ? NameIn(data) : null, attachments);
+        JsonElement data = default;
+        if (!text.IsEmpty && !TryParse(text, limits.Depth, out data)) return false;
+        packet = new Packet(type, nsp, id, data, attachments);
         return IsAllowed(packet);
     }
 
     static bool IsAllowed(in Packet packet) => packet.Type switch
     {
-        PacketType.Connect => packet.Data is null or { Type: JsonTokenType.StartObject },
-        PacketType.Disconnect => packet.Data is null,
-        PacketType.Event or PacketType.BinaryEvent => packet.Data is null || packet.Name is not null,
-        PacketType.Ack or PacketType.BinaryAck => packet.Data is null or { Type: JsonTokenType.StartArray },
+        PacketType.Connect => packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Object,
+        PacketType.Disconnect => packet.Data.ValueKind is JsonValueKind.Undefined,
+        PacketType.Event or PacketType.BinaryEvent => packet.Data.ValueKind is JsonValueKind.Undefined || IsEvent(packet.Data),
+        PacketType.Ack or PacketType.BinaryAck => packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Array,
         _ => false,     // only a server refuses
     };
 
-    // The first value of the list, a text or a number; null where it is neither, or where clients may not use the name.
-    static string? NameIn(PacketJson data)
+    static bool IsEvent(JsonElement data)
     {
-        if (data.Count == 0) return null;
-        var first = data[0].Span;
-        if (first[0] is (byte)'-' or (>= (byte)'0' and <= (byte)'9')) return Encoding.UTF8.GetString(first);
-        return PacketJson.Text(first) is { } name
-            and not ("connect" or "connect_error" or "disconnect" or "disconnecting" or "newListener" or "removeListener") ? name : null;
+        if (data.ValueKind != JsonValueKind.Array || data.GetArrayLength() == 0) return false;
+        var name = data[0];
+        return name.ValueKind == JsonValueKind.Number || (name.ValueKind == JsonValueKind.String && IsUnicode(name) && !IsReserved(name));
     }
+
+    // JSON allows an escaped half of a surrogate pair, Unicode does not.
+    static bool IsUnicode(JsonElement text)
+    {
+        if (!JsonMarshal.GetRawUtf8Value(text).Contains((byte)'\\')) return true;
+        try
+        {
+            return text.GetString() is not null;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    static bool IsReserved(JsonElement name) =>
+        name.ValueEquals("connect"u8) || name.ValueEquals("connect_error"u8) || name.ValueEquals("disconnect"u8)
+        || name.ValueEquals("disconnecting"u8) || name.ValueEquals("newListener"u8) || name.ValueEquals("removeListener"u8);
 
     static bool TryReadNumber(ReadOnlySpan<byte> digits, out long number)
     {
@@ -110,5 +124,19 @@ static class PacketReader
             number = number * 10 + (digit - '0');
         }
         return number <= LargestId;
+    }
+
+    static bool TryParse(ReadOnlySpan<byte> json, int depth, out JsonElement element)
+    {
+        try
+        {
+            element = JsonElement.Parse(json, new JsonDocumentOptions { MaxDepth = depth });
+            return true;
+        }
+        catch (JsonException)
+        {
+            element = default;
+            return false;
+        }
     }
 }

@@ -14,60 +14,68 @@ public readonly record struct RawJson(ReadOnlyMemory<byte> Utf8);
 /// </summary>
 public readonly struct SocketValue
 {
-    readonly ReadOnlyMemory<byte> _utf8;
     readonly ReadOnlyMemory<byte>[] _attachments;
 
-    internal SocketValue(ReadOnlyMemory<byte> utf8, ReadOnlyMemory<byte>[] attachments) => (_utf8, _attachments) = (utf8, attachments);
+    internal SocketValue(JsonElement json, ReadOnlyMemory<byte>[] attachments) => (Json, _attachments) = (json, attachments);
 
     /// <summary>
-    /// The JSON, parsed at each call. A binary attachment is an object <c>{"_placeholder":true,"num":0}</c> here: read it by <see cref="AsBinary"/>, or by
-    /// <see cref="As{T}"/> into a <c>byte[]</c> member. Undefined where the client sent fewer arguments.
+    /// The JSON. A binary attachment is an object <c>{"_placeholder":true,"num":0}</c> here: read it by <see cref="AsBinary"/>, or by <see cref="As{T}"/> into a
+    /// <c>byte[]</c> member. Undefined where the client sent fewer arguments.
     /// </summary>
-    public JsonElement Json => _utf8.IsEmpty ? default : JsonElement.Parse(_utf8.Span, PacketJson.Checked);
+    public JsonElement Json { get; }
 
     /// <summary>Whether the value is a binary attachment itself.</summary>
-    public bool IsBinary => AsBinary() is not null;
+    public bool IsBinary => BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length;
 
     /// <summary>The member of an object, or an undefined value.</summary>
     public SocketValue this[string member] =>
-        IsObject && Json.TryGetProperty(member, out var value) ? new(JsonMarshal.GetRawUtf8Value(value).ToArray(), Attachments) : default;
+        new(Json.ValueKind == JsonValueKind.Object && Json.TryGetProperty(member, out var value) ? value : default, Attachments);
 
     /// <summary>The bytes of the attachment, or <see langword="null"/> where the value is none.</summary>
     public ReadOnlyMemory<byte>? AsBinary() =>
-        IsObject && Attachments.Length > 0 && BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length ? Attachments[number] : null;
+        BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length ? Attachments[number] : null;
 
     /// <summary>The text, or <see langword="null"/> where the value is no text, or no text that Unicode allows.</summary>
-    public string? AsString() => PacketJson.Text(_utf8.Span);
+    public string? AsString()
+    {
+        if (Json.ValueKind != JsonValueKind.String) return null;
+        try
+        {
+            return Json.GetString();
+        }
+        catch (InvalidOperationException)
+        {
+            return null;   // half of a surrogate pair: JSON allows it, Unicode does not
+        }
+    }
 
     /// <summary>The value as a .NET type, attachments as <c>byte[]</c>.</summary>
     /// <exception cref="JsonException">The value does not fit the type.</exception>
-    public T? As<T>() => _utf8.IsEmpty ? default : BinaryJson.Deserialize<T>(_utf8.Span, Attachments);
+    public T? As<T>() => BinaryJson.Deserialize<T>(Json, Attachments);
 
     internal ReadOnlyMemory<byte>[] Attachments => _attachments ?? [];
 
-    internal ReadOnlySpan<byte> Utf8 => _utf8.Span;
-
-    bool IsObject => _utf8.Span is [(byte)'{', ..];
+    internal ReadOnlySpan<byte> Utf8 => JsonMarshal.GetRawUtf8Value(Json);
 }
 
 /// <summary>The arguments of an event, without its name, or of an acknowledgement.</summary>
 public sealed class SocketArguments : IReadOnlyList<SocketValue>
 {
-    readonly PacketJson? _list;
+    readonly JsonElement _list;
     readonly int _skip;
     readonly ReadOnlyMemory<byte>[] _attachments;
 
-    internal SocketArguments(PacketJson? list, int skip, ReadOnlyMemory<byte>[] attachments)
+    internal SocketArguments(JsonElement list, int skip, ReadOnlyMemory<byte>[] attachments)
     {
         (_list, _skip, _attachments) = (list, skip, attachments);
-        Count = list is null ? 0 : list.Count - skip;
+        Count = list.ValueKind == JsonValueKind.Array ? list.GetArrayLength() - skip : 0;
     }
 
     /// <summary>How many there are.</summary>
     public int Count { get; }
 
     /// <summary>The argument at a place; an undefined value behind the last one, because clients may leave arguments out.</summary>
-    public SocketValue this[int index] => index >= 0 && index < Count ? new SocketValue(_list![index + _skip], _attachments) : default;
+    public SocketValue this[int index] => index >= 0 && index < Count ? new SocketValue(_list[index + _skip], _attachments) : default;
 
     /// <inheritdoc/>
     public IEnumerator<SocketValue> GetEnumerator()
