@@ -1,12 +1,12 @@
 import { RealtimeSync } from "@carillon/react";
-import { ArrowRight, PackageCheck, Plus, Receipt, TrendingDown, TrendingUp, TriangleAlert } from "lucide-react";
+import { ArrowRight, PackageCheck, Receipt, TrendingDown, TrendingUp, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import { api, type Client, type DashboardFigures, type Day, type Product, type Sale } from "../api";
 import { useGlow, useGlowOnChange } from "../live/recentChanges";
 import { useData } from "../live/useData";
 import { routes } from "../route";
 import { useSettings } from "../settings";
-import { Empty, LoadError, ScreenHeader, Skeleton } from "../ui/basics";
+import { Empty, LoadError, NewSaleLink, ScreenHeader, Skeleton } from "../ui/basics";
 import { byNewest, clientName } from "./saleRules";
 
 interface Picture { readonly figures: DashboardFigures; readonly sales: readonly Sale[]; readonly clients: readonly Client[] }
@@ -23,7 +23,7 @@ export function DashboardScreen() {
   return (
     <RealtimeSync tables={["ventes", "produits", "clients"]} onDataChanged={reload}>
       <ScreenHeader title={t.dashboard.title} note={data && <span className="first-letter">{format.dayLong(data.figures.jour)}</span>}>
-        <a className="button primary" href={routes.newSale}><Plus aria-hidden size={18} />{t.dashboard.newSale}</a>
+        <NewSaleLink />
       </ScreenHeader>
       {data ? <Figures {...data} /> : error ? <LoadError error={error} onRetry={() => void reload()} /> : <DashboardSkeleton />}
     </RealtimeSync>

@@ -7,7 +7,7 @@ import { useGlow } from "../live/recentChanges";
 import { useData } from "../live/useData";
 import { go, routes } from "../route";
 import { useSettings } from "../settings";
-import { Alert, Button, Empty, IconButton, LoadError, ScreenHeader, SearchField, Skeleton, asApiError, describeError } from "../ui/basics";
+import { Alert, Button, Empty, IconButton, LoadError, ScreenHeader, SearchField, Skeleton, asApiError, describeError, useCannotSave } from "../ui/basics";
 import { useToast } from "../ui/toast";
 import { StockBadge } from "./Dashboard";
 import { changeQuantity, priceDraft, setQuantity, type DraftLine } from "./saleRules";
@@ -24,6 +24,8 @@ export function NewSaleScreen() {
   const [clientId, setClientId] = useState("");
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
+  const cannotSave = useCannotSave();
+  const why = useId();
   const toast = useToast();
   const [ticket, setTicket] = useState<HTMLElement | null>(null);
   const ticketInView = useInView(ticket);
@@ -36,6 +38,7 @@ export function NewSaleScreen() {
   };
 
   const pay = async () => {
+    if (cannotSave) return;
     setBusy(true);
     setProblem(undefined);
     try {
@@ -105,7 +108,11 @@ export function NewSaleScreen() {
             <div className="ticket-total">
               <p><span>{t.newSale.total}<span className="line-note">{t.sales.articleCount(priced.articles)}</span></span><output aria-live="polite">{format.money(priced.total)}</output></p>
               {problem && <Alert>{problem}</Alert>}
-              <Button look="primary" className="large" disabled={busy || !priced.sellable} onClick={() => void pay()}>{busy ? t.newSale.paying : t.newSale.pay}</Button>
+              {cannotSave && <p className="note" id={why}>{cannotSave}</p>}
+              <Button
+                look="primary" className="large" disabled={busy || !priced.sellable} aria-disabled={cannotSave ? true : undefined}
+                aria-describedby={cannotSave ? why : undefined} title={cannotSave} onClick={() => void pay()}
+              >{busy ? t.newSale.paying : t.newSale.pay}</Button>
             </div>
           </section>
         </div>
@@ -145,7 +152,7 @@ function Picker({ products, draft, onPick }: { readonly products: readonly Produ
               return (
                 <li key={product.id}>
                   <button
-                    type="button" className={`tile ${glow(product.id)}`} disabled={product.stock <= inTicket} onClick={() => onPick(product)}
+                    type="button" title={product.nom} className={`tile ${glow(product.id)}`} disabled={product.stock <= inTicket} onClick={() => onPick(product)}
                   >
                     <span className="tile-name"><span className="visually-hidden">{t.common.add} </span>{product.nom}</span>
                     <span className="tile-foot"><span className="amount">{format.money(product.prix)}</span><StockBadge stock={product.stock} text={t.newSale.stock(product.stock)} /></span>

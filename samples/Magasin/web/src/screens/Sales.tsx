@@ -1,12 +1,11 @@
 import { RealtimeSync, useWebSocket } from "@carillon/react";
-import { Plus, Receipt, Undo2 } from "lucide-react";
+import { Receipt, Undo2 } from "lucide-react";
 import { useMemo, useState } from "react";
 import { api, type Client, type Product, type Sale } from "../api";
 import { useGlow } from "../live/recentChanges";
 import { useData } from "../live/useData";
-import { routes } from "../route";
 import { useSettings } from "../settings";
-import { Button, Dialog, Empty, IconButton, LoadError, ScreenHeader, Skeleton } from "../ui/basics";
+import { Button, Dialog, Empty, LoadError, NewSaleLink, ScreenHeader, Skeleton } from "../ui/basics";
 import { Confirm } from "../ui/confirm";
 import { useToast } from "../ui/toast";
 import { articlesOf, byNewest, clientName } from "./saleRules";
@@ -47,7 +46,7 @@ export function SalesScreen() {
   return (
     <RealtimeSync tables={["ventes", "clients", "produits"]} onDataChanged={reload}>
       <ScreenHeader title={t.sales.title} note={data && t.sales.shown(data.sales.length)}>
-        <a className="button primary" href={routes.newSale}><Plus aria-hidden size={18} />{t.sales.new}</a>
+        <NewSaleLink />
       </ScreenHeader>
       {!data && error && <LoadError error={error} onRetry={() => void reload()} />}
       {!data && !error && <div className="card"><Skeleton rows={9} /></div>}
@@ -55,7 +54,7 @@ export function SalesScreen() {
         <div className="card">
           <Empty icon={Receipt} title={t.sales.none}>
             <p className="muted">{t.sales.noneHelp}</p>
-            <a className="button primary" href={routes.newSale}>{t.sales.new}</a>
+            <NewSaleLink plain />
           </Empty>
         </div>
       )}
@@ -85,7 +84,10 @@ export function SalesScreen() {
                   <td className="only-wide-cell articles">{articlesOf(sale, data.products, t)}</td>
                   <td className="end amount">{format.money(sale.total)}</td>
                   <td className="end row-actions">
-                    <IconButton icon={Undo2} label={`${t.sales.cancelSale} ${sale.id}`} onClick={() => setCancelling(sale)} />
+                    <Button
+                      look="danger-quiet" className="row-button" icon={Undo2} aria-label={`${t.sales.cancelSale} ${sale.id}`} title={`${t.sales.cancelSale} ${sale.id}`}
+                      onClick={() => setCancelling(sale)}
+                    ><span className="only-wide-inline">{t.common.cancel}</span></Button>
                   </td>
                 </tr>
               ))}

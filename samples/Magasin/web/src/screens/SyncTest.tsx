@@ -16,9 +16,9 @@ export function SyncTestScreen() {
       <ScreenHeader title={t.test.title} note={t.test.intro} />
       <div className="lab">
         <Latency reloads={reloads} />
-        <Tills />
         <Actions />
         <Sql />
+        <Tills />
         <Changes />
       </div>
     </RealtimeSync>
@@ -144,11 +144,11 @@ function Actions() {
       <header><h2 id="act"><Zap aria-hidden size={17} /> {t.test.act}</h2></header>
       <div className="button-grid">
         <Button icon={Plus} disabled={busy} onClick={() => void attempt(async () => (await insert()).nom)}>{t.test.insert}</Button>
-        <Button icon={Pencil} disabled={busy || !product} onClick={() => product && void attempt(() => update(product))}>{t.test.update}</Button>
-        <Button icon={Trash2} disabled={busy || !product} onClick={() => product && void attempt(() => remove(product))}>{t.test.delete}</Button>
+        <Button icon={Pencil} disabled={busy || !product} title={product ? undefined : t.test.needsProduct} onClick={() => product && void attempt(() => update(product))}>{t.test.update}</Button>
+        <Button icon={Trash2} disabled={busy || !product} title={product ? undefined : t.test.needsProduct} onClick={() => product && void attempt(() => remove(product))}>{t.test.delete}</Button>
         <Button icon={Zap} disabled={busy} onClick={() => void attempt(burst)}>{t.test.burst}</Button>
       </div>
-      <p className="note" role="status">{result ?? (product ? product.nom : t.test.actHelp)}</p>
+      <p className="note" role="status">{result ?? product?.nom ?? t.test.actHelp}{!product && <><br />{t.test.needsProduct}</>}</p>
       {problem && <Alert>{problem}</Alert>}
       <hr />
       <Button icon={cut ? Plug : PlugZap} look={cut ? "primary" : "plain"} className="full" onClick={cut ? connect : disconnect}>{cut ? t.test.restore : t.test.cut}</Button>

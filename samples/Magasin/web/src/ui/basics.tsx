@@ -1,7 +1,9 @@
-import { Search, TriangleAlert, X, type LucideIcon } from "lucide-react";
+import { useWebSocket } from "@carillon/react";
+import { Plus, Search, TriangleAlert, X, type LucideIcon } from "lucide-react";
 import { useId, useLayoutEffect, useRef, type ComponentProps, type ReactNode } from "react";
 import { ApiError } from "../api";
 import { useSettings } from "../settings";
+import { routes } from "../route";
 import type { Texts } from "../texts";
 
 type ButtonProps = ComponentProps<"button"> & { readonly look?: "primary" | "plain" | "quiet" | "danger" | "danger-quiet"; readonly icon?: LucideIcon };
@@ -130,15 +132,37 @@ export function describeError(error: ApiError, t: Texts, loading = false): strin
   }
 }
 
-/** What stands in place of a screen that has nothing to show. */
+/** Why nothing can be saved now; undefined while the server answers. A connection that was cut on purpose still saves. */
+export function useCannotSave(): string | undefined {
+  const { t } = useSettings();
+  return useWebSocket().state === "offline" ? t.connection.cannotSave : undefined;
+}
+
+/** The way to a new sale. While nothing can be sold it says so and leads nowhere. */
+export function NewSaleLink({ plain = false }: { readonly plain?: boolean }) {
+  const { t } = useSettings();
+  const reason = useCannotSave();
+  return (
+    <a
+      className="button primary" href={routes.newSale} title={reason} aria-disabled={reason ? true : undefined}
+      onClick={(event) => { if (reason) event.preventDefault(); }}
+    >
+      {!plain && <Plus aria-hidden size={18} />}{t.sales.new}{reason && <span className="visually-hidden"> ({reason})</span>}
+    </a>
+  );
+}
+
+/** What stands in place of a screen that has nothing to show. While the banner says that the server is away and offers to try again, this does not. */
 export function LoadError({ error, onRetry }: { readonly error: ApiError; readonly onRetry: () => void }) {
   const { t } = useSettings();
+  const { state } = useWebSocket();
+  const said = error.code === "unreachable" && (state === "offline" || state === "reconnecting");
   return (
-    <div className="empty" role="alert">
+    <div className="empty" role={said ? undefined : "alert"}>
       <span className="empty-icon danger"><TriangleAlert aria-hidden size={28} /></span>
       <p className="empty-title">{t.errors.loadTitle}</p>
-      <p className="muted">{describeError(error, t, true)}</p>
-      <Button look="primary" onClick={onRetry}>{t.common.retry}</Button>
+      <p className="muted">{said ? t.errors.waiting : describeError(error, t, true)}</p>
+      {!said && <Button look="primary" onClick={onRetry}>{t.common.retry}</Button>}
     </div>
   );
 }
