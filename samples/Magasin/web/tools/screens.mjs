@@ -189,5 +189,6 @@ if (mock) {
   await left.context().close();
 }
 await browser.close();
-console.log(serious + tooWide === 0 ? "No serious violation, and everything fits." : `${serious} serious violations, ${tooWide} things that do not fit.`);
+console.log(tooWide === 0 ? "Everything fits." : `${tooWide} things do not fit.`);
+console.log(serious === 0 ? "No serious violation." : `${serious} serious violations.`);
 process.exit(serious + tooWide === 0 ? 0 : 1);
