@@ -8,12 +8,13 @@ Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS
 var port = int.Parse(args[Array.IndexOf(args, "--port") + 1]);
 var builder = WebApplication.CreateSlimBuilder();
 builder.Logging.ClearProviders();
-builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.UseSocketIO()));
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
 builder.WebHost.UseSockets(sockets =>
 {
     sockets.Backlog = 4096;
     sockets.UnsafePreferInlineScheduling = true;
 });
+builder.WebHost.UseSocketIO();
 builder.Services.AddSocketIO(options => options.Engine.AllowedOrigins.Add("*"));   // load generators say where they come from
 await using var app = builder.Build();
 var root = app.Services.GetRequiredService<SocketServer>().Root;

@@ -11,7 +11,7 @@ sealed class SocketClient
     readonly SocketServer _server;
     readonly Lock _gate = new();
     readonly Dictionary<string, Socket> _sockets = [];      // also those that are still on their way in
-    readonly ITimer _connectTimeout;
+    readonly ConnectTimeout _connectTimeout;
     HashSet<string>? _left;                                 // namespaces that were left during one batch of messages
     int _leftIn;                                            // that batch
     Packet _incomplete;
@@ -25,8 +25,8 @@ sealed class SocketClient
         Engine = engine;
         engine.MessageReceived = OnMessage;
         engine.Closed = OnClosed;
-        _connectTimeout = server.Clock.CreateTimer(static s => ((SocketClient)s!).OnConnectTimeout(), this,
-            server.Options.ConnectTimeout, Timeout.InfiniteTimeSpan);
+        _connectTimeout = new ConnectTimeout(this);
+        server.Engine.Wheel.Set(_connectTimeout, server.Options.ConnectTimeout);
     }
 
     public EngineSocket Engine { get; }
@@ -202,7 +202,7 @@ sealed class SocketClient
         socket.Enter(missed);
         lock (_gate)
         {
-            if (!_joined) _connectTimeout.Dispose();
+            if (!_joined) _server.Engine.Wheel.Cancel(_connectTimeout);
             _joined = true;
             if (!_closed) return;
         }
@@ -261,7 +261,12 @@ sealed class SocketClient
     {
         lock (_gate)
             if (_joined) return;
-        Close();
+        ThreadPool.UnsafeQueueUserWorkItem(static client => client.Close(), this, preferLocal: true);
+    }
+
+    sealed class ConnectTimeout(SocketClient client) : TimerWheel.Deadline
+    {
+        internal override void OnDue() => client.OnConnectTimeout();
     }
 
     void OnClosed(string reason)
@@ -270,7 +275,7 @@ sealed class SocketClient
         {
             if (_closed) return;
             _closed = true;
-            _connectTimeout.Dispose();
+            _server.Engine.Wheel.Cancel(_connectTimeout);
         }
         // A client that sent nonsense gets no session back.
         foreach (var socket in Sockets()) socket.Leave(reason, keep: reason != DisconnectReason.ParseError);

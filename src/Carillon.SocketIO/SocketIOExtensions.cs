@@ -1,8 +1,8 @@
 using Carillon.SocketIO;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -22,22 +22,22 @@ public static class SocketIOExtensions
         if (configure is not null) services.Configure(configure);
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<SocketServer>();
-        services.TryAddSingleton<DirectUpgrade>();
+        services.TryAddSingleton<DirectRoutes>();
         return services;
     }
 
     /// <summary>
-    /// Takes plain WebSocket handshakes of the Socket.IO server off the connections of an endpoint before HTTP does, and writes frames straight to the socket: about
-    /// half the memory and CPU of a connection. Middlewares and authentication of ASP.NET Core do not see these requests; polling, TLS and all else go on
-    /// to HTTP as usual.
+    /// Takes plain WebSocket handshakes of the Socket.IO server off the connections before HTTP does, and moves frames straight to and from the socket: about half the memory and CPU of
+    /// a connection. Middlewares and authentication of ASP.NET Core do not see these requests; polling, TLS and all else go on to HTTP as usual. It replaces the socket transport of
+    /// Kestrel for all its endpoints: call it after <c>UseSockets</c>, whose options it heeds.
     /// </summary>
-    /// <param name="listen">The endpoint.</param>
-    public static ListenOptions UseSocketIO(this ListenOptions listen)
+    /// <param name="web">The web host.</param>
+    public static IWebHostBuilder UseSocketIO(this IWebHostBuilder web) => web.ConfigureServices(services =>
     {
-        var direct = listen.ApplicationServices.GetRequiredService<DirectUpgrade>();
-        listen.Use(next => connection => direct.ServeAsync(connection, next));
-        return listen;
-    }
+        services.TryAddSingleton<DirectRoutes>();
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<IConnectionListenerFactory, DirectTransport>();
+    });
 
     /// <summary>Gives the Socket.IO server its path.</summary>
     /// <param name="endpoints">The application.</param>
@@ -67,7 +67,7 @@ public static class SocketIOExtensions
     {
         endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(engine.Close);
         var prefix = path.TrimEnd('/') + "/";
-        endpoints.ServiceProvider.GetService<DirectUpgrade>()?.Add(prefix, engine);
+        endpoints.ServiceProvider.GetService<DirectRoutes>()?.Add(prefix, engine);
         return endpoints.Map(prefix + "{**rest}", async (HttpContext context) =>
         {
             // Routing takes the path without its last slash for the same; the protocol does not, and clients rely on neither.

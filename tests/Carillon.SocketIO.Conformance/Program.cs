@@ -28,9 +28,7 @@ WebApplicationBuilder Listen(int offset)
     var builder = WebApplication.CreateSlimBuilder();
     builder.Logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole();
     builder.Services.AddSocketIO();
-    builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, basePort + offset, listen =>
-    {
-        if (direct) listen.UseSocketIO();
-    }));
+    builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, basePort + offset));
+    if (direct) builder.WebHost.UseSocketIO();
     return builder;
 }

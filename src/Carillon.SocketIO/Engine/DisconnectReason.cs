@@ -1,6 +1,6 @@
 namespace Carillon.SocketIO;
 
-/// <summary>Why a connection, or a socket on it, ended: the texts that Socket.IO servers use in every language.</summary>
+/// <summary>Why a connection, or a socket on it, ended: the texts that Socket.IO servers use in every language, and one of our own.</summary>
 public static class DisconnectReason
 {
     /// <summary>The client left this namespace.</summary>
@@ -26,6 +26,11 @@ public static class DisconnectReason
 
     /// <summary>As <see cref="ForcedClose"/>, where the transport could not be closed at once; also a client that joined no namespace in time.</summary>
     public const string ForcedServerClose = "forced server close";
+
+    /// <summary>
+    /// The client read so slowly that what waited for it passed the limit. It is told by the reason of the WebSocket's close frame (code 1013).
+    /// </summary>
+    public const string SlowConsumer = "slow-consumer";
 
     /// <summary>The server is stopping.</summary>
     public const string ServerShuttingDown = "server shutting down";

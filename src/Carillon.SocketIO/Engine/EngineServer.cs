@@ -34,6 +34,7 @@ public sealed partial class EngineServer
         _connected = connected;
         Clock = clock ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
+        Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.PingTimeout));
     }
 
     /// <summary>The settings.</summary>
@@ -43,6 +44,9 @@ public sealed partial class EngineServer
     public int ConnectionCount => _sessions.Count;
 
     internal TimeProvider Clock { get; }
+
+    /// <summary>The deadlines of all connections.</summary>
+    internal TimerWheel Wheel { get; }
 
     internal bool IsStopping => _stopping;
 
@@ -153,17 +157,17 @@ public sealed partial class EngineServer
     {
         Options.OnHandshakeResponse?.Invoke(context);
         // Only then is a session made: the 101 is on its way, so nothing can leave before it.
-        await ServeAsync(await StreamConnection.AcceptAsync(context, Options.MaxPayload), handshake);
+        await ServeAsync(await StreamConnection.AcceptAsync(context, Options.MaxPayload), handshake, accept: null);
     }
 
     /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer, and there is room.</summary>
     internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null } && HasRoom;
 
-    /// <summary>Serves a new client over a WebSocket, until it ends.</summary>
-    internal Task ServeAsync(WebSocketConnection connection, Handshake handshake)
+    /// <summary>Serves a new client over a WebSocket, until it ends. The answer to its request, where it has not left yet, leaves with the first packet.</summary>
+    internal Task ServeAsync(WebSocketConnection connection, Handshake handshake, SharedFrame? accept)
     {
         var session = Open(handshake, webSocket: true);
-        return session.ServeWebSocketAsync(connection, OpenPacket(session, upgrades: false), _connected);
+        return session.ServeWebSocketAsync(connection, accept, OpenPacket(session, upgrades: false), _connected);
     }
 
     EngineSocket Open(Handshake handshake, bool webSocket)

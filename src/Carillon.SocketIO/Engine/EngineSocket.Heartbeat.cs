@@ -4,7 +4,7 @@ public sealed partial class EngineSocket
 {
     enum TimerPhase { None, NextPing, Pong, LastPoll, Abort }
 
-    ITimer? _timer;
+    readonly Heartbeat _heartbeat;
     TimerPhase _phase;
     long _lastPong;
 
@@ -44,10 +44,10 @@ public sealed partial class EngineSocket
                 Enqueue(EnginePacket.PingFrame);
                 break;
             case TimerPhase.Pong:
-                Drop(DisconnectReason.PingTimeout);
+                DropLater(DisconnectReason.PingTimeout);
                 break;
             case TimerPhase.LastPoll:
-                Drop(_closeReason);
+                DropLater(_closeReason);
                 break;
             case TimerPhase.Abort:
                 _webSocket?.Abort();
@@ -56,16 +56,24 @@ public sealed partial class EngineSocket
         }
     }
 
+    // Not on the wheel's thread, nor on one that sends: who is told of the end may take long, or wait for a lock that the sender holds.
+    void DropLater(string reason, CloseCode code = CloseCode.None) =>
+        ThreadPool.UnsafeQueueUserWorkItem(static drop => drop.Socket.Drop(drop.Reason, drop.Code), (Socket: this, Reason: reason, Code: code), preferLocal: true);
+
     void SetTimer(TimerPhase phase, TimeSpan due)
     {
         _phase = phase;
-        if (_timer is null) _timer = _server.Clock.CreateTimer(static s => ((EngineSocket)s!).OnTimer(), this, due, Timeout.InfiniteTimeSpan);
-        else _timer.Change(due, Timeout.InfiniteTimeSpan);
+        _server.Wheel.Set(_heartbeat, due);
     }
 
     void StopTimer()
     {
         _phase = TimerPhase.None;
-        _timer?.Dispose();
+        _server.Wheel.Cancel(_heartbeat);
+    }
+
+    sealed class Heartbeat(EngineSocket socket) : TimerWheel.Deadline
+    {
+        internal override void OnDue() => socket.OnTimer();
     }
 }

@@ -46,7 +46,7 @@ public sealed partial class EngineSocket
                 refusal = EngineRefusal.BadRequest;
             else if (_poll is not null)
                 (refusal, end) = (EngineRefusal.BadRequest, DisconnectReason.TransportError);
-            else if (_queue.Count > 0)
+            else if (!IsQueueEmpty)
                 payload = TakePayload(out mayCompress);
             else if (_state == State.Closing)
                 (payload, isLast) = (LastPayload, true);
@@ -101,22 +101,23 @@ public sealed partial class EngineSocket
         {
             mayCompress = false;
             // The queue may have gone to the WebSocket meanwhile, or the session may be over.
-            return _webSocket is null && _queue.Count > 0 ? TakePayload(out mayCompress) : _state == State.Closed ? ClosePayload : NoopPayload;
+            return _webSocket is null && !IsQueueEmpty ? TakePayload(out mayCompress) : _state == State.Closed ? ClosePayload : NoopPayload;
         }
     }
 
     ReadOnlyMemory<byte> TakePayload(out bool mayCompress)
     {
-        var first = Dequeue();
+        var queue = _queue!;
+        var first = queue.Take();
         mayCompress = first.MayCompress;
         var packets = first.Packets;
-        if (_queue.Count == 0 || packets + _queue.Peek().Packets > PacketsPerPayload) return first.Polling;
+        if (queue.Count == 0 || packets + queue.Peek().Packets > PacketsPerPayload) return first.Polling;
 
         var payload = new ArrayBufferWriter<byte>(first.Polling.Length * 2);
         payload.Write(first.Polling);
-        while (_queue.Count > 0 && packets + _queue.Peek().Packets <= PacketsPerPayload)
+        while (queue.Count > 0 && packets + queue.Peek().Packets <= PacketsPerPayload)
         {
-            var next = Dequeue();
+            var next = queue.Take();
             packets += next.Packets;
             mayCompress |= next.MayCompress;
             payload.Write([SharedFrame.Separator]);

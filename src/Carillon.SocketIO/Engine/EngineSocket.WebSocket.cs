@@ -1,13 +1,18 @@
+using System.Buffers;
+
 namespace Carillon.SocketIO;
 
 public sealed partial class EngineSocket
 {
+    const int LongestTogether = 64 * 1024;
+
     static readonly TimeSpan ProbeNudge = TimeSpan.FromMilliseconds(100);
 
     WebSocketConnection? _webSocket;     // carries the connection
     WebSocketConnection? _probe;         // wants to
     int _upgrades;                       // requests for a WebSocket that are under way
     bool _writing;
+    int _inFlight;                       // bytes of a write that the network has not taken at once
     bool _closeSent;
     TaskCompletionSource? _written;      // set when somebody waits for the writer to end
 
@@ -15,12 +20,16 @@ public sealed partial class EngineSocket
     internal int Batch => _posts + (_webSocket?.Pieces ?? 0);
 
     /// <summary>Serves a connection that began as a WebSocket, until it ends.</summary>
-    internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame open, Action<EngineSocket> connected)
+    internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame? accept, SharedFrame open, Action<EngineSocket> connected)
     {
         lock (_gate)
         {
             _webSocket = connection;
+            _held = true;
+            if (accept is not null) Queue(accept);
             Queue(open);
+            _held = false;
+            Write();
         }
         var code = CloseCode.None;
         try
@@ -175,8 +184,7 @@ public sealed partial class EngineSocket
         {
             if (!_closeSent)
             {
-                _queue.Clear();        // the client reads no message any more
-                _queuedBytes = 0;
+                _queue?.Clear();       // the client reads no message any more
                 QueueClose(SharedFrame.OfControl(Opcode.Close, payload.Length >= 2 ? payload[..2] : []));
             }
         }
@@ -199,41 +207,93 @@ public sealed partial class EngineSocket
         lock (_gate) StopTimer();
     }
 
-    // Under the gate. The last frame that leaves.
+    // Under the gate. The last frame that leaves; it waits for no batch.
     void QueueClose(SharedFrame frame)
     {
         _closeSent = true;
+        _held = false;
         Queue(frame);
     }
 
-    // Under the gate: becomes the writer unless there is one. What the pipe takes at once is written on this very thread.
+    ReadOnlyMemory<byte> BytesOf(SharedFrame frame) => _base64 ? frame.WebSocketBase64 : frame.WebSocket;
+
+    // Under the gate: writes a frame that nothing waits before.
+    void WriteNow(SharedFrame frame)
+    {
+        var bytes = BytesOf(frame);
+        Begin(WriteSafely(bytes), bytes.Length);
+    }
+
+    // Under the gate: becomes the writer unless there is one. What the network takes at once is written on this very thread.
     void Write()
     {
-        if (_writing || _queue.Count == 0) return;
-        _writing = true;
-        ValueTask write;
+        if (_writing || IsQueueEmpty) return;
+        Begin(WriteQueued(out var length), length);
+    }
+
+    void Begin(ValueTask write, int length)
+    {
+        if (write.IsCompletedSuccessfully) return;
+        (_writing, _inFlight) = (true, length);
+        _ = WriteOnAsync(write);
+    }
+
+    ValueTask WriteSafely(ReadOnlyMemory<byte> bytes)
+    {
         try
         {
-            write = WriteQueued();
+            return _webSocket!.WriteAsync(bytes);
         }
         catch (Exception ex)
         {
-            write = ValueTask.FromException(ex);
+            return ValueTask.FromException(ex);
         }
-        if (write.IsCompletedSuccessfully) _writing = false;
-        else _ = WriteOnAsync(write);
     }
 
     // Under the gate. The task is the first write that could not be done at once; the queue is empty when it is complete.
-    ValueTask WriteQueued()
+    ValueTask WriteQueued(out int length)
     {
-        while (_queue.Count > 0)
+        length = 0;
+        while (!IsQueueEmpty)
         {
-            var frame = Dequeue();
-            var write = _webSocket!.WriteAsync(_base64 ? frame.WebSocketBase64 : frame.WebSocket);
+            var write = _queue!.Count == 1 ? WriteOne(_queue.Take(), out length) : WriteTogether(_queue, out length);
             if (!write.IsCompletedSuccessfully) return write;
         }
         return ValueTask.CompletedTask;
+    }
+
+    ValueTask WriteOne(SharedFrame frame, out int length)
+    {
+        var bytes = BytesOf(frame);
+        length = bytes.Length;
+        return WriteSafely(bytes);
+    }
+
+    // All that waits, up to a size, in one write.
+    ValueTask WriteTogether(SendQueue queue, out int length)
+    {
+        var first = BytesOf(queue.Peek());
+        if (first.Length > LongestTogether / 2) return WriteOne(queue.Take(), out length);
+        var buffer = ArrayPool<byte>.Shared.Rent(LongestTogether);
+        length = 0;
+        while (queue.Count > 0)
+        {
+            var next = BytesOf(queue.Peek());
+            if (length + next.Length > buffer.Length) break;
+            queue.Take();
+            next.Span.CopyTo(buffer.AsSpan(length));
+            length += next.Length;
+        }
+        var write = WriteSafely(buffer.AsMemory(0, length));
+        if (!write.IsCompletedSuccessfully) return ReturnAfterAsync(write, buffer);
+        ArrayPool<byte>.Shared.Return(buffer);
+        return write;
+    }
+
+    static async ValueTask ReturnAfterAsync(ValueTask write, byte[] buffer)
+    {
+        await write;
+        ArrayPool<byte>.Shared.Return(buffer);   // after a failure it is left to the collector: the network may still be reading it
     }
 
     async Task WriteOnAsync(ValueTask write)
@@ -246,9 +306,10 @@ public sealed partial class EngineSocket
                 await write;
                 lock (_gate)
                 {
-                    write = WriteQueued();
+                    _inFlight = 0;
+                    write = WriteQueued(out _inFlight);
                     if (!write.IsCompletedSuccessfully) continue;
-                    _writing = false;
+                    (_writing, _inFlight) = (false, 0);
                     if (_state != State.Closing) return;
                 }
                 End(_closeReason);   // the close frame was the last of the queue
@@ -257,7 +318,7 @@ public sealed partial class EngineSocket
         }
         catch (Exception ex) when (WebSocketConnection.IsCut(ex))
         {
-            lock (_gate) _writing = false;
+            lock (_gate) (_writing, _inFlight) = (false, 0);
             Drop(DisconnectReason.TransportClose);
         }
         finally

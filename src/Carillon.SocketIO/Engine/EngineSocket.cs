@@ -12,20 +12,20 @@ public sealed partial class EngineSocket
 
     static readonly TimeSpan LastPollWithin = TimeSpan.FromSeconds(30);
     static readonly TimeSpan CloseAnswerWithin = TimeSpan.FromSeconds(3);
-    const int FrameOverhead = 64;
 
     readonly EngineServer _server;
     readonly Lock _gate = new();         // guards all below; never held across an await, nor while a callback runs
     readonly Lock _receiving = new();    // messages are handed on one at a time
     readonly bool _base64;
-    readonly Queue<SharedFrame> _queue = new();
-    int _queuedBytes;
+    SendQueue? _queue;                   // what waits; made when something must
+    bool _held;                          // by a batch, which will send
     State _state;
     string _closeReason = DisconnectReason.ForcedClose;
 
     internal EngineSocket(EngineServer server, Handshake handshake, bool webSocket, bool base64)
     {
         _server = server;
+        _heartbeat = new Heartbeat(this);
         _base64 = base64;
         Id = SessionId.Create();
         Handshake = handshake;
@@ -89,8 +89,7 @@ public sealed partial class EngineSocket
             {
                 _state = State.Closing;
                 _closeReason = DisconnectReason.TransportClose;
-                _queue.Clear();
-                _queuedBytes = 0;
+                _queue?.Clear();
                 SetTimer(TimerPhase.LastPoll, LastPollWithin);
                 return;
             }
@@ -98,43 +97,72 @@ public sealed partial class EngineSocket
         Drop(DisconnectReason.TransportClose);
     }
 
-    /// <summary>Queues a frame. A volatile one is dropped unless it can leave at once.</summary>
+    /// <summary>Sends a frame, or queues it. A volatile one is dropped unless it can leave at once.</summary>
     internal void Enqueue(SharedFrame frame, bool isVolatile = false)
     {
         int waiting;
         lock (_gate)
         {
             if (_state != State.Open || (isVolatile && !CanSendNow)) return;
-            waiting = _queuedBytes;
-            if (waiting == 0 || waiting + CostOf(frame) <= _server.Options.MaxQueuedBytes)
+            if (_webSocket is not null && !_writing && _queue is not { Count: > 0 })
             {
-                Queue(frame);
-                return;
+                // The usual case: nothing waits, and the network takes it at once.
+                if (!SendBatch.TryHold(this))
+                {
+                    WriteNow(frame);
+                    return;
+                }
+                _held = true;
             }
+            waiting = Waiting;
+            if (TryQueue(frame)) return;
+            _queue?.Clear();
         }
         _server.LogOverflow(Id, waiting);
-        // Not here: whoever sends may hold a lock that those need who are told of the end.
-        ThreadPool.UnsafeQueueUserWorkItem(static socket => socket.Drop(DisconnectReason.TransportError), this, preferLocal: true);
+        DropLater(DisconnectReason.SlowConsumer, CloseCode.TryAgainLater);
     }
 
-    bool CanSendNow => _queue.Count == 0 && (_webSocket is null ? _poll is { Task.IsCompleted: false } : !_writing);
+    bool CanSendNow => _webSocket is null ? _poll is { Task.IsCompleted: false } && IsQueueEmpty : !_writing && (IsQueueEmpty || _held);
+
+    bool IsQueueEmpty => _queue is not { Count: > 0 };
+
+    int Waiting => (_queue?.Bytes ?? 0) + _inFlight;
+
+    // Under the gate. False: the client is too slow, and its time is over.
+    bool TryQueue(SharedFrame frame)
+    {
+        var limit = _server.Options.MaxQueuedBytes;
+        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit))
+        {
+            case OverflowAction.Drop:
+                return true;
+            case OverflowAction.Disconnect:
+                return false;
+            case OverflowAction.MakeRoom:
+                _queue?.MakeRoomFor(frame);
+                // A pass over the queue must be worth it: whoever has next to no room after it reads nothing at all.
+                if (Waiting + SendQueue.CostOf(frame) > limit - limit / 8) return false;
+                break;
+        }
+        Queue(frame);
+        return true;
+    }
 
     void Queue(SharedFrame frame)
     {
-        _queue.Enqueue(frame);
-        _queuedBytes += CostOf(frame);
-        if (_webSocket is not null) Write();
-        else _poll?.TrySetResult(null);
+        (_queue ??= new SendQueue()).Add(frame);
+        if (_webSocket is null) _poll?.TrySetResult(null);
+        else if (!_held) Write();
     }
 
-    // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
-    static int CostOf(SharedFrame frame) => frame.WebSocket.Length + FrameOverhead;
-
-    SharedFrame Dequeue()
+    /// <summary>At the end of a batch: sends what it has held back.</summary>
+    internal void SendHeld()
     {
-        var frame = _queue.Dequeue();
-        _queuedBytes -= CostOf(frame);
-        return frame;
+        lock (_gate)
+        {
+            _held = false;
+            if (_webSocket is not null) Write();
+        }
     }
 
     // Under the gate. True: the transport is closed; false: something has to leave first.
@@ -145,7 +173,7 @@ public sealed partial class EngineSocket
             QueueClose(EnginePacket.WebSocketClose);
             return !_writing;
         }
-        if (_queue.Count == 0 && _poll?.TrySetResult(ClosePayload) == true) return true;
+        if (IsQueueEmpty && _poll?.TrySetResult(ClosePayload) == true) return true;
         SetTimer(TimerPhase.LastPoll, LastPollWithin);
         return false;
     }
@@ -159,9 +187,8 @@ public sealed partial class EngineSocket
             _poll?.TrySetResult(toPoll ?? ClosePayload);
             if (!_closeSent)
             {
-                _queue.Clear();
-                _queuedBytes = 0;
-                if (_webSocket is not null) QueueClose(WebSocketConnection.CloseFrame(code));
+                _queue?.Clear();
+                if (_webSocket is not null) QueueClose(WebSocketConnection.CloseFrame(code, code == CloseCode.TryAgainLater ? reason : ""));
             }
         }
         End(reason);
@@ -233,5 +260,6 @@ public sealed partial class EngineSocket
                 Drop(DisconnectReason.TransportError);
             }
         }
+        SendBatch.Pause();
     }
 }

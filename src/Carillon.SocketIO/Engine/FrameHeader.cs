@@ -20,6 +20,7 @@ enum CloseCode : ushort
     ProtocolError = 1002,
     InvalidPayload = 1007,
     TooBig = 1009,
+    TryAgainLater = 1013,
 }
 
 /// <summary>Writes the header of an unfragmented, unmasked frame, which is what a server sends.</summary>

@@ -34,6 +34,23 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame)
     int _read;                    // of the current frame's payload
     byte[]? _control;             // the payload of an incomplete control frame
 
+    /// <summary>Whether the reading is over: the client broke the protocol, or the handler said stop.</summary>
+    public bool HasStopped { get; private set; }
+
+    /// <summary>Whether a piece ends where the frame ends that it begins with, or before.</summary>
+    public bool HoldsOne(ReadOnlySpan<byte> piece)
+    {
+        if (_inFrame) return piece.Length <= _payload - _read;
+        if (_headerLength > 0 || piece.Length < 2) return piece.Length < 2;
+        var frame = (piece[1] & 0x7f) switch
+        {
+            126 => piece.Length < 4 ? int.MaxValue : 2 + 2 + 4 + BinaryPrimitives.ReadUInt16BigEndian(piece[2..]),
+            127 => int.MaxValue,          // longer than any piece that holds more than one frame
+            var length => 2 + 4 + length,
+        };
+        return piece.Length <= frame;
+    }
+
     /// <summary>Reads a piece. Answers the code to close with when the client broke the protocol, else <see cref="CloseCode.None"/>.</summary>
     public CloseCode Read(Span<byte> piece)
     {
@@ -42,7 +59,11 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame)
             if (!_inFrame)
             {
                 var code = ReadHeader(ref piece);
-                if (code != CloseCode.None) return code;
+                if (code != CloseCode.None)
+                {
+                    HasStopped = true;
+                    return code;
+                }
                 if (!_inFrame) return CloseCode.None;   // the rest of the header is still to come
             }
 
@@ -54,7 +75,11 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame)
             var whole = _read == _payload;
             var (result, goOn) = _opcode >= Opcode.Close ? Control(part, whole) : Data(part, whole);
             if (whole) _inFrame = false;
-            if (!goOn) return result;
+            if (!goOn)
+            {
+                HasStopped = true;
+                return result;
+            }
             if (!whole) return CloseCode.None;
         }
         return CloseCode.None;

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Claims;
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Extensions;
@@ -7,43 +8,36 @@ using Microsoft.AspNetCore.WebUtilities;
 
 namespace Carillon.SocketIO;
 
-/// <summary>What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive.</summary>
+/// <summary>
+/// What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive. What few ask for (headers, query) is kept as it
+/// came and taken apart when somebody asks.
+/// </summary>
 public sealed class Handshake
 {
     static readonly ClaimsPrincipal Nobody = new(new ClaimsIdentity());
 
-    readonly KeyValuePair<string, string>[] _headers;
-    readonly KeyValuePair<string, string>[] _query;
+    readonly byte[] _headers;            // as they stand in a request of HTTP/1.1, in UTF-8
 
     internal Handshake(HttpContext context, DateTimeOffset at)
+        : this(context.Request.GetEncodedPathAndQuery(), Encode(context.Request.Headers), context.Connection.RemoteIpAddress, at)
     {
-        var request = context.Request;
-        _headers = [.. request.Headers.Select(h => KeyValuePair.Create(h.Key.ToLowerInvariant(), h.Value.ToString()))];
-        _query = ReadQuery(request.QueryString.Value);
-        Url = request.GetEncodedPathAndQuery();
-        IsSecure = request.IsHttps;
-        Address = context.Connection.RemoteIpAddress;
+        IsSecure = context.Request.IsHttps;
         User = context.User;
-        At = at;
     }
 
-    internal Handshake(KeyValuePair<string, string>[] headers, string url, string query, IPAddress? address, DateTimeOffset at)
-    {
-        (_headers, _query, Url, Address, User, At) = (headers, ReadQuery(query), url, address, Nobody, at);
-    }
+    internal Handshake(string url, ReadOnlySpan<byte> headers, IPAddress? address, DateTimeOffset at) => (Url, _headers, Address, At) = (url, headers.ToArray(), address, at);
 
     Handshake(Handshake connection, JsonElement auth)
     {
-        (_headers, _query, Url, IsSecure, Address, User, At) =
-            (connection._headers, connection._query, connection.Url, connection.IsSecure, connection.Address, connection.User, connection.At);
+        (_headers, Url, IsSecure, Address, User, At) = (connection._headers, connection.Url, connection.IsSecure, connection.Address, connection.User, connection.At);
         Auth = auth;
     }
 
     /// <summary>The request's headers, with names in lower case.</summary>
-    public IReadOnlyCollection<KeyValuePair<string, string>> Headers => _headers;
+    public IReadOnlyCollection<KeyValuePair<string, string>> Headers => Decode(_headers);
 
     /// <summary>The parameters of the query, decoded; <c>EIO</c> and <c>transport</c> are among them.</summary>
-    public IReadOnlyCollection<KeyValuePair<string, string>> Query => _query;
+    public IReadOnlyCollection<KeyValuePair<string, string>> Query => ReadQuery(Url);
 
     /// <summary>The path and query as they were requested.</summary>
     public string Url { get; }
@@ -58,7 +52,7 @@ public sealed class Handshake
     public IPAddress? Address { get; }
 
     /// <summary>Whom ASP.NET Core authenticated, where the application uses one of its schemes.</summary>
-    public ClaimsPrincipal User { get; }
+    public ClaimsPrincipal User { get; } = Nobody;
 
     /// <summary>When the connection was opened, UTC.</summary>
     public DateTimeOffset At { get; }
@@ -70,24 +64,46 @@ public sealed class Handshake
 
     /// <summary>The value of one header, or <see langword="null"/>.</summary>
     /// <param name="name">The header's name, in lower case.</param>
-    public string? Header(string name) => Find(_headers, name);
+    public string? Header(string name) => Find(Headers, name);
 
     /// <summary>The value of one parameter of the query, or <see langword="null"/>.</summary>
-    public string? QueryValue(string name) => Find(_query, name);
+    public string? QueryValue(string name) => Find(Query, name);
 
     internal static readonly JsonElement EmptyObject = JsonElement.Parse("{}");
 
-    internal Handshake With(JsonElement auth) => new(this, auth);
+    internal Handshake With(JsonElement auth) => auth.ValueKind == JsonValueKind.Object && auth.GetPropertyCount() > 0 ? new(this, auth) : this;
 
-    // Names count with their case, and of several values the last counts: the rule by which the connection itself was admitted.
-    static KeyValuePair<string, string>[] ReadQuery(string? query)
+    static byte[] Encode(IHeaderDictionary headers)
     {
-        OrderedDictionary<string, string> values = [];
-        foreach (var pair in new QueryStringEnumerable(query)) values[pair.DecodeName().ToString()] = pair.DecodeValue().ToString();
-        return [.. values];
+        var lines = new StringBuilder();
+        foreach (var (name, value) in headers) lines.Append(name).Append(':').Append(value.ToString()).Append("\r\n");
+        return Encoding.UTF8.GetBytes(lines.ToString());
     }
 
-    static string? Find(KeyValuePair<string, string>[] pairs, string name)
+    static List<KeyValuePair<string, string>> Decode(byte[] headers)
+    {
+        List<KeyValuePair<string, string>> decoded = [];
+        var text = Encoding.UTF8.GetString(headers).AsSpan();
+        foreach (var range in text.Split("\r\n"))
+        {
+            var line = text[range];
+            var colon = line.IndexOf(':');
+            if (colon > 0) decoded.Add(new(line[..colon].ToString().ToLowerInvariant(), line[(colon + 1)..].Trim().ToString()));
+        }
+        return decoded;
+    }
+
+    // Names count with their case, and of several values the last counts: the rule by which the connection itself was admitted.
+    static OrderedDictionary<string, string> ReadQuery(string url)
+    {
+        OrderedDictionary<string, string> values = [];
+        var mark = url.IndexOf('?');
+        if (mark >= 0)
+            foreach (var pair in new QueryStringEnumerable(url.AsMemory(mark))) values[pair.DecodeName().ToString()] = pair.DecodeValue().ToString();
+        return values;
+    }
+
+    static string? Find(IReadOnlyCollection<KeyValuePair<string, string>> pairs, string name)
     {
         foreach (var pair in pairs)
             if (pair.Key == name) return pair.Value;

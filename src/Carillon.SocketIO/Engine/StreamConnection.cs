@@ -9,8 +9,6 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload) : Web
 {
     const int ReadSize = 8 * 1024;
 
-    byte[]? _buffer;
-
     /// <summary>Answers the request for a WebSocket (RFC 6455, section 4.2.2; over HTTP/2 RFC 8441, section 5). It must have been checked.</summary>
     public static async Task<WebSocketConnection> AcceptAsync(HttpContext context, int maxPayload)
     {
@@ -31,28 +29,38 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload) : Web
 
     public override void Abort() => abort();
 
-    protected override async ValueTask<Memory<byte>> ReceiveAsync()
+    protected override async Task<CloseCode> ReadAsync(FrameReader? reader)
     {
-        // Waits without a buffer; thousands of idle clients then cost next to nothing.
-#pragma warning disable CA2022 // A read of nothing reads nothing: it only waits.
-        await stream.ReadAsync(Memory<byte>.Empty);
-#pragma warning restore CA2022
-        _buffer = ArrayPool<byte>.Shared.Rent(ReadSize);
-        var count = 0;
         try
         {
-            count = await stream.ReadAsync(_buffer);
+            while (true)
+            {
+                // Waits without a buffer; thousands of idle clients then cost next to nothing.
+#pragma warning disable CA2022 // A read of nothing reads nothing: it only waits.
+                await stream.ReadAsync(Memory<byte>.Empty);
+#pragma warning restore CA2022
+                var buffer = ArrayPool<byte>.Shared.Rent(ReadSize);
+                try
+                {
+                    var count = await stream.ReadAsync(buffer);
+                    if (count == 0) return CloseCode.None;
+                    if (reader is null) continue;
+                    var code = Feed(reader, buffer.AsSpan(0, count), out var goOn);
+                    if (!goOn) return code;
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
+            }
+        }
+        catch (Exception ex) when (IsCut(ex))
+        {
+            return CloseCode.None;
         }
         finally
         {
-            if (count == 0) Release();
+            reader?.Release();
         }
-        return count == 0 ? Memory<byte>.Empty : _buffer.AsMemory(0, count);
-    }
-
-    protected override void Release()
-    {
-        ArrayPool<byte>.Shared.Return(_buffer!);
-        _buffer = null;
     }
 }

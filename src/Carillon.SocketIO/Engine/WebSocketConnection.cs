@@ -45,67 +45,53 @@ abstract class WebSocketConnection(int maxPayload)
     /// <summary>Cuts the connection at once.</summary>
     public abstract void Abort();
 
-    /// <summary>Waits for bytes; none: the other side has ended. They are valid, and may be changed, until <see cref="Release"/>.</summary>
-    protected abstract ValueTask<Memory<byte>> ReceiveAsync();
-
-    /// <summary>Gives back what was received last.</summary>
-    protected abstract void Release();
-
     /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
-    public async Task<CloseCode> ReadAsync(FrameHandler onFrame)
-    {
-        var stopped = false;
-        var reader = new FrameReader(maxPayload, (opcode, payload) =>
-        {
-            stopped = !onFrame(opcode, payload);
-            return !stopped;
-        });
-        try
-        {
-            while (!stopped)
-            {
-                var piece = await ReceiveAsync();
-                if (piece.IsEmpty) break;
-                Pieces++;
-                var code = reader.Read(piece.Span);
-                Release();
-                if (code != CloseCode.None) return code;
-            }
-        }
-        catch (Exception ex) when (IsCut(ex))
-        {
-        }
-        finally
-        {
-            reader.Release();
-        }
-        return CloseCode.None;
-    }
+    public Task<CloseCode> ReadAsync(FrameHandler onFrame) => ReadAsync(new FrameReader(maxPayload, onFrame));
 
     /// <summary>Reads and drops what comes, until the client has closed or the connection is cut.</summary>
-    public async Task DiscardAsync()
+    public Task DiscardAsync() => ReadAsync(reader: null);
+
+    /// <summary>Reads until there is an end, which is never an exception. Without a reader everything is dropped.</summary>
+    protected abstract Task<CloseCode> ReadAsync(FrameReader? reader);
+
+    /// <summary>Hands a piece to the reader. The bytes may be changed; they are not needed afterwards.</summary>
+    protected CloseCode Feed(FrameReader reader, Span<byte> piece, out bool goOn)
     {
-        try
+        Pieces++;
+        CloseCode code;
+        if (reader.HoldsOne(piece))
         {
-            while (!(await ReceiveAsync()).IsEmpty) Release();
+            code = reader.Read(piece);
         }
-        catch (Exception ex) when (IsCut(ex))
+        else
         {
+            // What several messages bring about for one receiver leaves in one write; of a single one nothing is held back.
+            SendBatch.Begin();
+            try
+            {
+                code = reader.Read(piece);
+            }
+            finally
+            {
+                SendBatch.End();
+            }
         }
+        goOn = !reader.HasStopped;
+        return code;
     }
 
     /// <summary>Whether an exception of reading or writing means that the connection was cut, which is the same as its end.</summary>
     public static bool IsCut(Exception exception) =>
         exception is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or System.Net.Sockets.SocketException;
 
-    /// <summary>The bytes of a close frame with a code and no text.</summary>
-    public static SharedFrame CloseFrame(CloseCode code)
+    /// <summary>A close frame with a code, and a text where there is one.</summary>
+    public static SharedFrame CloseFrame(CloseCode code, string reason = "")
     {
         if (code == CloseCode.None) return EnginePacket.WebSocketClose;
-        Span<byte> payload = stackalloc byte[2];
+        Span<byte> payload = stackalloc byte[2 + Encoding.ASCII.GetMaxByteCount(reason.Length)];
         BinaryPrimitives.WriteUInt16BigEndian(payload, (ushort)code);
-        return SharedFrame.OfControl(Opcode.Close, payload);
+        return SharedFrame.OfControl(Opcode.Close, payload[..(2 + Encoding.ASCII.GetBytes(reason, payload[2..]))]);
     }
 
     /// <summary>The proof that the server understood the request (RFC 6455, section 4.2.2).</summary>

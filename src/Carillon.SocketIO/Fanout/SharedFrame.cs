@@ -16,13 +16,16 @@ sealed class SharedFrame
     byte[]? _polling;
     byte[]? _textOnly;
 
-    SharedFrame(byte[] wire, ReadOnlyMemory<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress)
+    SharedFrame(byte[] wire, ReadOnlyMemory<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
     {
-        (WebSocket, _text, _attachments, MayCompress) = (wire, text, attachments, compress);
+        (WebSocket, _text, _attachments, MayCompress, Policy) = (wire, text, attachments, compress, policy);
     }
 
     /// <summary>The bytes for a WebSocket.</summary>
     public byte[] WebSocket { get; }
+
+    /// <summary>How it is treated where it cannot leave at once.</summary>
+    public SendPolicy Policy { get; }
 
     /// <summary>Whether an answer to a poll that holds it may be compressed.</summary>
     public bool MayCompress { get; }
@@ -40,7 +43,7 @@ sealed class SharedFrame
     public static SharedFrame OfText(ReadOnlySpan<byte> packet, bool compress = true) => OfMessage(packet, [], compress);
 
     /// <summary>A text packet with the binary messages that follow it and belong to it.</summary>
-    public static SharedFrame OfMessage(ReadOnlySpan<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress = true)
+    public static SharedFrame OfMessage(ReadOnlySpan<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress = true, SendPolicy? policy = null)
     {
         var length = text.IsEmpty ? 0 : FrameHeader.LengthFor(text.Length) + text.Length;
         foreach (var attachment in attachments) length += FrameHeader.LengthFor(attachment.Length) + attachment.Length;
@@ -63,7 +66,7 @@ sealed class SharedFrame
             copies[i] = wire.AsMemory(at, attachments[i].Length);
             at += attachments[i].Length;
         }
-        return new SharedFrame(wire, kept, copies, compress);
+        return new SharedFrame(wire, kept, copies, compress, policy ?? SendPolicy.Default);
     }
 
     /// <summary>A control frame of the WebSocket itself; it means nothing to a polling client.</summary>
@@ -72,8 +75,11 @@ sealed class SharedFrame
         var wire = new byte[2 + payload.Length];
         FrameHeader.Write(wire, opcode, payload.Length);
         payload.CopyTo(wire.AsSpan(2));
-        return new SharedFrame(wire, default, [], compress: false);
+        return OfBytes(wire);
     }
+
+    /// <summary>Bytes that go over a WebSocket's connection as they are.</summary>
+    public static SharedFrame OfBytes(byte[] wire) => new(wire, default, [], compress: false, SendPolicy.Default);
 
     byte[] EncodePolling()
     {

@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using NetSocket = System.Net.Sockets.Socket;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// A plain WebSocket handshake (RFC 6455, section 4.1) for a Socket.IO server, as the first bytes of a connection. Only what is exactly that is taken: whatever is odd, incomplete or
+/// to be refused is left to HTTP, so that each request has one answer, whichever way it came.
+/// </summary>
+/// <param name="Engine">The server that it is for.</param>
+/// <param name="Request">What it says.</param>
+/// <param name="Key">Its WebSocket key.</param>
+sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key)
+{
+    // A handshake comes in one segment of the network; one that does not is left to HTTP, which has time-outs for it.
+    const int LongestRequest = 8 * 1024;
+
+    /// <summary>Takes the handshake off a connection whose first bytes have come. What is not taken stays unread.</summary>
+    public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes)
+    {
+        Span<byte> bytes = stackalloc byte[LongestRequest];
+        bytes = bytes[..socket.Receive(bytes, SocketFlags.Peek)];
+        if (!bytes.StartsWith("GET "u8)) return null;
+        var end = bytes.IndexOf("\r\n\r\n"u8);
+        if (end < 0 || HasStrangeBytes(bytes[..end])) return null;
+        var line = bytes[..bytes.IndexOf("\r\n"u8)];
+        if (!line.EndsWith(" HTTP/1.1"u8)) return null;
+        var target = Encoding.ASCII.GetString(line[4..^9]);
+        if (target.Contains(' ') || routes.Find(target) is not { TakesDirect: true } engine) return null;
+
+        var taken = Take(engine, target, bytes[(line.Length + 2)..(end + 2)], (socket.RemoteEndPoint as IPEndPoint)?.Address);
+        if (taken is not null) socket.Receive(bytes[..(end + 4)], SocketFlags.None);
+        return taken;
+    }
+
+    static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)
+    {
+        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null;
+        for (var rest = headers; !rest.IsEmpty;)
+        {
+            var line = rest[..rest.IndexOf("\r\n"u8)];
+            rest = rest[(line.Length + 2)..];
+            var colon = line.IndexOf((byte)':');
+            if (colon < 1 || line[..colon].ContainsAny((byte)' ', (byte)'\t')) return null;
+            var name = line[..colon];
+            var value = line[(colon + 1)..].Trim((byte)' ');
+            // Each of these stands there once, or HTTP has to say what that means.
+            if (!Once("upgrade"u8, name, value, ref upgrade) || !Once("connection"u8, name, value, ref connection)
+                || !Once("sec-websocket-version"u8, name, value, ref version) || !Once("host"u8, name, value, ref host)
+                || !Once("sec-websocket-key"u8, name, value, ref key) || !Once("origin"u8, name, value, ref origin)
+                || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
+        }
+        if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
+            || connection is null || !connection.Contains("upgrade", StringComparison.OrdinalIgnoreCase)
+            || version != "13" || host is not { Length: > 0 } || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
+
+        var mark = target.IndexOf('?');
+        var query = mark < 0 ? "" : target[mark..];
+        if (Admission.QueryValue(query, "transport") != "websocket" || Admission.QueryValue(query, "EIO") != "4"
+            || Admission.QueryValue(query, "sid").Length > 0) return null;
+        if (origin is not null && !Origins.MayConnect(origin, new HostString(host), engine.Options)) return null;
+        return new DirectHandshake(engine, new Handshake(target, headers, address, engine.Clock.GetUtcNow()), key);
+    }
+
+    static bool Once(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, ref string? found)
+    {
+        if (!Is(name, expected)) return true;
+        if (found is not null) return false;
+        found = Encoding.ASCII.GetString(value);
+        return true;
+    }
+
+    static bool Is(ReadOnlySpan<byte> name, ReadOnlySpan<byte> expected) => Ascii.EqualsIgnoreCase(name, expected);
+
+    // Nothing but visible ASCII, spaces, and line ends of two characters.
+    static bool HasStrangeBytes(ReadOnlySpan<byte> bytes)
+    {
+        for (var rest = bytes; ;)
+        {
+            var strange = rest.IndexOfAnyExceptInRange((byte)' ', (byte)'~');
+            if (strange < 0) return false;
+            if (!rest[strange..].StartsWith("\r\n"u8)) return true;
+            rest = rest[(strange + 2)..];
+        }
+    }
+
+    /// <summary>The answer that makes the connection a WebSocket.</summary>
+    public SharedFrame Accept() => SharedFrame.OfBytes(Encoding.ASCII.GetBytes(
+        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n\r\n"));
+
+    /// <summary>The answer to a client that the application does not let in.</summary>
+    public static byte[] Refuse(EngineRefusal refusal) => Encoding.UTF8.GetBytes(
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=UTF-8\r\n" +
+        $"Content-Length: {Encoding.UTF8.GetByteCount(refusal.Message)}\r\n\r\n{refusal.Message}");
+}

@@ -1,0 +1,66 @@
+namespace Carillon.SocketIO;
+
+/// <summary>How much it matters that a message arrives, and soon.</summary>
+public enum Importance
+{
+    /// <summary>Promotions and the like: the first that is dropped when a client or the server cannot keep up.</summary>
+    Marketing,
+
+    /// <summary>The usual.</summary>
+    Informative,
+
+    /// <summary>What somebody waits for.</summary>
+    Important,
+
+    /// <summary>Overtakes everything else that waits for the same client, except earlier messages of its own stream.</summary>
+    Critical,
+}
+
+/// <summary>What happens to a message when a client reads so slowly that its queue is full (<see cref="EngineOptions.MaxQueuedBytes"/>).</summary>
+public enum Overflow
+{
+    /// <summary>What matters less makes room. Where that is not enough, the client is disconnected (<c>slow-consumer</c>): it comes back and catches up.</summary>
+    Queue,
+
+    /// <summary>The message is dropped for this client.</summary>
+    Drop,
+
+    /// <summary>Only the latest message of each <see cref="SendPolicy.Key"/> stays in the queue.</summary>
+    KeepLatest,
+
+    /// <summary>The client is disconnected (<c>slow-consumer</c>) at once: it comes back and catches up.</summary>
+    Disconnect,
+}
+
+/// <summary>How messages are treated where they cannot leave at once. One object serves any number of messages.</summary>
+public sealed record SendPolicy
+{
+    /// <summary>The policy of messages that name none: informative, queued, of no stream.</summary>
+    public static readonly SendPolicy Default = new();
+
+    /// <summary>How much the message matters.</summary>
+    public Importance Importance { get; init; } = Importance.Informative;
+
+    /// <summary>What happens to it when a client's queue is full.</summary>
+    public Overflow Overflow { get; init; }
+
+    /// <summary>The stream it belongs to, such as the name of a channel. Messages of one stream never overtake each other. Critical ones without a stream keep their order, too.</summary>
+    public string? Stream { get; init; }
+
+    /// <summary>What it is about, for <see cref="Overflow.KeepLatest"/>: a later message of the same stream and key replaces it. Where null, the whole stream is about one thing.</summary>
+    public string? Key { get; init; }
+}
+
+/// <summary>What is done with a message for a client whose queue may be full.</summary>
+enum OverflowAction { Queue, Drop, MakeRoom, Disconnect }
+
+/// <summary>The decision about a message for a client that reads slowly.</summary>
+static class OverflowRule
+{
+    public static OverflowAction Decide(SendPolicy policy, bool fits) =>
+        fits ? OverflowAction.Queue
+        : policy.Overflow == Overflow.Disconnect ? OverflowAction.Disconnect
+        : policy.Importance == Importance.Critical ? OverflowAction.MakeRoom      // never dropped: silence would lie
+        : policy.Overflow == Overflow.Drop || policy.Importance == Importance.Marketing ? OverflowAction.Drop
+        : OverflowAction.MakeRoom;
+}

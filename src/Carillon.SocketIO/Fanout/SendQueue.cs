@@ -1,0 +1,97 @@
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// What waits for one connection, in the order it will leave. It is made when something must wait, and guarded by the connection that owns it.
+/// </summary>
+sealed class SendQueue
+{
+    // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
+    const int FrameOverhead = 64;
+
+    // A critical frame overtakes so many at most, so that thousands of stalled clients cost a publisher nothing.
+    const int Overtaken = 4096;
+
+    SharedFrame?[] _ring = new SharedFrame?[4];
+    int _first;
+
+    public int Count { get; private set; }
+
+    /// <summary>What the frames cost, in bytes of memory.</summary>
+    public int Bytes { get; private set; }
+
+    public static int CostOf(SharedFrame frame) => frame.WebSocket.Length + FrameOverhead;
+
+    /// <summary>Adds a frame: at the end, or in front of what a critical one may overtake.</summary>
+    public void Add(SharedFrame frame)
+    {
+        if (Count == _ring.Length) Grow();
+        var at = Count++;
+        Bytes += CostOf(frame);
+        if (frame.Policy.Importance == Importance.Critical)
+        {
+            for (var steps = 0; at > 0 && steps < Overtaken && MayOvertake(frame.Policy, this[at - 1].Policy); steps++, at--)
+                this[at] = this[at - 1];
+        }
+        this[at] = frame;
+    }
+
+    public SharedFrame Peek() => this[0];
+
+    public SharedFrame Take()
+    {
+        var frame = this[0];
+        _ring[_first] = null;
+        _first = (_first + 1) & (_ring.Length - 1);
+        Count--;
+        Bytes -= CostOf(frame);
+        return frame;
+    }
+
+    public void Clear()
+    {
+        Array.Clear(_ring);
+        (_first, Count, Bytes) = (0, 0, 0);
+    }
+
+    /// <summary>
+    /// Makes room for a frame: of what keeps only the latest, the latest stays, and what matters least goes.
+    /// </summary>
+    /// <returns>How many frames were dropped.</returns>
+    public int MakeRoomFor(SharedFrame coming)
+    {
+        HashSet<(string?, string?)> seen = [];
+        if (coming.Policy.Overflow == Overflow.KeepLatest) seen.Add((coming.Policy.Stream, coming.Policy.Key));
+        // From the latest to the first; what stays moves up to the end of the ring's used part.
+        var (kept, bytes) = (Count, 0);
+        for (var i = Count - 1; i >= 0; i--)
+        {
+            var frame = this[i];
+            var policy = frame.Policy;
+            var stays = policy.Overflow == Overflow.KeepLatest ? seen.Add((policy.Stream, policy.Key)) : policy.Importance != Importance.Marketing;
+            if (!stays) continue;
+            this[--kept] = frame;
+            bytes += CostOf(frame);
+        }
+        for (var i = 0; i < kept; i++) _ring[(_first + i) & (_ring.Length - 1)] = null;
+        _first = (_first + kept) & (_ring.Length - 1);
+        Count -= kept;
+        Bytes = bytes;
+        return kept;
+    }
+
+    static bool MayOvertake(SendPolicy critical, SendPolicy waiting) =>
+        waiting.Importance != Importance.Critical && (critical.Stream is null || critical.Stream != waiting.Stream);
+
+    SharedFrame this[int at]
+    {
+        get => _ring[(_first + at) & (_ring.Length - 1)]!;
+        set => _ring[(_first + at) & (_ring.Length - 1)] = value;
+    }
+
+    void Grow()
+    {
+        var larger = new SharedFrame?[_ring.Length * 2];
+        for (var i = 0; i < Count; i++) larger[i] = this[i];
+        (_ring, _first) = (larger, 0);
+    }
+}
