@@ -9,14 +9,14 @@ public sealed partial class Socket
 
     readonly SocketClient _client;
     readonly Lock _gate = new();
-    readonly HashSet<string> _rooms;
     State _state;
+    List<string>? _early;                     // rooms that were joined before the socket was in its namespace
+    ConcurrentDictionary<string, object?>? _data;
 
     internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake)
     {
         (_client, Namespace, Handshake) = (client, nsp, handshake);
         Id = SessionId.Create();
-        _rooms = [Id];
         if (nsp.Recovery is not null) Pid = SessionId.Create();
     }
 
@@ -24,8 +24,8 @@ public sealed partial class Socket
     {
         (_client, Namespace, Handshake) = (client, nsp, handshake);
         (Id, Pid, Recovered) = (lost.SocketId, lost.Pid, true);
-        _rooms = [.. lost.Rooms];
-        Data = new ConcurrentDictionary<string, object?>(lost.Data);
+        _early = [.. lost.Rooms];
+        _data = lost.Data;
     }
 
     /// <summary>The socket's id: 20 characters, known to the client, unlike the id of its connection.</summary>
@@ -41,7 +41,7 @@ public sealed partial class Socket
     public bool Recovered { get; }
 
     /// <summary>Whatever the application wants to remember of this socket. It survives a recovery.</summary>
-    public IDictionary<string, object?> Data { get; } = new ConcurrentDictionary<string, object?>();
+    public IDictionary<string, object?> Data => LazyInitializer.EnsureInitialized(ref _data, static () => new(concurrencyLevel: 1, capacity: 4));
 
     /// <summary>Whether the socket is in its namespace.</summary>
     public bool IsConnected => _state == State.Connected;
@@ -54,7 +54,12 @@ public sealed partial class Socket
     {
         get
         {
-            lock (_gate) return [.. _rooms];
+            lock (_gate) return _state switch
+            {
+                State.Connected => Namespace.Rooms.Of(this),
+                State.Joining => [Id, .. _early ?? []],
+                _ => [],
+            };
         }
     }
 
@@ -95,8 +100,8 @@ public sealed partial class Socket
     {
         lock (_gate)
         {
-            if (_state == State.Disconnected || !_rooms.Add(room) || _state != State.Connected) return;
-            Namespace.Rooms.Join(this, room);
+            if (_state == State.Connected) Namespace.Rooms.Join(this, room);
+            else if (_state == State.Joining && _early?.Contains(room) != true) (_early ??= []).Add(room);
         }
     }
 
@@ -104,7 +109,10 @@ public sealed partial class Socket
     public void Leave(string room)
     {
         lock (_gate)
-            if (_rooms.Remove(room) && _state == State.Connected) Namespace.Rooms.Leave(this, room);
+        {
+            if (_state == State.Connected) Namespace.Rooms.Leave(this, room);
+            else _early?.Remove(room);
+        }
     }
 
     /// <summary>Makes the client leave the namespace; it sees <c>io server disconnect</c> and does not come back by itself.</summary>
@@ -137,7 +145,8 @@ public sealed partial class Socket
             foreach (var frame in missed) Send(frame);
             Send(PacketWriter.Connected(Namespace.Name, Id, Pid));
             _state = State.Connected;
-            Namespace.Rooms.Enter(this, _rooms);
+            Namespace.Rooms.Enter(this, [Id, .. _early ?? []]);
+            _early = null;
         }
     }
 
@@ -147,7 +156,7 @@ public sealed partial class Socket
         if (keep && Namespace.Recovery is { } recovery)
         {
             lock (recovery.Gate)
-                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, Pid!, rooms, Data, recovery.Now));
+                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, Pid!, rooms, _data, recovery.Now));
                 else return;
         }
         else if (Exit() is null)
@@ -164,11 +173,18 @@ public sealed partial class Socket
         {
             var was = _state;
             _state = State.Disconnected;
-            if (was != State.Connected) return null;
-            string[] rooms = [.. _rooms];
-            Namespace.Rooms.Exit(this, rooms);
-            _rooms.Clear();
-            return rooms;
+            return was == State.Connected ? Namespace.Rooms.Exit(this) : null;
         }
+    }
+
+    // The socket's places in rooms, kept by Rooms under its own gate: here, because a socket has few and a broadcast none to look up.
+    internal Rooms.Membership[] Memberships = new Rooms.Membership[2];
+    internal int MembershipCount;
+
+    internal int AddMembership(Rooms.Membership membership)
+    {
+        if (MembershipCount == Memberships.Length) Array.Resize(ref Memberships, MembershipCount * 2);
+        Memberships[MembershipCount] = membership;
+        return MembershipCount++;
     }
 }

@@ -10,7 +10,7 @@ sealed class SocketClient
 {
     readonly SocketServer _server;
     readonly Lock _gate = new();
-    readonly Dictionary<string, Socket> _sockets = [];      // also those that are still on their way in
+    Socket[] _sockets = [];                                 // one of a namespace, also those that are still on their way in; most clients have one
     readonly ConnectTimeout _connectTimeout;
     HashSet<string>? _left;                                 // namespaces that were left during one batch of messages
     int _leftIn;                                            // that batch
@@ -70,7 +70,7 @@ sealed class SocketClient
         bool hasJustLeft;
         lock (_gate)
         {
-            _sockets.TryGetValue(packet.Namespace, out socket);
+            socket = Find(packet.Namespace);
             hasJustLeft = _left is not null && _leftIn == Engine.Batch && _left.Contains(packet.Namespace);
         }
         if (packet.Type == PacketType.Connect) return socket is null && OnConnect(packet.Namespace, packet.Data);
@@ -189,7 +189,7 @@ sealed class SocketClient
             lock (_gate)
             {
                 if (_closed) return true;
-                _sockets[nsp.Name] = socket;
+                _sockets = [.. _sockets.Where(other => other.Namespace != nsp), socket];
             }
             Enter(socket, missed);
         }
@@ -226,7 +226,18 @@ sealed class SocketClient
     bool TryAdd(string name, Socket socket)
     {
         lock (_gate)
-            return !_closed && _sockets.Count < _server.Options.MaxNamespacesPerConnection && _sockets.TryAdd(name, socket);
+        {
+            if (_closed || _sockets.Length >= _server.Options.MaxNamespacesPerConnection || Find(name) is not null) return false;
+            _sockets = [.. _sockets, socket];
+            return true;
+        }
+    }
+
+    Socket? Find(string name)
+    {
+        foreach (var socket in _sockets)
+            if (socket.Namespace.Name == name) return socket;
+        return null;
     }
 
     public void Forget(Socket socket)
@@ -234,8 +245,8 @@ sealed class SocketClient
         lock (_gate)
         {
             // After a restoration the name may stand for another socket already.
-            if (_sockets.GetValueOrDefault(socket.Namespace.Name) != socket) return;
-            _sockets.Remove(socket.Namespace.Name);
+            if (!_sockets.Contains(socket)) return;
+            _sockets = [.. _sockets.Where(other => other != socket)];
             if (!socket.HasJoined) return;
             if (_leftIn != Engine.Batch) _left?.Clear();
             _leftIn = Engine.Batch;
@@ -283,7 +294,7 @@ sealed class SocketClient
 
     Socket[] Sockets()
     {
-        lock (_gate) return [.. _sockets.Values];
+        lock (_gate) return _sockets;
     }
 
     static bool TryReadPosition(JsonElement auth, out string pid, out string offset)

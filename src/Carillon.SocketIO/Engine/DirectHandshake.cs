@@ -88,8 +88,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     }
 
     /// <summary>The answer that makes the connection a WebSocket.</summary>
-    public SharedFrame Accept() => SharedFrame.OfBytes(Encoding.ASCII.GetBytes(
-        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n\r\n"));
+    public byte[] Accept() => Encoding.ASCII.GetBytes(
+        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n\r\n");
 
     /// <summary>The answer to a client that the application does not let in.</summary>
     public static byte[] Refuse(EngineRefusal refusal) => Encoding.UTF8.GetBytes(

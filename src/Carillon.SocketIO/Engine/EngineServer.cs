@@ -15,8 +15,6 @@ namespace Carillon.SocketIO;
 public sealed partial class EngineServer
 {
     readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
-    static readonly string[] UpgradesOffered = ["websocket"];
-
     readonly Action<EngineSocket> _connected;
     readonly ILogger _logger;
     volatile bool _stopping;
@@ -157,17 +155,18 @@ public sealed partial class EngineServer
     {
         Options.OnHandshakeResponse?.Invoke(context);
         // Only then is a session made: the 101 is on its way, so nothing can leave before it.
-        await ServeAsync(await StreamConnection.AcceptAsync(context, Options.MaxPayload), handshake, accept: null);
+        await ServeAsync(await StreamConnection.AcceptAsync(context, Options.MaxPayload), handshake, accept: []);
     }
 
     /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer, and there is room.</summary>
     internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null } && HasRoom;
 
     /// <summary>Serves a new client over a WebSocket, until it ends. The answer to its request, where it has not left yet, leaves with the first packet.</summary>
-    internal Task ServeAsync(WebSocketConnection connection, Handshake handshake, SharedFrame? accept)
+    internal Task ServeAsync(WebSocketConnection connection, Handshake handshake, byte[] accept)
     {
         var session = Open(handshake, webSocket: true);
-        return session.ServeWebSocketAsync(connection, accept, OpenPacket(session, upgrades: false), _connected);
+        var open = OpenPacket(session, upgrades: false);
+        return session.ServeWebSocketAsync(connection, accept.Length == 0 ? open : SharedFrame.OfBytes([.. accept, .. open.WebSocket]), _connected);
     }
 
     EngineSocket Open(Handshake handshake, bool webSocket)
@@ -180,15 +179,9 @@ public sealed partial class EngineServer
 
     SharedFrame OpenPacket(EngineSocket session, bool upgrades)
     {
-        var json = JsonSerializer.SerializeToUtf8Bytes(new
-        {
-            sid = session.Id,
-            upgrades = upgrades ? UpgradesOffered : [],
-            pingInterval = (long)Options.PingInterval.TotalMilliseconds,
-            pingTimeout = (long)Options.PingTimeout.TotalMilliseconds,
-            maxPayload = Options.MaxPayload,
-        }, CompactJson.Options);
-        return SharedFrame.OfText([EnginePacket.Open, .. json]);
+        // The session's id is URL-safe text: nothing in it needs escaping.
+        return SharedFrame.OfText(Encoding.ASCII.GetBytes(
+            $$"""0{"sid":"{{session.Id}}","upgrades":{{(upgrades ? "[\"websocket\"]" : "[]")}},"pingInterval":{{(long)Options.PingInterval.TotalMilliseconds}},"pingTimeout":{{(long)Options.PingTimeout.TotalMilliseconds}},"maxPayload":{{Options.MaxPayload}}}"""));
     }
 
     /// <summary>Answers a poll, compressed where the client takes it and it is worth it.</summary>

@@ -20,16 +20,12 @@ public sealed partial class EngineSocket
     internal int Batch => _posts + (_webSocket?.Pieces ?? 0);
 
     /// <summary>Serves a connection that began as a WebSocket, until it ends.</summary>
-    internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame? accept, SharedFrame open, Action<EngineSocket> connected)
+    internal async Task ServeWebSocketAsync(WebSocketConnection connection, SharedFrame open, Action<EngineSocket> connected)
     {
         lock (_gate)
         {
             _webSocket = connection;
-            _held = true;
-            if (accept is not null) Queue(accept);
-            Queue(open);
-            _held = false;
-            Write();
+            WriteNow(open);
         }
         var code = CloseCode.None;
         try

@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
+
 namespace Carillon.SocketIO;
 
 /// <summary>What is kept of a socket whose connection was lost.</summary>
-sealed record LostSession(string SocketId, string Pid, string[] Rooms, IDictionary<string, object?> Data, long LeftAt);
+sealed record LostSession(string SocketId, string Pid, string[] Rooms, ConcurrentDictionary<string, object?>? Data, long LeftAt);
 
 /// <summary>
 /// Connection state recovery of one namespace, in memory: the recent events with the rooms they went to, and the sessions that were lost. A session
