@@ -27,7 +27,6 @@ sealed class Networks
     {
         if (IPNetwork.TryParse(text, out var network)) return network;
         if (IPAddress.TryParse(text, out var address)) return new IPNetwork(address, address.GetAddressBytes().Length * 8);
-        throw new InvalidOperationException(
-            $"FairnessOptions.{option}: \"{text}\" is no address (192.0.2.7) and no network (192.0.2.0/24, whose bits beyond the mask are zero).");
+        throw new InvalidOperationException($"FairnessOptions.{option}: \"{text}\" is no address (192.0.2.7) and no network (192.0.2.0/24).");
     }
 }
