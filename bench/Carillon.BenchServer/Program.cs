@@ -15,7 +15,14 @@ builder.WebHost.UseSockets(sockets =>
     sockets.UnsafePreferInlineScheduling = true;
 });
 builder.WebHost.UseSocketIO();
-builder.Services.AddSocketIO(options => options.Engine.AllowedOrigins.Add("*"));   // load generators say where they come from
+builder.Services.AddSocketIO(options =>
+{
+    options.Engine.AllowedOrigins.Add("*");   // load generators say where they come from
+    // One machine plays all the clients, and one client sends what thousands would.
+    options.Engine.Fairness.LimitAddresses = false;
+    options.Engine.Fairness.PerConnection.EventsPerSecond = 0;
+    options.Engine.Fairness.PerConnection.BytesPerSecond = 0;
+});
 await using var app = builder.Build();
 var root = app.Services.GetRequiredService<SocketServer>().Root;
 root.On("join", e =>

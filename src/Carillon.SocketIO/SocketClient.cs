@@ -36,12 +36,18 @@ sealed class SocketClient
         try
         {
             // What cannot be read ends the transport, and the sockets with it; what may not be said here and now ends the sockets at once.
-            if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) Engine.Close();
+            if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) OnMalformed();
         }
         catch (InvalidOperationException)
         {
-            Engine.Close();   // a text in the packet is half of a surrogate pair, where we had to read it
+            OnMalformed();   // a text in the packet is half of a surrogate pair, where we had to read it
         }
+    }
+
+    void OnMalformed()
+    {
+        Engine.CountMalformed();
+        Engine.Close();
     }
 
     bool OnText(ReadOnlySpan<byte> text)
@@ -200,6 +206,7 @@ sealed class SocketClient
     void Enter(Socket socket, IReadOnlyList<SharedFrame> missed)
     {
         socket.Enter(missed);
+        Engine.CountAsJoined();
         lock (_gate)
         {
             if (!_joined) _server.Engine.Wheel.Cancel(_connectTimeout);
@@ -219,6 +226,7 @@ sealed class SocketClient
     void Refuse(Socket socket, ConnectRefusal refusal)
     {
         Forget(socket);
+        Engine.CountRefusal();
         Engine.Enqueue(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details));
         if (refusal.ClosesConnection) Close();
     }

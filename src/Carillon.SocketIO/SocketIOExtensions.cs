@@ -23,6 +23,7 @@ public static class SocketIOExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<SocketServer>();
         services.TryAddSingleton<DirectRoutes>();
+        services.TryAddEnumerable(ServiceDescriptor.Transient<IStartupFilter, ForwardedAddress>());
         return services;
     }
 

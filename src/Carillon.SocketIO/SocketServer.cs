@@ -26,7 +26,7 @@ public sealed class SocketServer
         Options.Validate();
         Clock = clock ?? TimeProvider.System;
         Logger = logger ?? NullLogger<SocketServer>.Instance;
-        Engine = new EngineServer(Options.Engine, engine => _ = new SocketClient(this, engine), Clock, Logger);
+        Engine = new EngineServer(Options.Engine, engine => _ = new SocketClient(this, engine), Clock, Logger) { AwaitsJoin = true };
         Root = Of("/");
     }
 

@@ -12,6 +12,7 @@ static class EngineProfiles
         {
             options.PingInterval = TimeSpan.FromMilliseconds(300);
             options.PingTimeout = TimeSpan.FromMilliseconds(200);
+            options.Fairness.LimitAddresses = false;
             options.AllowedOrigins.Add("*");
         });
         return app;
@@ -24,6 +25,7 @@ static class EngineProfiles
         {
             options.PingInterval = TimeSpan.FromMilliseconds(500);
             options.MaxPayload = 100;
+            options.Fairness.LimitAddresses = false;
             options.AllowRequest = handshake => ValueTask.FromResult(handshake.QueryValue("deny") is null ? null : "Forbidden");
             options.OnHandshakeResponse = context =>
             {

@@ -27,7 +27,7 @@ WebApplicationBuilder Listen(int offset)
 {
     var builder = WebApplication.CreateSlimBuilder();
     builder.Logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole();
-    builder.Services.AddSocketIO();
+    builder.Services.AddSocketIO(options => options.Engine.Fairness.LimitAddresses = false);   // suites come from one address, and try what is wrong
     builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, basePort + offset));
     if (direct) builder.WebHost.UseSocketIO();
     return builder;

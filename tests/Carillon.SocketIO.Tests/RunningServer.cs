@@ -24,11 +24,14 @@ sealed class RunningServer : IAsyncDisposable
 
     public string Polling => $"{Address}socket.io/?EIO=4&transport=polling";
 
-    public static async Task<RunningServer> StartAsync(Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null)
+    public static async Task<RunningServer> StartAsync(
+        Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, bool direct = false)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        if (direct) builder.WebHost.UseSocketIO();
+        if (clock is not null) builder.Services.AddSingleton(clock);
         builder.Services.AddSocketIO(configure);
         var app = builder.Build();
         setUp?.Invoke(app.Services.GetRequiredService<SocketServer>());
@@ -38,13 +41,13 @@ sealed class RunningServer : IAsyncDisposable
     }
 
     /// <summary>Bare Engine.IO, at the path that is Socket.IO's elsewhere.</summary>
-    public static async Task<RunningServer> StartEngineAsync(Action<EngineSocket> connected)
+    public static async Task<RunningServer> StartEngineAsync(Action<EngineSocket> connected, Action<EngineOptions>? configure = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         var app = builder.Build();
-        app.MapEngineIO("/socket.io", connected);
+        app.MapEngineIO("/socket.io", connected, configure);
         await app.StartAsync();
         return new RunningServer(app);
     }
@@ -55,6 +58,18 @@ sealed class RunningServer : IAsyncDisposable
         await socket.ConnectAsync(new Uri($"ws://{Address.Authority}/socket.io/?EIO=4&transport=websocket"), CancellationToken.None);
         return socket;
     }
+
+    /// <summary>A client at another address of this machine, such as 127.0.0.2.</summary>
+    public static HttpClient From(string address) => new(new SocketsHttpHandler
+    {
+        ConnectCallback = async (context, ct) =>
+        {
+            var socket = new System.Net.Sockets.Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(IPAddress.Parse(address), 0));
+            await socket.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, ct);
+            return new NetworkStream(socket, ownsSocket: true);
+        },
+    });
 
     public async Task<ClientWebSocket> JoinAsync()
     {

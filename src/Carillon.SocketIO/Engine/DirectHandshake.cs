@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
 using NetSocket = System.Net.Sockets.Socket;
 
 namespace Carillon.SocketIO;
@@ -31,7 +32,9 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         var target = Encoding.ASCII.GetString(line[4..^9]);
         if (target.Contains(' ') || routes.Find(target) is not { TakesDirect: true } engine) return null;
 
-        var taken = Take(engine, target, bytes[(line.Length + 2)..(end + 2)], (socket.RemoteEndPoint as IPEndPoint)?.Address);
+        var address = (socket.RemoteEndPoint as IPEndPoint)?.Address;
+        if (address is not null && engine.IsTrustedProxy(address)) return null;   // HTTP reads for whom it speaks
+        var taken = Take(engine, target, bytes[(line.Length + 2)..(end + 2)], address);
         if (taken is not null) socket.Receive(bytes[..(end + 4)], SocketFlags.None);
         return taken;
     }
@@ -91,8 +94,12 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     public byte[] Accept() => Encoding.ASCII.GetBytes(
         $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n\r\n");
 
-    /// <summary>The answer to a client that the application does not let in.</summary>
-    public static byte[] Refuse(EngineRefusal refusal) => Encoding.UTF8.GetBytes(
-        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=UTF-8\r\n" +
-        $"Content-Length: {Encoding.UTF8.GetByteCount(refusal.Message)}\r\n\r\n{refusal.Message}");
+    /// <summary>The answer to a client that is not let in.</summary>
+    public static byte[] Refuse(EngineRefusal refusal)
+    {
+        var (status, type, later, body) = refusal.NotNow is { } notNow
+            ? ($"{refusal.Status} {ReasonPhrases.GetReasonPhrase(refusal.Status)}", "application/json", $"Retry-After: {notNow.RetryAfterSeconds}\r\n", refusal.Json())
+            : ("400 Bad Request", "text/plain; charset=UTF-8", "", Encoding.UTF8.GetBytes(refusal.Message));
+        return [.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {type}\r\n{later}Content-Length: {body.Length}\r\n\r\n"), .. body];
+    }
 }

@@ -118,7 +118,7 @@ sealed partial class DirectListener : IConnectionListener
             {
                 socket.Blocking = false;      // a send takes what it can and never waits
                 using var connection = new DirectConnection(socket, handshake.Engine.Options.MaxPayload);
-                var refusal = await handshake.Engine.AdmitAsync(handshake.Request);
+                var refusal = await handshake.Engine.EnterAsync(handshake.Request);
                 if (refusal is null) await handshake.Engine.ServeAsync(connection, handshake.Request, handshake.Accept());
                 else await connection.WriteAsync(DirectHandshake.Refuse(refusal));
                 // The client is to find our last words before the end, not a reset.

@@ -63,6 +63,9 @@ public sealed class EngineOptions
     /// </summary>
     public Func<Handshake, ValueTask<string?>>? AllowRequest { get; set; }
 
+    /// <summary>What one address, one connection and one account may take, so that there is enough for everyone.</summary>
+    public FairnessOptions Fairness { get; } = new();
+
     /// <summary>Adds headers to the answer of each handshake.</summary>
     public Action<HttpContext>? OnHandshakeResponse { get; set; }
 
@@ -75,6 +78,7 @@ public sealed class EngineOptions
         Require(MaxQueuedBytes > 0, nameof(MaxQueuedBytes), "must be at least one byte");
         Require(MaxConnections > 0, nameof(MaxConnections), "must be at least one");
         Require(AllowPolling || AllowWebSocket, nameof(AllowWebSocket), "or AllowPolling must be on: a client needs a transport");
+        Fairness.Validate();
 
         static void Require(bool holds, string name, string rule)
         {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.IO.Compression;
+using System.Net;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
@@ -17,6 +18,8 @@ public sealed partial class EngineServer
     readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
     readonly Action<EngineSocket> _connected;
     readonly ILogger _logger;
+    readonly Networks _proxies;
+    int _places;      // taken by connections, from their admission to their end
     volatile bool _stopping;
 
     /// <summary>Creates a server. It does nothing until it is mapped to a path.</summary>
@@ -33,10 +36,18 @@ public sealed partial class EngineServer
         Clock = clock ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
         Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.PingTimeout));
+        _proxies = new Networks(options.Fairness.TrustedProxies, nameof(options.Fairness.TrustedProxies));
+        Addresses = new Addresses(options.Fairness, Clock, _logger);
+        Accounts = new Accounts(options.Fairness, Clock);
+        Shares = new Shares(options.Fairness, Clock);
+        Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
     }
 
     /// <summary>The settings.</summary>
     public EngineOptions Options { get; }
+
+    /// <summary>What is counted for each address, and who is banned.</summary>
+    public Addresses Addresses { get; }
 
     /// <summary>How many connections are open.</summary>
     public int ConnectionCount => _sessions.Count;
@@ -48,6 +59,15 @@ public sealed partial class EngineServer
 
     internal bool IsStopping => _stopping;
 
+    internal Accounts Accounts { get; }
+
+    internal Shares Shares { get; }
+
+    internal MemoryWatch Memory { get; }
+
+    /// <summary>Whether connections have something to join after they were let in. Until then they are half-open.</summary>
+    internal bool AwaitsJoin { get; init; }
+
     /// <summary>Closes every connection with the reason <c>server shutting down</c> and refuses new ones.</summary>
     public void Close()
     {
@@ -55,7 +75,51 @@ public sealed partial class EngineServer
         foreach (var session in _sessions.Values) session.Drop(DisconnectReason.ServerShuttingDown);
     }
 
-    internal void Remove(EngineSocket session) => _sessions.TryRemove(KeyValuePair.Create(session.Id, session));
+    internal void Remove(EngineSocket session)
+    {
+        if (!_sessions.TryRemove(KeyValuePair.Create(session.Id, session))) return;
+        session.EndCounting();
+        Interlocked.Decrement(ref _places);
+    }
+
+    /// <summary>
+    /// The first question for each new client, before anything of its request is looked at: is there room for it, and does its address get its fair share? Who is not
+    /// refused takes a place, and gives it back by <see cref="Leave"/>, or with the end of the session that is opened for it.
+    /// </summary>
+    internal EngineRefusal? Enter(IPAddress? address)
+    {
+        var refusal = Admit(address);
+        if (refusal is not null) Meters.Refused.Add(1, Meters.Code(refusal.Message));
+        return refusal;
+    }
+
+    EngineRefusal? Admit(IPAddress? address)
+    {
+        if (!TryTakePlace()) return EngineRefusal.TooManyConnections;
+        var refusal = Memory.IsOver ? EngineRefusal.ShortOfMemory : Addresses.Admit(address) is { } notNow ? EngineRefusal.Of(notNow) : null;
+        if (refusal is not null) Interlocked.Decrement(ref _places);
+        return refusal;
+    }
+
+    /// <summary>Gives back the place of a client for whom no session was opened.</summary>
+    /// <param name="address">The address that entered.</param>
+    /// <param name="refused">Whether its handshake was refused, which counts against the address.</param>
+    internal void Leave(IPAddress? address, bool refused)
+    {
+        Addresses.Closed(address, halfOpen: true);
+        if (refused) Addresses.Refused(address);
+        Interlocked.Decrement(ref _places);
+    }
+
+    /// <summary>Whether an address is that of a proxy whose word on the client's address is believed; only HTTP reads what it says.</summary>
+    internal bool IsTrustedProxy(IPAddress address) => _proxies.Contains(address);
+
+    bool TryTakePlace()
+    {
+        while (!_stopping && Volatile.Read(ref _places) is var taken && taken < Options.MaxConnections)
+            if (Interlocked.CompareExchange(ref _places, taken + 1, taken) == taken) return true;
+        return false;
+    }
 
     /// <summary>Serves one request under the server's path.</summary>
     internal async Task HandleAsync(HttpContext context)
@@ -68,71 +132,106 @@ public sealed partial class EngineServer
         }
 
         var upgrade = Admission.AsksForWebSocket(request);
-        var refusal = Admission.Check(request, Options, upgrade, id => _sessions.GetValueOrDefault(id), out var session);
-        if (refusal is null && upgrade && !Admission.IsValidWebSocketRequest(request)) refusal = EngineRefusal.BadRequest;
+        if (Admission.QueryValue(request, "sid").Length == 0)
+        {
+            await EnterAsync(context, upgrade);
+            return;
+        }
+        var refusal = Check(request, upgrade, out var session);
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
-        else if (session is null)
-            await ShakeHandsAsync(context, upgrade);
         else if (upgrade)
-            await session.ServeUpgradeAsync(() => StreamConnection.AcceptAsync(context, Options.MaxPayload));
+            await session!.ServeUpgradeAsync(() => StreamConnection.AcceptAsync(context, Options.MaxPayload));
         else if (HttpMethods.IsGet(request.Method))
-            await session.ServePollAsync(context);
+            await session!.ServePollAsync(context);
         else if (HttpMethods.IsPost(request.Method))
-            await session.ServePostAsync(context);
+            await session!.ServePostAsync(context);
         else
             await RefuseAsync(context, EngineRefusal.BadHandshakeMethod, upgrade: false);
     }
 
-    async Task ShakeHandsAsync(HttpContext context, bool webSocket)
+    EngineRefusal? Check(HttpRequest request, bool upgrade, out EngineSocket? session) =>
+        Admission.Check(request, Options, upgrade, id => _sessions.GetValueOrDefault(id), out session)
+        ?? (upgrade && !Admission.IsValidWebSocketRequest(request) ? EngineRefusal.BadRequest : null);
+
+    async Task EnterAsync(HttpContext context, bool upgrade)
     {
-        var handshake = new Handshake(context, Clock.GetUtcNow());
-        var refusal = await AdmitAsync(handshake) ?? Admission.CheckVersion(context.Request) ?? (HasRoom ? null : EngineRefusal.TooManyConnections);
+        var address = context.Connection.RemoteIpAddress;
+        if (Enter(address) is { } notNow)
+        {
+            if (context.Request.Headers.ContainsKey("X-Forwarded-For")) LogProxyOnce(address, notNow);
+            await RefuseAsync(context, notNow, upgrade);
+            return;
+        }
+
+        var refusal = Check(context.Request, upgrade, out _);
+        Handshake? handshake = null;
+        WebSocketConnection? connection = null;
+        var ready = false;
+        try
+        {
+            if (refusal is null)
+            {
+                handshake = new Handshake(context, Clock.GetUtcNow());
+                refusal = await AdmitAsync(handshake) ?? Admission.CheckVersion(context.Request);
+            }
+            if (refusal is null)
+            {
+                Options.OnHandshakeResponse?.Invoke(context);
+                // A session is made only then: the 101 is on its way, so nothing can leave before it.
+                if (upgrade) connection = await StreamConnection.AcceptAsync(context, Options.MaxPayload);
+                ready = true;
+            }
+        }
+        finally
+        {
+            if (!ready) Leave(address, refused: refusal is not null);
+        }
         if (refusal is not null)
-            await RefuseAsync(context, refusal, webSocket);
-        else if (webSocket)
-            await OpenWebSocketAsync(context, handshake);
+            await RefuseAsync(context, refusal, upgrade);
+        else if (connection is not null)
+            await ServeAsync(connection, handshake!, accept: []);
         else
-            await OpenPollingAsync(context, handshake);
+            await OpenPollingAsync(context, handshake!);
+    }
+
+    /// <summary>For a client that HTTP does not see: enters, and asks the application. Who is not refused is to be served.</summary>
+    internal async ValueTask<EngineRefusal?> EnterAsync(Handshake handshake)
+    {
+        if (Enter(handshake.Address) is { } notNow) return notNow;
+        EngineRefusal? refusal = null;
+        var ready = false;
+        try
+        {
+            refusal = await AdmitAsync(handshake);
+            ready = refusal is null;
+        }
+        finally
+        {
+            if (!ready) Leave(handshake.Address, refused: refusal is not null);
+        }
+        return refusal;
     }
 
     /// <summary>Asks the application whether it lets a client in.</summary>
-    internal async ValueTask<EngineRefusal?> AdmitAsync(Handshake handshake) =>
+    async ValueTask<EngineRefusal?> AdmitAsync(Handshake handshake) =>
         Options.AllowRequest is { } allow && await allow(handshake) is { } reason ? EngineRefusal.Forbidden(reason) : null;
-
-    bool HasRoom => !_stopping && _sessions.Count < Options.MaxConnections;
 
     internal static async Task RefuseAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
     {
         var response = context.Response;
-        if (refusal.Status == StatusCodes.Status503ServiceUnavailable)
-        {
-            response.StatusCode = refusal.Status;
-            response.Headers.RetryAfter = "5";
-        }
-        else
-        {
-            // Clients of WebSocket are told 400 whatever the reason, as they are by the reference server.
-            response.StatusCode = upgrade ? StatusCodes.Status400BadRequest : refusal.Status;
-        }
-        byte[] body;
-        if (upgrade)
-        {
-            response.ContentType = "text/plain; charset=UTF-8";
-            body = Encoding.UTF8.GetBytes(refusal.Message);
-        }
-        else
-        {
-            response.ContentType = "application/json";
-            body = JsonSerializer.SerializeToUtf8Bytes(new { code = refusal.Code, message = refusal.Message }, CompactJson.Options);
-        }
+        // Clients of WebSocket are told 400 whatever the reason, as they are by the reference server, unless they are to come back later.
+        response.StatusCode = upgrade && refusal.NotNow is null ? StatusCodes.Status400BadRequest : refusal.Status;
+        if (refusal.NotNow is { } notNow) response.Headers.RetryAfter = notNow.RetryAfterSeconds.ToString();
+        var isText = upgrade && refusal.NotNow is null;
+        response.ContentType = isText ? "text/plain; charset=UTF-8" : "application/json";
+        var body = isText ? Encoding.UTF8.GetBytes(refusal.Message) : refusal.Json();
         response.ContentLength = body.Length;
         await response.Body.WriteAsync(body, context.RequestAborted);
     }
 
     async Task OpenPollingAsync(HttpContext context, Handshake handshake)
     {
-        Options.OnHandshakeResponse?.Invoke(context);
         var session = Open(handshake, webSocket: false);
         if (Options.CookieName is { } cookie)
             context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
@@ -151,17 +250,13 @@ public sealed partial class EngineServer
         await WritePayloadAsync(context, open.Polling, mayCompress: true);
     }
 
-    async Task OpenWebSocketAsync(HttpContext context, Handshake handshake)
-    {
-        Options.OnHandshakeResponse?.Invoke(context);
-        // Only then is a session made: the 101 is on its way, so nothing can leave before it.
-        await ServeAsync(await StreamConnection.AcceptAsync(context, Options.MaxPayload), handshake, accept: []);
-    }
+    /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer.</summary>
+    internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null };
 
-    /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer, and there is room.</summary>
-    internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null } && HasRoom;
-
-    /// <summary>Serves a new client over a WebSocket, until it ends. The answer to its request, where it has not left yet, leaves with the first packet.</summary>
+    /// <summary>
+    /// Serves a new client over a WebSocket, until it ends. The client has entered; its place is its session's from now on. The answer to its request, where it has not left
+    /// yet, leaves with the first packet.
+    /// </summary>
     internal Task ServeAsync(WebSocketConnection connection, Handshake handshake, byte[] accept)
     {
         var session = Open(handshake, webSocket: true);
@@ -172,6 +267,7 @@ public sealed partial class EngineServer
     EngineSocket Open(Handshake handshake, bool webSocket)
     {
         var session = new EngineSocket(this, handshake, webSocket, base64: handshake.QueryValue("b64") is { Length: > 0 });
+        if (!AwaitsJoin) session.CountAsJoined();
         _sessions[session.Id] = session;
         LogOpened(session.Id, session.TransportName);
         return session;

@@ -189,6 +189,7 @@ public sealed partial class EngineSocket
 
     async Task EndWebSocketAsync(WebSocketConnection connection, CloseCode code)
     {
+        if (code != CloseCode.None) CountMalformed();
         Drop(code switch
         {
             CloseCode.None => DisconnectReason.TransportClose,

@@ -234,6 +234,7 @@ public sealed partial class EngineSocket
             case EnginePacket.Open or EnginePacket.Upgrade or EnginePacket.Noop:
                 return true;
             default:
+                CountMalformed();
                 Drop(DisconnectReason.ParseError);
                 return false;
         }

@@ -1,0 +1,64 @@
+namespace Carillon.SocketIO;
+
+public sealed partial class EngineSocket
+{
+    const int HalfOpen = 0, Joined = 1, Ended = 2;
+
+    int _standing = HalfOpen;
+    Budget? _budget;      // made when something is spent: those who only listen need none
+
+    /// <summary>Tells the ledger that the client has joined. Further calls change nothing.</summary>
+    internal void CountAsJoined()
+    {
+        if (Interlocked.CompareExchange(ref _standing, Joined, HalfOpen) == HalfOpen) _server.Addresses.Joined(Handshake.Address);
+    }
+
+    /// <summary>Counts against the address that the client was refused after it had been let in.</summary>
+    internal void CountRefusal() => _server.Addresses.Refused(Handshake.Address);
+
+    /// <summary>Counts against the address that something came which no client sends.</summary>
+    internal void CountMalformed() => _server.Addresses.Malformed(Handshake.Address);
+
+    /// <summary>The account that the connection counts for; null until it is set.</summary>
+    internal string? Account => _budget?.Account?.Name;
+
+    /// <summary>Lets the connection count for an account besides its address. False: the account has as many connections as it may, and nothing has changed.</summary>
+    internal bool TryEnterAccount(string name)
+    {
+        if (Account == name) return true;
+        if (_server.Accounts.Enter(name) is not { } account) return false;
+        if (Budget.Exchange(account) is { } before) _server.Accounts.Leave(before);
+        if (Volatile.Read(ref _standing) == Ended) LeaveAccount();   // the connection ended meanwhile
+        return true;
+    }
+
+    /// <summary>Spends one event of some bytes, before it is read. False: it is to be refused, see <see cref="Overspent"/>.</summary>
+    internal bool TrySpend(int bytes, long now, out TimeSpan retryAfter) => Budget.TrySpend(bytes, now, out retryAfter);
+
+    /// <summary>Spends expensive operations.</summary>
+    internal bool TrySpendOperations(int count, out TimeSpan retryAfter) => Budget.TrySpendOperations(count, _server.Clock.GetTimestamp(), out retryAfter);
+
+    /// <summary>Counts an event that was refused because it was too much, and says whether the client may stay. Who may not is counted against its address.</summary>
+    internal Overspending Overspent(long now)
+    {
+        Meters.Overspent.Add(1);
+        var becomes = Budget.Refused(now);
+        if (becomes == Overspending.Disconnect) CountRefusal();
+        return becomes;
+    }
+
+    /// <summary>The connection has ended: whatever it was counted for is given back. Called once.</summary>
+    internal void EndCounting()
+    {
+        var before = Interlocked.Exchange(ref _standing, Ended);
+        _server.Addresses.Closed(Handshake.Address, halfOpen: before == HalfOpen);
+        LeaveAccount();
+    }
+
+    void LeaveAccount()
+    {
+        if (_budget?.Exchange(null) is { } account) _server.Accounts.Leave(account);
+    }
+
+    Budget Budget => _budget ?? Interlocked.CompareExchange(ref _budget, new Budget(_server.Shares), null) ?? _budget;
+}

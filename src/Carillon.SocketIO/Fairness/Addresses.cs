@@ -1,0 +1,250 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// The ledger of addresses: who has how many connections, how fast new ones come, what was refused and what was malformed, and who is banned for how long. IPv6 is
+/// counted by networks of 64 bits. The ledger is asked before anything else is done for a connection, so it must stay at a fraction of a microsecond.
+/// </summary>
+public sealed partial class Addresses
+{
+    /// <summary>How many addresses without a connection are remembered; about 10 MB. Beyond it the one that was seen longest ago is forgotten, unbanned ones first.</summary>
+    internal const int Remembered = 50_000;
+
+    static readonly TimeSpan WhenFull = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan WhenHalfOpen = TimeSpan.FromSeconds(1);
+
+    readonly FairnessOptions _options;
+    readonly TimeProvider _clock;
+    readonly ILogger _logger;
+    readonly Networks _allowed;
+    readonly Rate _handshakes, _refusals, _malformed, _failures;
+    readonly Lock _gate = new();                              // guards all below; held for the time of a look-up
+    readonly Dictionary<AddressKey, Entry> _entries = [];
+    readonly LinkedList<Entry> _absent = new();               // without a connection, seen longest ago first
+    readonly LinkedList<Entry> _absentAndBanned = new();
+
+    internal Addresses(FairnessOptions options, TimeProvider clock, ILogger logger)
+    {
+        (_options, _clock, _logger) = (options, clock, logger);
+        _allowed = new Networks(options.AllowList, nameof(options.AllowList));
+        _handshakes = new Rate(options.HandshakesPerSecond, options.HandshakeBurst, clock);
+        _refusals = PerMinute(options.RefusedHandshakesPerMinute);
+        _malformed = PerMinute(options.MalformedPerMinute);
+        _failures = PerMinute(options.FailedCredentialsPerMinute);
+
+        Rate PerMinute(int count) => new(count / 60.0, count, clock);
+    }
+
+    /// <summary>Counts a connection of an address from now on, unless the answer is a refusal.</summary>
+    internal Refusal? Admit(IPAddress? address)
+    {
+        if (!Counts(address)) return null;
+        var exempt = _allowed.Contains(address);
+        var now = _clock.GetTimestamp();
+        lock (_gate)
+        {
+            var entry = Find(AddressKey.Of(address), now);
+            var refusal = exempt ? null : Decide(Standing(entry, now), _options);
+            if (refusal is null)
+            {
+                entry.Open++;
+                entry.HalfOpen++;
+            }
+            Park(entry, now);
+            return refusal;
+        }
+    }
+
+    /// <summary>What an address is at a moment; the handshake that is asked about has taken its token already.</summary>
+    internal readonly record struct AddressStanding(TimeSpan BannedFor, TimeSpan HandshakeWait, int Open, int HalfOpen);
+
+    /// <summary>Whether a connection of such an address is let in.</summary>
+    internal static Refusal? Decide(in AddressStanding standing, FairnessOptions options) =>
+        standing.BannedFor > TimeSpan.Zero                                ? new(Refusal.Banned, standing.BannedFor) :
+        standing.HandshakeWait > TimeSpan.Zero                            ? new(Refusal.RateLimited, standing.HandshakeWait) :
+        IsReached(standing.Open, options.ConnectionsPerAddress)           ? new(Refusal.TooManyConnections, WhenFull) :
+        IsReached(standing.HalfOpen, options.HalfOpenPerAddress)          ? new(Refusal.RateLimited, WhenHalfOpen) :
+        null;
+
+    static bool IsReached(int count, int limit) => limit > 0 && count >= limit;
+
+    // Under the gate. Who is banned takes nothing from the bucket: when the ban is over, the address starts with a full one.
+    AddressStanding Standing(Entry entry, long now)
+    {
+        var bannedFor = BannedFor(entry, now);
+        var wait = TimeSpan.Zero;
+        if (bannedFor == TimeSpan.Zero) entry.Handshakes.TryTake(_handshakes, 1, now, out wait);
+        return new(bannedFor, wait, entry.Open, entry.HalfOpen);
+    }
+
+    /// <summary>A connection that was admitted has joined: it is half-open no longer.</summary>
+    internal void Joined(IPAddress? address) => Change(address, static entry => entry.HalfOpen--);
+
+    /// <summary>A connection that was admitted has ended.</summary>
+    internal void Closed(IPAddress? address, bool halfOpen)
+    {
+        if (halfOpen) Change(address, static entry => (entry.Open, entry.HalfOpen) = (entry.Open - 1, entry.HalfOpen - 1));
+        else Change(address, static entry => entry.Open--);
+    }
+
+    /// <summary>A handshake was refused for a reason of its own. Too many of them ban the address.</summary>
+    internal void Refused(IPAddress? address) => Charge(address, "refused handshakes", _refusals, static entry => ref entry.Refusals);
+
+    /// <summary>Something came that no client sends. Too much of it bans the address.</summary>
+    internal void Malformed(IPAddress? address) => Charge(address, "malformed packets", _malformed, static entry => ref entry.Malformed);
+
+    /// <summary>
+    /// Whether an address may try a key or a password: ask before looking at it, and tell <see cref="Failed"/> of wrong ones. Failed tries never ban.
+    /// </summary>
+    /// <param name="address">Where the request came from.</param>
+    /// <param name="retryAfter">Where it may not: how long to wait.</param>
+    public bool MayTry(IPAddress? address, out TimeSpan retryAfter)
+    {
+        retryAfter = default;
+        if (!Counts(address) || _allowed.Contains(address)) return true;
+        var now = _clock.GetTimestamp();
+        lock (_gate)
+            if (_entries.TryGetValue(AddressKey.Of(address), out var entry)) retryAfter = entry.Failures.WaitForOne(_failures, now);
+        return retryAfter == TimeSpan.Zero;
+    }
+
+    /// <summary>An address tried a wrong key or password.</summary>
+    public void Failed(IPAddress? address)
+    {
+        if (!Counts(address) || _allowed.Contains(address)) return;
+        var now = _clock.GetTimestamp();
+        lock (_gate)
+        {
+            var entry = Find(AddressKey.Of(address), now);
+            entry.Failures.TryTake(_failures, 1, now, out _);
+            Park(entry, now);
+        }
+    }
+
+    bool Counts([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] IPAddress? address) => _options.LimitAddresses && address is not null;
+
+    void Change(IPAddress? address, Action<Entry> change)
+    {
+        if (!Counts(address)) return;
+        var now = _clock.GetTimestamp();
+        lock (_gate)
+        {
+            if (!_entries.TryGetValue(AddressKey.Of(address), out var entry)) return;
+            change(entry);
+            Park(entry, now);
+        }
+    }
+
+    delegate ref TokenBucket BucketOf(Entry entry);
+
+    void Charge(IPAddress? address, string reason, in Rate rate, BucketOf bucket)
+    {
+        if (!Counts(address) || _allowed.Contains(address)) return;
+        var now = _clock.GetTimestamp();
+        var key = AddressKey.Of(address);
+        TimeSpan length;
+        lock (_gate)
+        {
+            var entry = Find(key, now);
+            // Who is banned already is not banned again for what was under way.
+            if (bucket(entry).TryTake(rate, 1, now, out _) || BannedFor(entry, now) > TimeSpan.Zero)
+            {
+                Park(entry, now);
+                return;
+            }
+            entry.Strikes = StrikesOf(entry, now) + 1;
+            length = Banning.LengthOf(entry.Strikes, _options);
+            Ban(entry, length, reason, now);
+        }
+        Meters.Bans.Add(1);
+        LogBanned(_logger, key, length.TotalSeconds, reason);
+    }
+
+    // Under the gate from here on.
+
+    Entry Find(AddressKey key, long now)
+    {
+        if (_entries.TryGetValue(key, out var found)) return found;
+        ForgetSome(now);
+        return _entries[key] = new Entry(key);
+    }
+
+    void Ban(Entry entry, TimeSpan length, string reason, long now)
+    {
+        entry.BannedUntil = now + TicksOf(length);
+        entry.Reason = reason;
+        entry.Refusals.Refill();
+        entry.Malformed.Refill();
+        Park(entry, now);
+    }
+
+    TimeSpan BannedFor(Entry entry, long now) => entry.BannedUntil <= now ? TimeSpan.Zero : _clock.GetElapsedTime(now, entry.BannedUntil);
+
+    int StrikesOf(Entry entry, long now) =>
+        entry.Strikes == 0 ? 0 : Banning.StillCounting(entry.Strikes, _clock.GetElapsedTime(entry.BannedUntil, now), _options);
+
+    long TicksOf(TimeSpan span) => (long)(span.TotalSeconds * _clock.TimestampFrequency);
+
+    // An address stands in a list of those that may be forgotten exactly while it has no connection.
+    void Park(Entry entry, long now)
+    {
+        entry.Place.List?.Remove(entry.Place);
+        if (entry.Open > 0 || entry.HalfOpen > 0) return;
+        (entry.BannedUntil > now ? _absentAndBanned : _absent).AddLast(entry.Place);
+    }
+
+    // Two are looked at for each that comes, so that the ledger shrinks faster than it grows, and nobody ever waits for a great clearing.
+    void ForgetSome(long now)
+    {
+        for (var i = 0; i < 2; i++)
+        {
+            LookAtFirst(_absent, now);
+            LookAtFirst(_absentAndBanned, now);
+        }
+        while (_absent.Count + _absentAndBanned.Count > Remembered) Forget((_absent.First ?? _absentAndBanned.First)!.Value);
+    }
+
+    void LookAtFirst(LinkedList<Entry> list, long now)
+    {
+        if (list.First is not { Value: var entry }) return;
+        if (LeavesNothingBehind(entry, now)) Forget(entry);
+        else Park(entry, now);
+    }
+
+    bool LeavesNothingBehind(Entry entry, long now) =>
+        entry.BannedUntil <= now && StrikesOf(entry, now) == 0
+        && entry.Handshakes.IsFull(now) && entry.Refusals.IsFull(now) && entry.Malformed.IsFull(now) && entry.Failures.IsFull(now);
+
+    void Forget(Entry entry)
+    {
+        entry.Place.List?.Remove(entry.Place);
+        _entries.Remove(entry.Key);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Address {Address} was banned for {Seconds} seconds: too many {Reason}")]
+    static partial void LogBanned(ILogger logger, AddressKey address, double seconds, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Address {Address} was banned for {Seconds} seconds by an administrator")]
+    static partial void LogBannedByHand(ILogger logger, AddressKey address, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The ban of address {Address} was lifted")]
+    static partial void LogLifted(ILogger logger, AddressKey address);
+
+    sealed class Entry
+    {
+        public Entry(AddressKey key)
+        {
+            Key = key;
+            Place = new LinkedListNode<Entry>(this);
+        }
+
+        public readonly AddressKey Key;
+        public readonly LinkedListNode<Entry> Place;
+        public int Open, HalfOpen, Strikes;
+        public TokenBucket Handshakes, Refusals, Malformed, Failures;
+        public long BannedUntil;
+        public string Reason = "";
+    }
+}

@@ -1,0 +1,95 @@
+namespace Carillon.SocketIO;
+
+/// <summary>What happens to an event beyond the budget.</summary>
+enum Overspending
+{
+    /// <summary>The event is refused, and the client told when it may go on.</summary>
+    Refuse,
+
+    /// <summary>The client does not heed the refusals: it is told once more and closed.</summary>
+    Disconnect,
+}
+
+/// <summary>
+/// What one connection may spend, of its own and of its account's. Asked for each event before its JSON is read: no allocation, no lock and no timer. Events of a
+/// connection are spent one at a time; expensive operations by any thread.
+/// </summary>
+sealed class Budget(Shares shares)
+{
+    Purse _own;
+    Account? _account;
+    long _windowBegan;
+    int _refusals;
+
+    /// <summary>The account whose share the connection spends besides its own.</summary>
+    public Account? Account => Volatile.Read(ref _account);
+
+    /// <summary>Sets the account, and answers the one before.</summary>
+    public Account? Exchange(Account? account) => Interlocked.Exchange(ref _account, account);
+
+    /// <summary>Spends one event of some bytes, attachments included. False: nothing was spent, and there is enough again after a while.</summary>
+    public bool TrySpend(int bytes, long now, out TimeSpan retryAfter)
+    {
+        if (!_own.TrySpend(shares.PerConnection, bytes, now, out retryAfter)) return false;
+        if (Account is not { } account || account.Purse.TrySpend(shares.PerAccount, bytes, now, out retryAfter)) return true;
+        _own.GiveBack(shares.PerConnection, bytes);
+        return false;
+    }
+
+    /// <summary>Spends expensive operations.</summary>
+    public bool TrySpendOperations(int count, long now, out TimeSpan retryAfter)
+    {
+        if (!_own.Operations.TryTake(shares.PerConnection.Operations, count, now, out retryAfter)) return false;
+        if (Account is not { } account || account.Purse.Operations.TryTake(shares.PerAccount.Operations, count, now, out retryAfter)) return true;
+        _own.Operations.GiveBack(shares.PerConnection.Operations, count);
+        return false;
+    }
+
+    /// <summary>Counts a refused event, and says what becomes of who sent it.</summary>
+    public Overspending Refused(long now)
+    {
+        if (_refusals == 0 || now - _windowBegan >= shares.RefusalWindow) (_windowBegan, _refusals) = (now, 0);
+        return Decide(++_refusals, shares.RefusalsBeforeDisconnect);
+    }
+
+    /// <summary>What becomes of a client with so many refused events in the window. A limit of zero never closes.</summary>
+    internal static Overspending Decide(int refusals, int limit) => limit > 0 && refusals > limit ? Overspending.Disconnect : Overspending.Refuse;
+}
+
+/// <summary>The shares as numbers of a server's clock; one for all its connections.</summary>
+sealed class Shares(FairnessOptions options, TimeProvider clock)
+{
+    public readonly Share PerConnection = new(options.PerConnection, clock);
+    public readonly Share PerAccount = new(options.PerAccount, clock);
+    public readonly long RefusalWindow = (long)(options.RefusalWindow.TotalSeconds * clock.TimestampFrequency);
+    public readonly int RefusalsBeforeDisconnect = options.RefusalsBeforeDisconnect;
+}
+
+sealed class Share(SpendingLimits limits, TimeProvider clock)
+{
+    public readonly Rate Events = new(limits.EventsPerSecond, limits.EventBurst, clock);
+    public readonly Rate Bytes = new(limits.BytesPerSecond, limits.ByteBurst, clock);
+    public readonly Rate Operations = new(limits.OperationsPerSecond, limits.OperationBurst, clock);
+}
+
+/// <summary>What was spent of a share.</summary>
+struct Purse
+{
+    public TokenBucket Events, Bytes, Operations;
+
+    public bool TrySpend(Share share, int bytes, long now, out TimeSpan wait)
+    {
+        if (!Events.TryTake(share.Events, 1, now, out wait)) return false;
+        if (Bytes.TryTake(share.Bytes, bytes, now, out wait)) return true;
+        Events.GiveBack(share.Events, 1);
+        return false;
+    }
+
+    public void GiveBack(Share share, int bytes)
+    {
+        Events.GiveBack(share.Events, 1);
+        Bytes.GiveBack(share.Bytes, bytes);
+    }
+
+    public readonly bool IsFull(long now) => Events.IsFull(now) && Bytes.IsFull(now) && Operations.IsFull(now);
+}

@@ -1,0 +1,35 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.Extensions.Options;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// Where proxies are trusted, each request has the address and the scheme that they tell, for the whole application and before anything else sees it. Without them
+/// nothing is changed: what a client writes about itself decides nothing.
+/// </summary>
+sealed class ForwardedAddress(IOptions<SocketIOOptions> options) : IStartupFilter
+{
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+    {
+        if (Settings(options.Value.Engine.Fairness) is { } settings) app.UseForwardedHeaders(settings);
+        next(app);
+    };
+
+    internal static ForwardedHeadersOptions? Settings(FairnessOptions fairness)
+    {
+        var proxies = new Networks(fairness.TrustedProxies, nameof(fairness.TrustedProxies));
+        if (proxies.IsEmpty) return null;
+        var settings = new ForwardedHeadersOptions
+        {
+            ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto,
+            ForwardLimit = null,      // proxies behind proxies: from the nearest on, as far as they are trusted
+        };
+        // The framework trusts loopback by itself.
+        settings.KnownProxies.Clear();
+        settings.KnownIPNetworks.Clear();
+        foreach (var network in proxies.All) settings.KnownIPNetworks.Add(network);
+        return settings;
+    }
+}

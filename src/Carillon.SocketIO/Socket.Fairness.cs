@@ -1,0 +1,18 @@
+namespace Carillon.SocketIO;
+
+public sealed partial class Socket
+{
+    /// <summary>
+    /// Spends expensive operations of the connection's share, and of its account's: a handler that reads a database asks before it does. Every event was counted
+    /// as one event already.
+    /// </summary>
+    /// <param name="operations">How many operations the event costs.</param>
+    /// <param name="retryAfter">Where there is not enough left: how long until there is. Tell the client <c>rate-limited</c>.</param>
+    public bool TrySpend(int operations, out TimeSpan retryAfter) => Connection.TrySpendOperations(operations, out retryAfter);
+
+    /// <summary>
+    /// Counts against the client's address that an event of it was not as it should be. An address that sends too many is banned for a while
+    /// (<see cref="FairnessOptions.MalformedPerMinute"/>).
+    /// </summary>
+    public void ReportMalformed() => Connection.CountMalformed();
+}

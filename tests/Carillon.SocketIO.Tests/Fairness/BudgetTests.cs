@@ -1,0 +1,145 @@
+namespace Carillon.SocketIO.Tests;
+
+/// <summary>What one connection and one account may spend.</summary>
+public class BudgetTests
+{
+    readonly HandDrivenClock _clock = new();
+    readonly FairnessOptions _options = new();
+
+    [Fact]
+    public void A_connection_spends_its_burst_and_then_its_rate()
+    {
+        (_options.PerConnection.EventsPerSecond, _options.PerConnection.EventBurst) = (10, 100);
+        var budget = NewBudget();
+        for (var i = 0; i < 100; i++) Assert.True(budget.TrySpend(1, Now, out _));
+
+        Assert.False(budget.TrySpend(1, Now, out var retryAfter));
+        Assert.Equal(TimeSpan.FromMilliseconds(100), retryAfter);
+        _clock.Advance(retryAfter);
+        Assert.True(budget.TrySpend(1, Now, out _));
+    }
+
+    [Fact]
+    public void Bytes_are_counted_and_what_is_refused_costs_nothing()
+    {
+        (_options.PerConnection.BytesPerSecond, _options.PerConnection.ByteBurst) = (1000, 1000);
+        (_options.PerConnection.EventsPerSecond, _options.PerConnection.EventBurst) = (1, 2);
+        var budget = NewBudget();
+        Assert.True(budget.TrySpend(900, Now, out _));
+        for (var i = 0; i < 10; i++) Assert.False(budget.TrySpend(200, Now, out _));
+
+        Assert.True(budget.TrySpend(100, Now, out _));
+    }
+
+    [Fact]
+    public void Connections_of_an_account_share_what_is_the_account_s()
+    {
+        (_options.PerAccount.EventsPerSecond, _options.PerAccount.EventBurst) = (1, 3);
+        (_options.PerConnection.EventsPerSecond, _options.PerConnection.EventBurst) = (1, 2);
+        var account = new Accounts(_options, _clock).Enter("alice")!;
+        var (phone, laptop) = (NewBudget(), NewBudget());
+        phone.Exchange(account);
+        laptop.Exchange(account);
+        Assert.True(phone.TrySpend(1, Now, out _));
+        Assert.True(phone.TrySpend(1, Now, out _));
+        Assert.True(laptop.TrySpend(1, Now, out _));
+        Assert.False(laptop.TrySpend(1, Now, out var retryAfter));
+        Assert.Equal(TimeSpan.FromSeconds(1), retryAfter);
+
+        laptop.Exchange(null);
+        Assert.True(laptop.TrySpend(1, Now, out _));   // its own was given back
+    }
+
+    [Fact]
+    public void Expensive_operations_are_counted_apart()
+    {
+        (_options.PerConnection.OperationsPerSecond, _options.PerConnection.OperationBurst) = (1, 2);
+        var budget = NewBudget();
+        Assert.True(budget.TrySpendOperations(2, Now, out _));
+
+        Assert.False(budget.TrySpendOperations(1, Now, out var retryAfter));
+        Assert.Equal(TimeSpan.FromSeconds(1), retryAfter);
+        Assert.True(budget.TrySpend(1, Now, out _));
+    }
+
+    [Fact]
+    public void A_screen_that_subscribes_to_a_thousand_channels_at_once_is_within_its_budget()
+    {
+        var budget = NewBudget();
+        for (var i = 0; i < 1000; i++)
+        {
+            Assert.True(budget.TrySpend(200, Now, out _));
+            Assert.True(budget.TrySpendOperations(1, Now, out _));
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 1000, false)]
+    [InlineData(1000, 1000, false)]
+    [InlineData(1001, 1000, true)]
+    [InlineData(1_000_000, 0, false)]
+    public void Who_does_not_heed_refusals_is_closed(int refusals, int limit, bool closed) =>
+        Assert.Equal(closed ? Overspending.Disconnect : Overspending.Refuse, Budget.Decide(refusals, limit));
+
+    [Fact]
+    public void Refusals_are_counted_within_their_window()
+    {
+        _options.RefusalsBeforeDisconnect = 10;
+        var budget = NewBudget();
+        for (var round = 0; round < 5; round++)
+        {
+            for (var i = 0; i < 10; i++) Assert.Equal(Overspending.Refuse, budget.Refused(Now));
+            _clock.Advance(_options.RefusalWindow);
+        }
+        for (var i = 0; i < 10; i++) Assert.Equal(Overspending.Refuse, budget.Refused(Now));
+        Assert.Equal(Overspending.Disconnect, budget.Refused(Now));
+    }
+
+    [Fact]
+    public void An_account_has_as_many_connections_as_it_may()
+    {
+        _options.ConnectionsPerAccount = 2;
+        var accounts = new Accounts(_options, _clock);
+        var first = accounts.Enter("alice")!;
+        Assert.NotNull(accounts.Enter("alice"));
+        Assert.Null(accounts.Enter("alice"));
+        Assert.NotNull(accounts.Enter("bob"));
+
+        accounts.Leave(first);
+        Assert.NotNull(accounts.Enter("alice"));
+    }
+
+    [Fact]
+    public void Who_reconnects_does_not_find_a_full_purse()
+    {
+        (_options.PerAccount.EventsPerSecond, _options.PerAccount.EventBurst) = (1, 5);
+        var accounts = new Accounts(_options, _clock);
+        var account = accounts.Enter("alice")!;
+        var budget = NewBudget();
+        budget.Exchange(account);
+        for (var i = 0; i < 5; i++) Assert.True(budget.TrySpend(1, Now, out _));
+        accounts.Leave(account);
+        for (var i = 0; i < 100; i++) accounts.Leave(accounts.Enter($"somebody {i}")!);
+
+        var again = NewBudget();
+        again.Exchange(accounts.Enter("alice"));
+        Assert.False(again.TrySpend(1, Now, out _));
+    }
+
+    [Fact]
+    public void Accounts_without_connections_are_bounded()
+    {
+        var accounts = new Accounts(_options, _clock);
+        for (var i = 0; i < 3 * Accounts.Remembered; i++)
+        {
+            var account = accounts.Enter($"somebody {i}")!;
+            Assert.True(account.Purse.TrySpend(new Shares(_options, _clock).PerAccount, 1, Now, out _));
+            accounts.Leave(account);
+        }
+        Assert.InRange(accounts.Count, 1, Accounts.Remembered + 2);
+    }
+
+    long Now => _clock.GetTimestamp();
+
+    Budget NewBudget() => new(new Shares(_options, _clock));
+}
