@@ -45,7 +45,14 @@ public readonly record struct Position(string Epoch, long Offset);
 /// <param name="Id">Its id: the same on every node and in every replay.</param>
 /// <param name="At">When it happened, UTC.</param>
 /// <param name="Body">The payload, one JSON value in UTF-8.</param>
-public sealed record ChannelMessage(string Channel, string Event, Position Position, string Id, DateTimeOffset At, ReadOnlyMemory<byte> Body);
+public sealed record ChannelMessage(string Channel, string Event, Position Position, string Id, DateTimeOffset At, ReadOnlyMemory<byte> Body)
+{
+    /// <summary>How much it matters that it arrives, and soon; <see langword="null"/> where the channel's own rule holds.</summary>
+    public Importance? Importance { get; init; }
+
+    /// <summary>What it is about, where only the latest publication about one thing matters to who reads slowly.</summary>
+    public string? Key { get; init; }
+}
 
 /// <summary>What a publication carries besides its body, and how long the layer keeps it.</summary>
 public sealed record PublishOptions
@@ -58,6 +65,12 @@ public sealed record PublishOptions
 
     /// <summary>When it happened, UTC; the layer's own time where it is left out.</summary>
     public DateTimeOffset? At { get; init; }
+
+    /// <summary>How much it matters that it arrives, and soon; <see langword="null"/> where the channel's own rule holds.</summary>
+    public Importance? Importance { get; init; }
+
+    /// <summary>What it is about, where only the latest publication about one thing matters to who reads slowly.</summary>
+    public string? Key { get; init; }
 
     /// <summary>How many publications of this channel the layer keeps; 0 keeps none.</summary>
     public int KeepCount { get; init; }

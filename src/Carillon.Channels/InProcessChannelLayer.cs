@@ -66,8 +66,9 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
         var id = options.Id ?? Guid.CreateVersion7().ToString();
         var at = options.At ?? clock.GetUtcNow();
         return ValueTask.FromResult(options.Position is { } given
-            ? Pass(new ChannelMessage(channel, options.Event, given, id, at, body))
-            : WithState(channel, state => Append(state, new ChannelMessage(channel, options.Event, default, id, at, body), options)));
+            ? Pass(new ChannelMessage(channel, options.Event, given, id, at, body) { Importance = options.Importance, Key = options.Key })
+            : WithState(channel, state => Append(
+                state, new ChannelMessage(channel, options.Event, default, id, at, body) { Importance = options.Importance, Key = options.Key }, options)));
     }
 
     /// <inheritdoc />

@@ -16,6 +16,8 @@ sealed class SocketClient
     int _leftIn;                                            // that batch
     Packet _incomplete;
     List<ReadOnlyMemory<byte>>? _attachments;               // of the incomplete packet
+    int _unfinished;                                        // asynchronous handlers that have begun and not ended
+    int _refusedAttachments;                                // still to come, and to be dropped
     bool _joined;
     bool _closed;
 
@@ -52,15 +54,41 @@ sealed class SocketClient
 
     bool OnText(ReadOnlySpan<byte> text)
     {
-        if (_attachments is not null || !PacketReader.TryRead(text, _server.Options.PacketLimits, out var packet)) return false;
+        if (_attachments is not null || _refusedAttachments > 0) return false;
+        var now = _server.Clock.GetTimestamp();
+        if (!Engine.TrySpend(text.Length, now, out var retryAfter)) return OnTooMuch(text, now, retryAfter);
+        if (!PacketReader.TryRead(text, _server.Options.PacketLimits, out var packet)) return false;
         if (packet.Attachments > 0) (_incomplete, _attachments) = (packet, new(packet.Attachments));
         else if (!OnPacket(packet, [])) Close();
         return true;
     }
 
+    // More than the client's share: the packet is refused before its JSON is read.
+    bool OnTooMuch(ReadOnlySpan<byte> text, long now, TimeSpan retryAfter)
+    {
+        if (!PacketReader.TryReadHead(text, _server.Options.PacketLimits, out var head, out var json)) return false;
+        _refusedAttachments = head.Attachments;
+        var stays = Engine.Overspent(now) == Overspending.Refuse;
+        Socket? socket;
+        lock (_gate) socket = Find(head.Namespace);
+        if (head.Type is PacketType.Event or PacketType.BinaryEvent && socket is { IsConnected: true })
+        {
+            var refused = new SocketEvent(socket, PacketReader.NameIn(json), SocketArguments.None, head.Id);
+            socket.Namespace.Run(late => late.Socket.Namespace.Handlers.RefuseAsync(late, retryAfter), refused);
+        }
+        if (!stays) Close();
+        return true;
+    }
+
     bool OnBinary(ReadOnlySpan<byte> data)
     {
+        if (_refusedAttachments > 0)
+        {
+            _refusedAttachments--;
+            return true;
+        }
         if (_attachments is null) return false;   // nobody announced it
+        Engine.Spend(data.Length);                // the event was let in; what it brings is paid for, and delays the next
         _attachments.Add(data.ToArray());
         if (_attachments.Count < _incomplete.Attachments) return true;
         ReadOnlyMemory<byte>[] attachments = [.. _attachments];
@@ -102,20 +130,28 @@ sealed class SocketClient
         return true;
     }
 
-    static void OnEvent(Socket socket, in Packet packet, ReadOnlyMemory<byte>[] attachments)
+    void OnEvent(Socket socket, in Packet packet, ReadOnlyMemory<byte>[] attachments)
     {
         var first = packet.Data[0];
         var name = first.ValueKind == JsonValueKind.String ? first.GetString()! : first.GetRawText();
         var received = new SocketEvent(socket, name, new SocketArguments(packet.Data, skip: 1, attachments), packet.Id);
-        var handlers = socket.Namespace.Handlers;
-        if (handlers.Find(name) is { } handler) socket.Namespace.Run(() => handler(received), name, socket.Id);
-        else if (handlers.Unknown is { } unknown)
-            socket.Namespace.Run(() =>
-            {
-                unknown(received);
-                return Task.CompletedTask;
-            }, name, socket.Id);
+        var nsp = socket.Namespace;
+        if ((nsp.Handlers.Find(name) ?? nsp.Handlers.Unknown) is not { } handler) return;
+        // Handlers that wait for something else hold memory: a client that asks faster than it is answered must stop at some point.
+        if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers)
+            nsp.Run(_refuseUnfinished, received);
+        else if (nsp.Run(handler, received) is { } rest)
+            _ = CountAsync(rest);
     }
+
+    async Task CountAsync(Task unfinished)
+    {
+        Interlocked.Increment(ref _unfinished);
+        await unfinished;
+        Interlocked.Decrement(ref _unfinished);
+    }
+
+    static readonly Func<SocketEvent, Task> _refuseUnfinished = static refused => refused.Socket.Namespace.Handlers.RefuseAsync(refused, TimeSpan.FromSeconds(1));
 
     bool OnConnect(string name, JsonElement auth)
     {

@@ -19,6 +19,11 @@ public sealed class SocketIOOptions
     public int MaxNamespacesPerConnection { get; set; } = 100;
 
     /// <summary>
+    /// How many asynchronous handlers of one connection may be under way at once: 1,000. Events beyond it are refused with <c>rate-limited</c>, because each of them holds memory.
+    /// </summary>
+    public int MaxUnfinishedHandlers { get; set; } = 1000;
+
+    /// <summary>
     /// Whether the client library is served under the server's path (<c>socket.io.js</c> and its variants). On: many pages load it from there.
     /// </summary>
     public bool ServeClient { get; set; } = true;
@@ -39,6 +44,7 @@ public sealed class SocketIOOptions
     {
         Engine.Validate();
         if (ConnectTimeout <= TimeSpan.Zero) throw new InvalidOperationException("SocketIOOptions.ConnectTimeout must be longer than zero.");
+        if (MaxUnfinishedHandlers < 1) throw new InvalidOperationException("SocketIOOptions.MaxUnfinishedHandlers must be at least one.");
         if (MaxDepth is < 1 or > 1000) throw new InvalidOperationException("SocketIOOptions.MaxDepth must lie between 1 and 1000.");
         if (RecoverWithin <= TimeSpan.Zero) throw new InvalidOperationException("SocketIOOptions.RecoverWithin must be longer than zero, or null.");
     }

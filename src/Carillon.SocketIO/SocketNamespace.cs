@@ -19,6 +19,7 @@ public abstract class SocketHandlers
     readonly List<Func<Socket, ValueTask<ConnectRefusal?>>> _middlewares = [];
     readonly List<Func<Socket, Task>> _connections = [];
     readonly List<Func<Socket, string, Task>> _disconnections = [];
+    Action<SocketEvent, TimeSpan> _tooMuch = TellTooMuch;
 
     private protected SocketHandlers()
     {
@@ -61,9 +62,33 @@ public abstract class SocketHandlers
     public void On(string name, Func<SocketEvent, Task> handler) => _events[name] = handler;
 
     /// <summary>Handles each event that has no handler of its own.</summary>
-    public void OnUnknown(Action<SocketEvent> handler) => Unknown = handler;
+    public void OnUnknown(Action<SocketEvent> handler) => Unknown = received =>
+    {
+        handler(received);
+        return Task.CompletedTask;
+    };
 
-    internal Action<SocketEvent>? Unknown { get; private set; }
+    /// <summary>
+    /// Says how a client is told that it sent more than its share (<see cref="FairnessOptions"/>): the event that is refused, without its arguments, and the time after which
+    /// there is room again. Unless it is set, the client gets the event <c>error</c> and, where it asked for one, an acknowledgement <c>{ ok: false, error }</c>, both with
+    /// the code <c>rate-limited</c> and <c>retryAfter</c> in seconds.
+    /// </summary>
+    public void OnTooMuch(Action<SocketEvent, TimeSpan> handler) => _tooMuch = handler;
+
+    internal Task RefuseAsync(SocketEvent refused, TimeSpan retryAfter)
+    {
+        _tooMuch(refused, retryAfter);
+        return Task.CompletedTask;
+    }
+
+    static void TellTooMuch(SocketEvent refused, TimeSpan retryAfter)
+    {
+        var (code, message, retryable, seconds) = (Refusal.RateLimited, "This is more than your share. Try again later.", true, Refusal.SecondsOf(retryAfter));
+        refused.Socket.Emit("error", new { code, message, retryable, retryAfter = seconds, @event = refused.Name });
+        refused.Ack(new { ok = false, error = new { code, message, retryable, retryAfter = seconds } });
+    }
+
+    internal Func<SocketEvent, Task>? Unknown { get; private set; }
 
     internal IReadOnlyList<Func<Socket, ValueTask<ConnectRefusal?>>> Middlewares => _middlewares;
 
@@ -107,6 +132,9 @@ public sealed partial class SocketNamespace : SocketHandlers
     /// <summary>Everyone in the namespace.</summary>
     public Broadcast Everyone => new(this, [], []);
 
+    /// <summary>The members of a room.</summary>
+    public Broadcast To(string room) => new(this, [room], []);
+
     /// <summary>The members of some rooms.</summary>
     public Broadcast To(params IEnumerable<string> rooms) => Everyone.To(rooms);
 
@@ -136,19 +164,19 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     internal long NextAckId() => Interlocked.Increment(ref _lastAckId) - 1;
 
-    internal int EmitTo(string name, ReadOnlySpan<object?> arguments, string[] rooms, string[] except, bool isVolatile, bool compress)
+    internal int EmitTo(string name, ReadOnlySpan<object?> arguments, string[] rooms, string[] except, bool isVolatile, bool compress, SendPolicy? policy = null)
     {
         if (Recovery is null || isVolatile)
         {
             // An empty room costs nothing: not even the packet is made.
             var receivers = Rooms.Rent(rooms, except, out var count);
             if (count == 0) return 0;
-            return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress), receivers, count, isVolatile);
+            return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress, policy: policy), receivers, count, isVolatile);
         }
         lock (Recovery.Gate)
         {
             var offset = Recovery.NextOffset();
-            var frame = PacketWriter.Event(Name, name, arguments, offset: offset, compress: compress);
+            var frame = PacketWriter.Event(Name, name, arguments, offset: offset, compress: compress, policy: policy);
             Recovery.Record(offset, frame, rooms, except);
             return Deliver(frame, Rooms.Rent(rooms, except, out var count), count, isVolatile: false);
         }
@@ -186,20 +214,36 @@ public sealed partial class SocketNamespace : SocketHandlers
         Server.RemoveIfEmpty(this);
     }
 
-    internal void Run(Func<Task> handler, string name, string socket)
+    /// <summary>
+    /// Starts a handler here and now, so that events are handled in their order; nobody waits for its end, but its failure is told. The answer is the rest of an asynchronous
+    /// one: a task that never fails, or null where all is done.
+    /// </summary>
+    internal Task? Run(Func<SocketEvent, Task> handler, SocketEvent received)
     {
-        // The handler starts here and now, so that events are handled in their order; nobody waits for its end, but its failure is told.
-        Task task;
         try
         {
-            task = handler();
+            var task = handler(received);
+            return task.IsCompletedSuccessfully ? null : ObserveAsync(task, received.Name, received.Socket.Id);
+        }
+        catch (Exception ex)
+        {
+            LogHandlerFailed(Server.Logger, ex, received.Name, received.Socket.Id);
+            return null;
+        }
+    }
+
+    /// <summary>Starts what happens when sockets come and go, in the same way.</summary>
+    internal void Run(Func<Task> handler, string name, string socket)
+    {
+        try
+        {
+            var task = handler();
+            if (!task.IsCompletedSuccessfully) _ = ObserveAsync(task, name, socket);
         }
         catch (Exception ex)
         {
             LogHandlerFailed(Server.Logger, ex, name, socket);
-            return;
         }
-        if (!task.IsCompletedSuccessfully) _ = ObserveAsync(task, name, socket);
     }
 
     async Task ObserveAsync(Task task, string name, string socket)

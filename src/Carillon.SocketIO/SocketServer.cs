@@ -52,6 +52,15 @@ public sealed class SocketServer
         return safe;
     }
 
+    /// <summary>
+    /// Joins what this thread sends from here to the disposal of the answer: it leaves each connection in one write. For a burst of messages to the same clients.
+    /// </summary>
+    public static SendingTogether SendTogether()
+    {
+        SendBatch.Begin();
+        return default;
+    }
+
     internal SocketIOOptions Options { get; }
 
     internal TimeProvider Clock { get; }
@@ -106,3 +115,9 @@ public sealed class SocketServer
     }
 }
 
+/// <summary>A stretch of work whose messages leave together when it is disposed, on the thread that began it.</summary>
+public readonly ref struct SendingTogether : IDisposable
+{
+    /// <summary>Sends what has come together.</summary>
+    public void Dispose() => SendBatch.End();
+}

@@ -59,7 +59,7 @@ public static class CarillonExtensions
             ReadHistory = (channel, since, limit, ct) => log.HistoryAsync(TableOf(channel), since, limit, ct),
         };
         var live = new LiveChannels(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), options, [changes],
-            provider.GetRequiredService<ILogger<LiveChannels>>());
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<LiveChannels>>());
         provider.GetRequiredService<ChangePump>().EpochChanged += (table, position) => live.BeginEpoch(ChangeAnnouncement.ChannelOf(table), position);
         return live;
     }

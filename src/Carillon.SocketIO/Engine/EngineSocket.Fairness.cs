@@ -35,6 +35,9 @@ public sealed partial class EngineSocket
     /// <summary>Spends one event of some bytes, before it is read. False: it is to be refused, see <see cref="Overspent"/>.</summary>
     internal bool TrySpend(int bytes, long now, out TimeSpan retryAfter) => Budget.TrySpend(bytes, now, out retryAfter);
 
+    /// <summary>Spends bytes that belong to an event that was let in.</summary>
+    internal void Spend(int bytes) => Budget.Spend(bytes, _server.Clock.GetTimestamp());
+
     /// <summary>Spends expensive operations.</summary>
     internal bool TrySpendOperations(int count, out TimeSpan retryAfter) => Budget.TrySpendOperations(count, _server.Clock.GetTimestamp(), out retryAfter);
 

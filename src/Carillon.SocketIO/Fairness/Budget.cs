@@ -36,6 +36,13 @@ sealed class Budget(Shares shares)
         return false;
     }
 
+    /// <summary>Spends bytes that were let in already: they are owed where there are not enough.</summary>
+    public void Spend(int bytes, long now)
+    {
+        _own.Bytes.Owe(shares.PerConnection.Bytes, bytes, now);
+        Account?.Purse.Bytes.Owe(shares.PerAccount.Bytes, bytes, now);
+    }
+
     /// <summary>Spends expensive operations.</summary>
     public bool TrySpendOperations(int count, long now, out TimeSpan retryAfter)
     {

@@ -85,6 +85,16 @@ public struct TokenBucket
         if (!rate.IsUnlimited) Interlocked.Add(ref _fullAt, -rate.CostOf(amount));
     }
 
+    /// <summary>Takes tokens whether there are enough or not; what is missing is owed.</summary>
+    internal void Owe(in Rate rate, double amount, long now)
+    {
+        if (rate.IsUnlimited) return;
+        var cost = rate.CostOf(amount);
+        long fullAt;
+        do fullAt = Volatile.Read(ref _fullAt);
+        while (Interlocked.CompareExchange(ref _fullAt, Math.Max(fullAt, now) + cost, fullAt) != fullAt);
+    }
+
     internal void Refill() => Interlocked.Exchange(ref _fullAt, 0);
 
     internal readonly bool IsFull(long now) => _fullAt <= now;

@@ -11,23 +11,30 @@ public readonly struct Broadcast
     readonly string[] _except;
     readonly bool _isVolatile;
     readonly bool _uncompressed;
+    readonly SendPolicy? _policy;
 
-    internal Broadcast(SocketNamespace nsp, string[] rooms, string[] except, bool isVolatile = false, bool uncompressed = false)
+    internal Broadcast(SocketNamespace nsp, string[] rooms, string[] except, bool isVolatile = false, bool uncompressed = false, SendPolicy? policy = null)
     {
-        (_namespace, _rooms, _except, _isVolatile, _uncompressed) = (nsp, rooms, except, isVolatile, uncompressed);
+        (_namespace, _rooms, _except, _isVolatile, _uncompressed, _policy) = (nsp, rooms, except, isVolatile, uncompressed, policy);
     }
 
+    /// <summary>Adds a room whose members receive. The id of a socket is a room with that socket alone.</summary>
+    public Broadcast To(string room) => new(_namespace, _rooms.Length == 0 ? [room] : [.. _rooms, room], _except, _isVolatile, _uncompressed, _policy);
+
     /// <summary>Adds rooms whose members receive. The id of a socket is a room with that socket alone.</summary>
-    public Broadcast To(params IEnumerable<string> rooms) => new(_namespace, [.. _rooms, .. rooms], _except, _isVolatile, _uncompressed);
+    public Broadcast To(params IEnumerable<string> rooms) => new(_namespace, [.. _rooms, .. rooms], _except, _isVolatile, _uncompressed, _policy);
 
     /// <summary>Adds rooms whose members do not receive.</summary>
-    public Broadcast Except(params IEnumerable<string> rooms) => new(_namespace, _rooms, [.. _except, .. rooms], _isVolatile, _uncompressed);
+    public Broadcast Except(params IEnumerable<string> rooms) => new(_namespace, _rooms, [.. _except, .. rooms], _isVolatile, _uncompressed, _policy);
 
     /// <summary>What is sent is dropped for those who cannot take it right now.</summary>
-    public Broadcast Volatile => new(_namespace, _rooms, _except, isVolatile: true, _uncompressed);
+    public Broadcast Volatile => new(_namespace, _rooms, _except, isVolatile: true, _uncompressed, _policy);
 
     /// <summary>What is sent is not worth compressing (it is compressed already, or secret).</summary>
-    public Broadcast Uncompressed => new(_namespace, _rooms, _except, _isVolatile, uncompressed: true);
+    public Broadcast Uncompressed => new(_namespace, _rooms, _except, _isVolatile, uncompressed: true, _policy);
+
+    /// <summary>How what is sent is treated where it cannot leave at once.</summary>
+    public Broadcast With(SendPolicy policy) => new(_namespace, _rooms, _except, _isVolatile, _uncompressed, policy);
 
     /// <summary>How many sockets would receive.</summary>
     public int Count
@@ -69,7 +76,7 @@ public readonly struct Broadcast
     public int Emit(string name, SocketArguments arguments) => EmitAll(name, [.. arguments]);
 
     int EmitAll(string name, ReadOnlySpan<object?> arguments) =>
-        _namespace.EmitTo(name, arguments, _rooms, _except, _isVolatile, compress: !_uncompressed);
+        _namespace.EmitTo(name, arguments, _rooms, _except, _isVolatile, compress: !_uncompressed, _policy);
 
     /// <summary>Sends an event and waits for the acknowledgement of each receiver.</summary>
     /// <param name="name">The event's name.</param>

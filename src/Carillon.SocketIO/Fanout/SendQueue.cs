@@ -1,3 +1,5 @@
+using Carillon.Channels;
+
 namespace Carillon.SocketIO;
 
 /// <summary>

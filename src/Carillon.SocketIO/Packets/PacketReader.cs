@@ -40,7 +40,18 @@ static class PacketReader
 
     public static bool TryRead(ReadOnlySpan<byte> text, PacketLimits limits, out Packet packet)
     {
-        packet = default;
+        if (!TryReadHead(text, limits, out packet, out var json)) return false;
+        JsonElement data = default;
+        if (!json.IsEmpty && !TryParse(json, limits.Depth, out data)) return false;
+        packet = packet with { Data = data };
+        return IsAllowed(packet);
+    }
+
+    /// <summary>Reads everything in front of the JSON, and leaves the JSON alone.</summary>
+    public static bool TryReadHead(ReadOnlySpan<byte> text, PacketLimits limits, out Packet head, out ReadOnlySpan<byte> json)
+    {
+        head = default;
+        json = default;
         if (text.IsEmpty || text[0] is < (byte)'0' or > (byte)'6') return false;
         var type = (PacketType)(text[0] - '0');
         text = text[1..];
@@ -71,13 +82,20 @@ static class PacketReader
         {
             if (!TryReadNumber(text[..digits], out var number)) return false;
             id = number;
-            text = text[digits..];
         }
+        json = text[digits..];
+        head = new Packet(type, nsp, id, default, attachments);
+        return true;
+    }
 
-        JsonElement data = default;
-        if (!text.IsEmpty && !TryParse(text, limits.Depth, out data)) return false;
-        packet = new Packet(type, nsp, id, data, attachments);
-        return IsAllowed(packet);
+    /// <summary>The name of an event, as far as it can be told without parsing: a plain text of reasonable length. Empty where it is none.</summary>
+    public static string NameIn(ReadOnlySpan<byte> json)
+    {
+        const int longest = 100;
+        if (!json.StartsWith("[\""u8)) return "";
+        var name = json[2..Math.Min(json.Length, longest + 3)];
+        var end = name.IndexOfAny((byte)'"', (byte)'\\');
+        return end > 0 && name[end] == (byte)'"' && System.Text.Unicode.Utf8.IsValid(name[..end]) ? Encoding.UTF8.GetString(name[..end]) : "";
     }
 
     static bool IsAllowed(in Packet packet) => packet.Type switch

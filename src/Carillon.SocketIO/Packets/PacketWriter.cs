@@ -18,7 +18,7 @@ static class PacketWriter
 
     /// <summary>An event; with an id it asks for an acknowledgement.</summary>
     /// <exception cref="ArgumentException">The arguments hold more than ten binary values.</exception>
-    public static SharedFrame Event(string nsp, string name, ReadOnlySpan<object?> arguments, long? id = null, string? offset = null, bool compress = true)
+    public static SharedFrame Event(string nsp, string name, ReadOnlySpan<object?> arguments, long? id = null, string? offset = null, bool compress = true, SendPolicy? policy = null)
     {
         var scratch = Rent();
         scratch.Writer.WriteStartArray();
@@ -26,7 +26,7 @@ static class PacketWriter
         foreach (var argument in arguments) BinaryJson.Write(scratch.Writer, argument, scratch.Attachments);
         if (offset is not null) scratch.Writer.WriteStringValue(offset);
         scratch.Writer.WriteEndArray();
-        return Finish(scratch, PacketType.Event, nsp, id, compress);
+        return Finish(scratch, PacketType.Event, nsp, id, compress, policy);
     }
 
     /// <summary>The answer to an event that asked for one.</summary>
@@ -70,7 +70,7 @@ static class PacketWriter
         return Finish(scratch, PacketType.Disconnect, nsp, id: null, compress: true);
     }
 
-    static SharedFrame Finish(Scratch scratch, PacketType type, string nsp, long? id, bool compress)
+    static SharedFrame Finish(Scratch scratch, PacketType type, string nsp, long? id, bool compress, SendPolicy? policy = null)
     {
         scratch.Writer.Flush();
         var attachments = scratch.Attachments;
@@ -107,7 +107,7 @@ static class PacketWriter
             }
             json.CopyTo(text.AsSpan(at));
             at += json.Length;
-            return SharedFrame.OfMessage(text.AsSpan(0, at), attachments.Count == 0 ? [] : [.. attachments], compress);
+            return SharedFrame.OfMessage(text.AsSpan(0, at), attachments.Count == 0 ? [] : [.. attachments], compress, policy);
         }
         finally
         {

@@ -61,6 +61,8 @@ public readonly struct SocketValue
 /// <summary>The arguments of an event, without its name, or of an acknowledgement.</summary>
 public sealed class SocketArguments : IReadOnlyList<SocketValue>
 {
+    internal static readonly SocketArguments None = new(default, 0, []);
+
     readonly JsonElement _list;
     readonly int _skip;
     readonly ReadOnlyMemory<byte>[] _attachments;

@@ -1,5 +1,6 @@
 using Carillon.Access;
 using Carillon.Channels;
+using Carillon.SocketIO;
 
 namespace Carillon.Live;
 
@@ -38,6 +39,21 @@ public sealed class Area
 
     /// <summary>How long a publication is kept.</summary>
     public TimeSpan KeepFor { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>How much its publications matter, unless a publication says otherwise. Critical ones overtake all else that waits for a client.</summary>
+    public Importance Importance { get; set; } = Importance.Informative;
+
+    /// <summary>
+    /// What happens to a publication for a client that reads so slowly that its queue is full. Offsets tell a client what it did not get; a client that is disconnected
+    /// (<c>slow-consumer</c>) comes back and recovers.
+    /// </summary>
+    public Overflow Overflow { get; set; }
+
+    /// <summary>
+    /// How long publications are gathered, to leave in one piece: gentle on mobile links, whose radio sleeps in between. Zero, the default, sends at once; critical ones never
+    /// wait.
+    /// </summary>
+    public TimeSpan GatherFor { get; set; }
 
     // Where the history lies in a table of its own (durable), how to read it, and which channels exist.
     internal Func<ChannelName, Position?, int, CancellationToken, ValueTask<History>>? ReadHistory { get; init; }

@@ -4,11 +4,14 @@ using Carillon.SocketIO;
 namespace Carillon.Live;
 
 /// <summary>One channel on this node: its room, and those who are on their way into it.</summary>
-sealed class LiveChannel(SocketServer server, string name, Area area)
+sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvider clock)
 {
     readonly Lock _gate = new();          // one publication at a time, so that each socket gets them in their order
     readonly List<Hold> _holds = [];
+    readonly List<ChannelMessage> _gathered = [];     // for the room; those on their way in have them already
     readonly string _room = RoomOf(name);
+    readonly SendPolicy _policy = new() { Importance = area.Importance, Overflow = area.Overflow, Stream = name };
+    ITimer? _sending;
 
     /// <summary>A subscriber that reads the history while publications wait for it.</summary>
     public sealed record Hold(Socket Socket)
@@ -30,6 +33,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
         var hold = new Hold(socket);
         lock (_gate)
         {
+            SendGathered();               // it may be in the room already
             socket.Leave(_room);          // joining again replays again; without this it would hear some twice
             _holds.Add(hold);
         }
@@ -58,6 +62,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
                 position = message.Position;
             }
             tell(position, recovered);
+            SendGathered();               // it has heard these
             hold.Socket.Join(_room);
         }
     }
@@ -67,13 +72,31 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
         lock (_gate) _holds.Remove(hold);
     }
 
-    /// <summary>Hands a publication to everyone in the room; answers how many these are.</summary>
+    /// <summary>Hands a publication to everyone in the room, now or with others in a moment; answers how many these are.</summary>
     public int Deliver(ChannelMessage message)
     {
         lock (_gate)
         {
             foreach (var hold in _holds) hold.Waiting.Add(message);
-            return server.Root.To(_room).Emit(area.Event, new RawJson(message.Body), Meta(message)) + _holds.Count;
+            if (area.GatherFor <= TimeSpan.Zero) return Send(message) + _holds.Count;
+
+            _gathered.Add(message);
+            if ((message.Importance ?? area.Importance) == Importance.Critical)
+                SendGathered();
+            else if (_gathered.Count == 1)
+                SetTimer(area.GatherFor);
+            return server.Root.To(_room).Count + _holds.Count;
+        }
+    }
+
+    /// <summary>The channel leaves this node: nobody is in its room any more.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _gathered.Clear();
+            _sending?.Dispose();
+            _sending = null;
         }
     }
 
@@ -81,12 +104,39 @@ sealed class LiveChannel(SocketServer server, string name, Area area)
     {
         lock (_gate)
         {
+            SendGathered();
             foreach (var hold in _holds) hold.NewEpoch = position;
             server.Root.To(_room).Emit("subscribed", new { channel = name, position, recovered = false });
         }
     }
 
-    void Send(Socket socket, ChannelMessage message) => socket.Emit(area.Event, new RawJson(message.Body), Meta(message));
+    // Under the gate, as all that follows.
+    void SendGathered()
+    {
+        if (_gathered.Count == 0) return;
+        using (SocketServer.SendTogether())
+            foreach (var message in _gathered) Send(message);
+        _gathered.Clear();
+    }
+
+    void SetTimer(TimeSpan due)
+    {
+        _sending ??= clock.CreateTimer(static channel => ((LiveChannel)channel!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _sending.Change(due, Timeout.InfiniteTimeSpan);
+    }
+
+    void OnTimer()
+    {
+        lock (_gate) SendGathered();
+    }
+
+    int Send(ChannelMessage message) => server.Root.To(_room).With(PolicyOf(message)).Emit(area.Event, new RawJson(message.Body), Meta(message));
+
+    void Send(Socket socket, ChannelMessage message) =>
+        server.Root.To(socket.Id).With(PolicyOf(message)).Emit(area.Event, new RawJson(message.Body), Meta(message));
+
+    SendPolicy PolicyOf(ChannelMessage message) =>
+        message.Importance is null && message.Key is null ? _policy : _policy with { Importance = message.Importance ?? area.Importance, Key = message.Key };
 
     static object Meta(ChannelMessage message) => new
     {

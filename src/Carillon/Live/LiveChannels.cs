@@ -17,14 +17,15 @@ public sealed partial class LiveChannels : IDisposable
     readonly IChannelLayer _layer;
     readonly CarillonOptions _options;
     readonly Area[] _areas;
+    readonly TimeProvider _clock;
     readonly ILogger<LiveChannels> _logger;
     readonly ConcurrentDictionary<string, LiveChannel> _channels = new();
     readonly ConcurrentDictionary<Socket, Subscriber> _subscribers = new();
     readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
 
-    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, IEnumerable<Area> areas, ILogger<LiveChannels> logger)
+    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, IEnumerable<Area> areas, TimeProvider clock, ILogger<LiveChannels> logger)
     {
-        (_server, _layer, _options, _areas, _logger) = (server, layer, options, [.. areas, .. options.Areas], logger);
+        (_server, _layer, _options, _areas, _clock, _logger) = (server, layer, options, [.. areas, .. options.Areas], clock, logger);
         layer.OnMessage(Deliver);
     }
 
@@ -34,12 +35,29 @@ public sealed partial class LiveChannels : IDisposable
     /// <param name="ct">Ends the waiting.</param>
     /// <returns>The publication's position.</returns>
     /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
-    public ValueTask<Position> PublishAsync(string channel, object payload, CancellationToken ct = default)
+    public ValueTask<Position> PublishAsync(string channel, object payload, CancellationToken ct = default) => PublishAsync(channel, payload, importance: null, key: null, ct);
+
+    /// <summary>Publishes to a channel. Everyone who joined it hears it, on every node.</summary>
+    /// <param name="channel">The channel's name.</param>
+    /// <param name="payload">What is written as JSON, in camelCase.</param>
+    /// <param name="importance">How much it matters; null: as the area says.</param>
+    /// <param name="key">What it is about, for areas that keep only the latest for who reads slowly.</param>
+    /// <param name="ct">Ends the waiting.</param>
+    /// <returns>The publication's position.</returns>
+    /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
+    public ValueTask<Position> PublishAsync(string channel, object payload, Importance? importance, string? key = null, CancellationToken ct = default)
     {
         if (!ChannelName.TryParse(channel, out var name) || AreaOf(name) is not { } area)
             throw new ArgumentException($"No area has a channel \"{channel}\".", nameof(channel));
         var body = JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web);
-        return _layer.PublishAsync(channel, body, new PublishOptions { Event = area.Event, KeepCount = area.KeepCount, KeepFor = area.KeepFor }, ct);
+        return _layer.PublishAsync(channel, body, new PublishOptions
+        {
+            Event = area.Event,
+            KeepCount = area.KeepCount,
+            KeepFor = area.KeepFor,
+            Importance = importance,
+            Key = key,
+        }, ct);
     }
 
     /// <summary>How many connections of this node have joined a channel.</summary>
@@ -114,7 +132,7 @@ public sealed partial class LiveChannels : IDisposable
             {
                 // What is published before the channel stands here is in the history, which is read later.
                 await _layer.SubscribeAsync(name, ct);
-                _channels[name] = channel = new LiveChannel(_server, name, area);
+                _channels[name] = channel = new LiveChannel(_server, name, area, _clock);
             }
             if (joins) channel.Subscribers++;
             return channel;
@@ -132,6 +150,7 @@ public sealed partial class LiveChannels : IDisposable
         {
             if (!_channels.TryGetValue(name, out var channel) || --channel.Subscribers > 0) return;
             _channels.TryRemove(name, out _);
+            channel.End();
             await _layer.UnsubscribeAsync(name, CancellationToken.None);
         }
         finally
