@@ -33,4 +33,6 @@ root.On("join", e =>
 root.On("pub", e => root.To(e.Arguments[0].AsString() ?? "").Emit("msg", e.Arguments[1]));
 root.On("echo", e => e.Ack(e.Arguments[0]));
 app.MapSocketIO();
-await app.RunAsync();
+await app.StartAsync();
+Console.WriteLine("ready");
+await app.WaitForShutdownAsync();
