@@ -13,7 +13,7 @@ static partial class Native
     public const uint Readable = 0x1, Writable = 0x4, Failed = 0x8, HungUp = 0x10;
     public const int Again = 11, InProgress = 115, Interrupted = 4;
     const int Inet = 2, Stream = 1, NonBlocking = 0x800, CloseOnExec = 0x80000;
-    const int Add = 1, Remove = 2, Modify = 3;
+    const int Add = 1, Modify = 3;
     const int NoSignal = 0x4000;
     const int SolSocket = 1, SolIp = 0, SolTcp = 6;
 
@@ -76,8 +76,6 @@ static partial class Native
     public static void Watch(int poller, int socket, uint events, ulong data) => Control(poller, Add, socket, events, data);
 
     public static void Rewatch(int poller, int socket, uint events, ulong data) => Control(poller, Modify, socket, events, data);
-
-    public static void Unwatch(int poller, int socket) => Control(poller, Remove, socket, 0, 0);
 
     public static int Poll(int poller, Span<byte> events, int milliseconds) =>
         epoll_wait_(poller, events, events.Length / EventSize, milliseconds);

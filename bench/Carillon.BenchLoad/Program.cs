@@ -15,6 +15,8 @@ var scenarios = new Dictionary<string, Func<Run, object>>
     ["fanout"] = Fanout.Measure,
     ["chat"] = Chat.Measure,
     ["echo"] = Echo.Measure,
+    ["idle"] = Idle.Measure,
+    ["max"] = Maximum.Measure,
 };
 if (args.Length == 0 || !scenarios.TryGetValue(args[0], out var measure))
 {
