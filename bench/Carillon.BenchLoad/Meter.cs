@@ -60,6 +60,7 @@ sealed class Meter
             GeneratorBusy = Math.Round(busy, 3),
             GeneratorTaken = Math.Round(taken, 3),
             GeneratorLateMilliseconds = late,
+            GeneratorFellBehind = taken > TakenLimit || late > LateLimitMilliseconds,
             LimitedByGenerator = busy > BusyLimit || taken > TakenLimit || late > LateLimitMilliseconds,
         };
     }
@@ -75,5 +76,6 @@ sealed record Cost
     public double GeneratorBusy { get; init; }
     public double GeneratorTaken { get; init; }
     public double GeneratorLateMilliseconds { get; init; }
+    public bool GeneratorFellBehind { get; init; }
     public bool LimitedByGenerator { get; init; }
 }

@@ -17,6 +17,8 @@ var scenarios = new Dictionary<string, Func<Run, object>>
     ["echo"] = Echo.Measure,
     ["idle"] = Idle.Measure,
     ["max"] = Maximum.Measure,
+    ["stalled"] = Stalled.Measure,
+    ["flood"] = Flood.Measure,
 };
 if (args.Length == 0 || !scenarios.TryGetValue(args[0], out var measure))
 {

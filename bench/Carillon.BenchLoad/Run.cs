@@ -6,9 +6,11 @@ namespace Carillon.BenchLoad;
 sealed class Run : IDisposable
 {
     public const long Second = 1_000_000_000;
+    const long NothingDone = 2_000;
     static readonly IPAddress[] Spread = [.. Enumerable.Range(1, 8).Select(i => IPAddress.Parse($"127.0.1.{i}"))];   // ports to spare
 
     readonly bool _spins;
+    long _turned;
 
     public Run(Options options)
     {
@@ -67,9 +69,11 @@ sealed class Run : IDisposable
         var before = Payload.Now();
         var busy = Swarm.Poll(_spins || until <= before ? 0 : (int)Math.Clamp((until - before) / 1_000_000, 0, 10));
         var now = Payload.Now();
-        if (!busy) Meter.Idled(now - before);
+        // From the end of the last look, unless something was done since: going round is not work.
+        if (!busy) Meter.Idled(now - (before - _turned < NothingDone ? _turned : before));
         Swarm.KeepAlive(now);
         Meanwhile?.Invoke(now);
+        _turned = now;
         return now;
     }
 
