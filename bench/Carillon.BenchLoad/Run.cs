@@ -137,7 +137,7 @@ sealed class Run : IDisposable
         var begun = Payload.Now();
         var end = begun + (long)(seconds * Second);
         var (count, due) = (0L, begun);
-        for (var now = begun; now < end;)
+        for (var now = begun; now < end || due < end;)     // what was due is sent, however late
         {
             for (var burst = 0; due <= now && due < end && burst < 64; burst++)     // what arrives is not kept waiting longer
             {

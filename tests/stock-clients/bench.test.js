@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { WebSocketServer } from "ws";
+import { ofFlood, ofStalled } from "../../bench/verdicts.js";
 import { freePorts, repository, startProgram } from "./servers.js";
 
 const configuration = process.env.CONFIGURATION ?? "Release";
@@ -38,7 +39,7 @@ describe("our server under the load generator", () => {
   });
 });
 
-describe("a server that lies", () => {
+describe("a server that lies", { concurrency: true }, () => {
   // What it does with the n-th of 50 messages to 4 members, and what the generator must say.
   for (const [what, lie, expected] of [
     ["loses every tenth", (n, send) => n % 10 !== 0 && send(n), { delivered: 180, lost: 20, doubled: 0, wrong: 0, outOfOrder: 0 }],
@@ -58,7 +59,7 @@ describe("a server that lies", () => {
   }
 
   test("is found out when it answers with something else", async () => {
-    const server = await dishonest();
+    const server = await dishonest(undefined, () => '["nothing of the kind"]');
     try {
       const { result } = await load(server.port, "echo", "--connections", "2", ...brief);
       assert.equal(result.counts.wrong, result.counts.delivered);
@@ -87,6 +88,47 @@ test("a generator that fell behind says that it was the limit", async () => {
   }
 });
 
+test("a flooder that is refused, banned and forgiven is seen to be", async () => {
+  let [admitted, bannedUntil] = [0, Infinity];
+  const server = await dishonest(undefined, undefined, (address) => {
+    if (address !== "127.0.0.2" || Date.now() > bannedUntil) return true;
+    if (admitted < 20) return (admitted += 1) > 0;
+    bannedUntil = Math.min(bannedUntil, Date.now() + 2500);
+    return false;
+  });
+  try {
+    const { result } = await load(server.port, "flood", "--kind", "connections", "--connections", "20", "--rate", "200", "--forgive-within", "8", ...brief);
+    assert.deepEqual([result.with.asked, result.with.unanswered, result.othersEnded], [100, 0, 0]);
+    assert.equal(result.flood.admitted, 20);
+    assert.ok(result.flood.refusedBy["429"] > 20 && result.probesRefusedBy["429"] >= 1, JSON.stringify(result));
+    assert.deepEqual(ofFlood(result).slice(1).map(([passed]) => passed), [true, true, true, true]);
+  } finally {
+    server.close();
+  }
+});
+
+describe("a verdict", () => {
+  const counts = { lost: 0, doubled: 0, wrong: 0, outOfOrder: 0, latency: { p99: 10 } };
+  const round = { without: { counts }, with: { counts }, othersEnded: 0, gone: 50, cut: 50, upToDate: 0 };
+  const stalled = { connections: 1000, stalled: 50, queueBytes: 1 << 20, rounds: [round], p99Ratio: 1.1, growthKiB: 50 * 1024, cost: { limitedByGenerator: false } };
+  const lost = { ...round, with: { counts: { ...counts, lost: 1 } } };
+  for (const [what, change, expected] of [
+    ["passes at the limits", {}, [true, true, true, true, true]],
+    ["fails where the others are slowed down", { p99Ratio: 1.3 }, [false, true, true, true, true]],
+    ["does not blame the server for the generator", { p99Ratio: 1.3, cost: { limitedByGenerator: true } }, [undefined, true, true, true, true]],
+    ["fails for a single message", { rounds: [lost] }, [true, false, true, true, true]],
+    ["fails where one of the others is gone", { rounds: [{ ...round, othersEnded: 1 }] }, [true, true, false, true, true]],
+    ["fails for memory", { growthKiB: 50 * 1024 + 1 }, [true, true, true, false, true]],
+    ["fails where one that stalls is kept", { rounds: [{ ...round, gone: 49 }] }, [true, true, true, true, false]],
+  ]) {
+    test(what, () => assert.deepEqual(ofStalled({ ...stalled, ...change }, "disconnect").map(([passed]) => passed), expected));
+  }
+  test("asks of a policy that drops that the stalled are up to date", () => {
+    assert.equal(ofStalled({ ...stalled, rounds: [{ ...round, gone: 0, upToDate: 50 }] }, "drop").at(-1)[0], true);
+    assert.equal(ofStalled(stalled, "drop").at(-1)[0], false);
+  });
+});
+
 test("an option that does not exist is refused, and so is a server elsewhere", async () => {
   await assert.rejects(load(9, "fanout", "--conections", "20"), /--conections is no option/);
   await assert.rejects(run("fanout", "--url", "ws://192.0.2.1:80"), /loopback/);
@@ -112,9 +154,10 @@ function exact({ counts: { latency, ...counts } }) {
   return counts;
 }
 
-/** Speaks just enough Socket.IO; `lie` decides what becomes of the n-th message of the measured second. */
-async function dishonest(lie) {
-  const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+/** Speaks just enough Socket.IO; `lie` decides what becomes of the n-th message after the warm-up, `answer` what is said to a question. */
+async function dishonest(lie, answer = (question) => question, letIn = () => true) {
+  const verifyClient = ({ req }, decide) => decide(letIn(req.socket.remoteAddress), 429);
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1", verifyClient });
   const room = new Set();
   const sent = new Map();
   let first;
@@ -125,7 +168,7 @@ async function dishonest(lie) {
       const text = String(data);
       if (text === "40") return socket.send('40{"sid":"x"}');
       if (text.startsWith('420["join"')) return room.add(socket), socket.send("430[]");
-      if (text.startsWith('421["echo"')) return socket.send('431["nothing of the kind"]');
+      if (text.startsWith('421["echo",')) return socket.send(`431${answer(`[${text.slice(11)}`)}`);
       const number = Number(/~\d{19}(\d{10})/.exec(text)[1]);
       sent.set(number, text.replace(/"pub","[^"]*"/, '"msg"'));
       const send = (n) => room.forEach((member) => member.send(sent.get(n)));

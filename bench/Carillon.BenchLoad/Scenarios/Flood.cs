@@ -42,7 +42,7 @@ static class Flood
             With = with,
             OthersEnded = clients.EndedCount,
             Flood = attack.Report(with.Cost.Seconds),
-            FloodLimitedBy = with.Cost.ServerBusy > 0.9 ? "server" : with.Cost.GeneratorBusy > 0.9 ? "generator" : "refusals",
+            FloodLimitedBy = with.Cost.ServerBusy > 0.9 ? "server" : with.Cost.GeneratorBusy > 0.9 ? "generator" : "neither",
             ProbesRefused = probesRefusedBy.Values.Sum(),
             ProbesRefusedBy = probesRefusedBy,
             LetInAfterSeconds = letInAfter,
@@ -124,7 +124,7 @@ static class Flood
             var end = begun + (long)(seconds * Run.Second);
             attack?.Begin(begun);
             var (count, due) = (0L, begun);
-            for (var now = begun; now < end;)
+            for (var now = begun; now < end || due < end;)
             {
                 for (; due <= now && due < end; due = begun + (long)(++count * (Run.Second / _rate)))
                 {

@@ -20,7 +20,8 @@ static class Stalled
         var crowd = Crowd.Gather(run, count - stalled);
         crowd.WarmUp(run, rate);
 
-        var untilFull = (budget + KernelTakes) / (run.Size * rate) + SecondsToBeCut;
+        // Both windows are as long as it takes until the last of them is cut.
+        var seconds = Math.Max(run.Seconds, (budget + KernelTakes) / (run.Size * rate) + SecondsToBeCut);
         var peak = 0.0;
         var sampleAt = 0L;
         run.Meanwhile = now =>
@@ -33,7 +34,7 @@ static class Stalled
         for (var i = 0; i < rounds; i++)
         {
             peak = 0;
-            var without = crowd.Publish(run, rate, run.Seconds, run.DrainSeconds);
+            var without = crowd.Publish(run, rate, seconds, run.DrainSeconds);
             var before = peak;
 
             var slow = run.Add(stalled, static _ => 0, SmallWindow);
@@ -41,7 +42,7 @@ static class Stalled
             run.Join(slow);
             foreach (var connection in slow) run.Swarm.Stall(connection, true);
             peak = 0;
-            var with = crowd.Publish(run, rate, Math.Max(run.Seconds, untilFull), run.DrainSeconds);
+            var with = crowd.Publish(run, rate, seconds, run.DrainSeconds);
             var growth = peak - before;
 
             var cut = slow.Count(static connection => connection.Phase == Phase.Free);
