@@ -56,6 +56,7 @@ if (unknown.length > 0) {
 }
 
 const names = prepare(asked);
+if (names.length === 0) process.exit(1);
 const rounds = Number(values.rounds);
 console.log(description());
 const raw = [];
@@ -75,7 +76,7 @@ async function compare(scenario) {
         const result = await load(scenario, name, server, options(scenario));
         results[name][round - 1] = result;
         raw.push({ scenario, round, name, result });
-        if (result.cost.limitedByGenerator) remarks.add(`THE GENERATOR WAS THE LIMIT with ${name} in round ${round}: ${why(result.cost)}. What it shows is the generator as much as the server.`);
+        if (result.cost.limitedByGenerator) remarks.add(`THE GENERATOR WAS THE LIMIT with ${name} in round ${round}: ${why(result.cost)}. ${scenario === "idle" ? "That concerns the connects a second alone." : "What it shows is the generator as much as the server."}`);
         if (result.ended > 0) remarks.add(`${name} ended ${result.ended} connections in round ${round}.`);
       } catch (error) {
         remarks.add(`${name} gave no figure in round ${round}: ${error.message}`);
@@ -97,8 +98,8 @@ function options(scenario) {
 
 function why(cost) {
   if (cost.generatorLateMilliseconds > 20) return `it was ${cost.generatorLateMilliseconds} ms behind its schedule`;
-  if (cost.generatorTaken > 0.1) return `others took ${Math.round(cost.generatorTaken * 100)} % of its core`;
-  return `its core was ${Math.round(cost.generatorBusy * 100)} % busy`;
+  const busy = `its core was ${Math.round(cost.generatorBusy * 100)} % busy`;
+  return cost.generatorTaken > 0.1 ? `${busy}, others took ${Math.round(cost.generatorTaken * 100)} % of it` : busy;
 }
 
 function table(columns, results) {

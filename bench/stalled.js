@@ -23,7 +23,7 @@ if (!["disconnect", "drop"].includes(policy)) {
   console.error("--policy is disconnect or drop.");
   process.exit(2);
 }
-prepare(["carillon"]);
+if (prepare(["carillon"]).length === 0) process.exit(1);
 console.log(description());
 if (!(await quiet())) console.log("! Other programs keep the machine busy: latencies are worth little.");
 const server = await start("carillon", ["--queue-bytes", options["queue-bytes"], ...(policy === "drop" ? ["--volatile"] : [])]);

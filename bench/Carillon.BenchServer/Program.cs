@@ -2,7 +2,7 @@ using System.Net;
 using Carillon.SocketIO;
 
 // The server that benchmarks drive: `join` room, `pub` room payload, `echo` payload.
-//   dotnet run -c Release --project bench/Carillon.BenchServer -- --port 9000 [--queue-bytes N] [--volatile] [--limits]
+//   dotnet run -c Release --project bench/Carillon.BenchServer -- --port 9000 [--queue-bytes N] [--volatile] [--limits [--first-ban SECONDS]]
 // --queue-bytes: what may wait for a client that does not read.  --volatile: what it cannot take at once is dropped instead.
 // --limits: keeps the limits for each address and connection, which a generator on one machine would run into at once.
 // Read once, before the first socket: completions run on the thread that polls for them.
@@ -21,7 +21,11 @@ builder.Services.AddSocketIO(options =>
 {
     options.Engine.AllowedOrigins.Add("*");   // load generators say where they come from
     if (Value("--queue-bytes") is { } bytes) options.Engine.MaxQueuedBytes = int.Parse(bytes);
-    if (args.Contains("--limits")) return;
+    if (args.Contains("--limits"))
+    {
+        if (Value("--first-ban") is { } seconds) options.Engine.Fairness.FirstBan = TimeSpan.FromSeconds(double.Parse(seconds));
+        return;
+    }
     // One machine plays all the clients, and one client sends what thousands would.
     options.Engine.Fairness.LimitAddresses = false;
     options.Engine.Fairness.PerConnection.EventsPerSecond = 0;

@@ -49,7 +49,7 @@ static class Idle
             ServerBusyAtRest = atRest.ServerBusy,
             Storm = new { Connections = returning.Length, Seconds = Math.Round(stormSeconds, 3), CpuSeconds = storm.ServerCpuSeconds, Refused = refused },
             Ended = endedBefore,
-            Cost = secondHalf with { LimitedByGenerator = firstHalf.LimitedByGenerator || secondHalf.LimitedByGenerator },
+            Cost = firstHalf.LimitedByGenerator ? firstHalf : secondHalf,
         };
     }
 
