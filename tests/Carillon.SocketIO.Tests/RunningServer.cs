@@ -52,9 +52,10 @@ sealed class RunningServer : IAsyncDisposable
         return new RunningServer(app);
     }
 
-    public async Task<ClientWebSocket> ConnectAsync()
+    public async Task<ClientWebSocket> ConnectAsync(Action<ClientWebSocketOptions>? configure = null)
     {
         var socket = new ClientWebSocket();
+        configure?.Invoke(socket.Options);
         await socket.ConnectAsync(new Uri($"ws://{Address.Authority}/socket.io/?EIO=4&transport=websocket"), CancellationToken.None);
         return socket;
     }
@@ -71,9 +72,9 @@ sealed class RunningServer : IAsyncDisposable
         },
     });
 
-    public async Task<ClientWebSocket> JoinAsync()
+    public async Task<ClientWebSocket> JoinAsync(Action<ClientWebSocketOptions>? configure = null)
     {
-        var socket = await ConnectAsync();
+        var socket = await ConnectAsync(configure);
         await ReceiveAsync(socket);
         await SendAsync(socket, "40");
         await ReceiveAsync(socket);

@@ -24,8 +24,8 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
     FrameReader? _reader;                             // null: what comes is dropped
     TaskCompletionSource<CloseCode>? _end;
 
-    public DirectConnection(NetSocket socket, int maxPayload)
-        : base(maxPayload)
+    public DirectConnection(NetSocket socket, int maxPayload, bool deflated)
+        : base(maxPayload, deflated)
     {
         _socket = socket;
         _received = new Received(this);

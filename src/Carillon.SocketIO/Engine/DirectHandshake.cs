@@ -14,7 +14,8 @@ namespace Carillon.SocketIO;
 /// <param name="Engine">The server that it is for.</param>
 /// <param name="Request">What it says.</param>
 /// <param name="Key">Its WebSocket key.</param>
-sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key)
+/// <param name="Deflated">Whether it offers compressed messages, and the server takes that.</param>
+sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key, bool Deflated)
 {
     // A handshake comes in one segment of the network; one that does not is left to HTTP, which has time-outs for it.
     const int LongestRequest = 8 * 1024;
@@ -41,7 +42,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
-        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null;
+        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null;
         for (var rest = headers; !rest.IsEmpty;)
         {
             var line = rest[..rest.IndexOf("\r\n"u8)];
@@ -54,6 +55,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
             if (!Once("upgrade"u8, name, value, ref upgrade) || !Once("connection"u8, name, value, ref connection)
                 || !Once("sec-websocket-version"u8, name, value, ref version) || !Once("host"u8, name, value, ref host)
                 || !Once("sec-websocket-key"u8, name, value, ref key) || !Once("origin"u8, name, value, ref origin)
+                || !Once("sec-websocket-extensions"u8, name, value, ref extensions)
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
@@ -65,7 +67,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         if (Admission.QueryValue(query, "transport") != "websocket" || Admission.QueryValue(query, "EIO") != "4"
             || Admission.QueryValue(query, "sid").Length > 0) return null;
         if (origin is not null && !Origins.MayConnect(origin, new HostString(host), engine.Options)) return null;
-        return new DirectHandshake(engine, new Handshake(target, headers, address, engine.Clock.GetUtcNow()), key);
+        return new DirectHandshake(engine, new Handshake(target, headers, address, engine.Clock.GetUtcNow()), key,
+            Deflated: engine.Options.PerMessageDeflate && extensions is not null && MessageDeflate.CanAgree(extensions));
     }
 
     static bool Once(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, ref string? found)
@@ -92,7 +95,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     /// <summary>The answer that makes the connection a WebSocket.</summary>
     public byte[] Accept() => Encoding.ASCII.GetBytes(
-        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n\r\n");
+        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n" +
+        (Deflated ? $"Sec-WebSocket-Extensions: {MessageDeflate.Agreement}\r\n\r\n" : "\r\n"));
 
     /// <summary>The answer to a client that is not let in.</summary>
     public static byte[] Refuse(EngineRefusal refusal)

@@ -117,7 +117,7 @@ sealed partial class DirectListener : IConnectionListener
             try
             {
                 socket.Blocking = false;      // a send takes what it can and never waits
-                using var connection = new DirectConnection(socket, handshake.Engine.Options.MaxPayload);
+                using var connection = new DirectConnection(socket, handshake.Engine.Options.MaxPayload, handshake.Deflated);
                 var refusal = await handshake.Engine.EnterAsync(handshake.Request);
                 if (refusal is null) await handshake.Engine.ServeAsync(connection, handshake.Request, handshake.Accept());
                 else await connection.WriteAsync(DirectHandshake.Refuse(refusal));

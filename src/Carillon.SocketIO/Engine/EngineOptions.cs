@@ -54,8 +54,17 @@ public sealed class EngineOptions
     /// <summary>The name of a cookie that carries the session's id, for load balancers that stick by cookie; <see langword="null"/> sets none.</summary>
     public string? CookieName { get; set; }
 
-    /// <summary>From how many bytes on the answer to a poll is compressed, where the client accepts it; 0 never compresses. 1,024.</summary>
+    /// <summary>
+    /// From how many bytes on the answer to a poll is compressed, where the client accepts it, and a WebSocket message where <see cref="PerMessageDeflate"/> is on; 0 never compresses.
+    /// 1,024: less is not worth the time.
+    /// </summary>
     public int CompressionThreshold { get; set; } = 1024;
+
+    /// <summary>
+    /// Whether WebSocket messages are compressed for clients that offer it (RFC 7692, without context takeover): a broadcast once for all its receivers. Off: it costs time, which
+    /// is worth it for large messages on slow links only.
+    /// </summary>
+    public bool PerMessageDeflate { get; set; }
 
     /// <summary>
     /// Decides about each handshake, polling or WebSocket, before there is a connection: <see langword="null"/> lets the client in, a text

@@ -141,7 +141,7 @@ public sealed partial class EngineServer
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
         else if (upgrade)
-            await session!.ServeUpgradeAsync(() => StreamConnection.AcceptAsync(context, Options.MaxPayload));
+            await session!.ServeUpgradeAsync(() => StreamConnection.AcceptAsync(context, Options));
         else if (HttpMethods.IsGet(request.Method))
             await session!.ServePollAsync(context);
         else if (HttpMethods.IsPost(request.Method))
@@ -179,7 +179,7 @@ public sealed partial class EngineServer
             {
                 Options.OnHandshakeResponse?.Invoke(context);
                 // A session is made only then: the 101 is on its way, so nothing can leave before it.
-                if (upgrade) connection = await StreamConnection.AcceptAsync(context, Options.MaxPayload);
+                if (upgrade) connection = await StreamConnection.AcceptAsync(context, Options);
                 ready = true;
             }
         }

@@ -212,7 +212,8 @@ public sealed partial class EngineSocket
         Queue(frame);
     }
 
-    ReadOnlyMemory<byte> BytesOf(SharedFrame frame) => _base64 ? frame.WebSocketBase64 : frame.WebSocket;
+    byte[] BytesOf(SharedFrame frame) =>
+        _base64 ? frame.WebSocketBase64 : _webSocket!.Deflated ? frame.WebSocketDeflated(_server.Options.CompressionThreshold) : frame.WebSocket;
 
     // Under the gate: writes a frame that nothing waits before.
     void WriteNow(SharedFrame frame)
@@ -278,7 +279,7 @@ public sealed partial class EngineSocket
             var next = BytesOf(queue.Peek());
             if (length + next.Length > buffer.Length) break;
             queue.Take();
-            next.Span.CopyTo(buffer.AsSpan(length));
+            next.CopyTo(buffer.AsSpan(length));
             length += next.Length;
         }
         var write = WriteSafely(buffer.AsMemory(0, length));

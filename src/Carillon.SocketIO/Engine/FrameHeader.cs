@@ -28,9 +28,9 @@ static class FrameHeader
 {
     public static int LengthFor(int payload) => payload < 126 ? 2 : payload <= ushort.MaxValue ? 4 : 10;
 
-    public static int Write(Span<byte> target, Opcode opcode, int payload)
+    public static int Write(Span<byte> target, Opcode opcode, int payload, bool deflated = false)
     {
-        target[0] = (byte)(0x80 | (byte)opcode);
+        target[0] = (byte)(0x80 | (deflated ? 0x40 : 0) | (byte)opcode);
         switch (LengthFor(payload))
         {
             case 2:

@@ -15,13 +15,15 @@ delegate bool FrameHandler(Opcode opcode, ReadOnlySpan<byte> payload);
 /// </summary>
 /// <param name="maxPayload">How many bytes a message may have.</param>
 /// <param name="onFrame">Receives each whole message and each control frame.</param>
-sealed class FrameReader(int maxPayload, FrameHandler onFrame)
+/// <param name="deflated">Whether compressed messages were agreed on (RFC 7692).</param>
+sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = false)
 {
     const int LongestHeader = 14;
 
     byte[]? _message;             // what has come of an incomplete message, unmasked
     int _messageLength;
     Opcode _messageOpcode;        // Continuation: no message has begun
+    bool _messageDeflated;
 
     byte[]? _header;              // a header cut in two by the network
     int _headerLength;
@@ -126,7 +128,9 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame)
         var final = (bytes[0] & 0x80) != 0;
         var control = opcode >= Opcode.Close;
         var shortLength = bytes[1] & 0x7f;
-        if ((bytes[0] & 0x70) != 0                                                   // no extension was agreed
+        var reserved = bytes[0] & 0x70;
+        var compressed = deflated && reserved == 0x40 && (opcode is Opcode.Text or Opcode.Binary);
+        if ((reserved != 0 && !compressed)                                           // what was not agreed, or may not stand here
             || (bytes[1] & 0x80) == 0                                                // a client must mask
             || opcode is not (Opcode.Continuation or Opcode.Text or Opcode.Binary or Opcode.Close or Opcode.Ping or Opcode.Pong)
             || (control && (!final || shortLength > 125))
@@ -155,7 +159,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame)
         used = 2 + lengthBytes + 4;
         _mask = MemoryMarshal.Read<uint>(bytes[(used - 4)..]);
         (_opcode, _final, _payload, _read, _inFrame) = (opcode, final, (int)length, 0, true);
-        if (opcode is Opcode.Text or Opcode.Binary) _messageOpcode = opcode;
+        if (opcode is Opcode.Text or Opcode.Binary) (_messageOpcode, _messageDeflated) = (opcode, compressed);
         return true;
     }
 
@@ -176,9 +180,20 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame)
     {
         var opcode = _messageOpcode;
         _messageOpcode = Opcode.Continuation;
-        if (opcode == Opcode.Text && !Utf8.IsValid(message)) return (CloseCode.InvalidPayload, false);
-        return (CloseCode.None, onFrame(opcode, message));
+        if (!_messageDeflated) return HandOn(opcode, message);
+        var code = MessageDeflate.Inflate(message, maxPayload, out var buffer, out var length);
+        try
+        {
+            return code == CloseCode.None ? HandOn(opcode, buffer.AsSpan(0, length)) : (code, false);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
+
+    (CloseCode, bool GoOn) HandOn(Opcode opcode, ReadOnlySpan<byte> message) =>
+        opcode == Opcode.Text && !Utf8.IsValid(message) ? (CloseCode.InvalidPayload, false) : (CloseCode.None, onFrame(opcode, message));
 
     (CloseCode, bool GoOn) Control(Span<byte> part, bool whole)
     {

@@ -8,9 +8,12 @@ namespace Carillon.SocketIO;
 /// A connection that carries frames: through the stream of an upgraded request, or straight over a socket. While nothing comes it holds no buffer. What goes
 /// out is written by its session, which owns the order.
 /// </summary>
-abstract class WebSocketConnection(int maxPayload)
+abstract class WebSocketConnection(int maxPayload, bool deflated)
 {
     int _dismissed;
+
+    /// <summary>Whether compressed messages were agreed on (RFC 7692).</summary>
+    public bool Deflated => deflated;
 
     /// <summary>How many pieces have been read. Frames that came with one piece belong together: the client sent them in one go.</summary>
     public int Pieces { get; private set; }
@@ -47,7 +50,7 @@ abstract class WebSocketConnection(int maxPayload)
 
     /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
-    public Task<CloseCode> ReadAsync(FrameHandler onFrame) => ReadAsync(new FrameReader(maxPayload, onFrame));
+    public Task<CloseCode> ReadAsync(FrameHandler onFrame) => ReadAsync(new FrameReader(maxPayload, onFrame, deflated));
 
     /// <summary>Reads and drops what comes, until the client has closed or the connection is cut.</summary>
     public Task DiscardAsync() => ReadAsync(reader: null);

@@ -15,6 +15,7 @@ sealed class SharedFrame
     readonly ReadOnlyMemory<byte> _text;      // with the Engine.IO type in front; empty for a lone binary message
     byte[]? _polling;
     byte[]? _textOnly;
+    byte[]? _deflated;
 
     SharedFrame(byte[] wire, ReadOnlyMemory<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
     {
@@ -38,6 +39,12 @@ sealed class SharedFrame
 
     /// <summary>The bytes for a WebSocket whose client asked for base64 instead of binary frames (<c>b64=1</c>).</summary>
     public byte[] WebSocketBase64 => _attachments.Length == 0 ? WebSocket : _textOnly ??= EncodeTextOnly();
+
+    /// <summary>
+    /// The bytes for a WebSocket that takes compressed messages: the text is compressed, once for all, where it has so many bytes and becomes smaller by it.
+    /// </summary>
+    public byte[] WebSocketDeflated(int threshold) =>
+        !MayCompress || threshold <= 0 || _text.Length < threshold ? WebSocket : _deflated ??= EncodeDeflated();
 
     /// <summary>An Engine.IO packet of text: its type digit and what follows.</summary>
     public static SharedFrame OfText(ReadOnlySpan<byte> packet, bool compress = true) => OfMessage(packet, [], compress);
@@ -113,6 +120,18 @@ sealed class SharedFrame
             stream.Write(packet);
         }
         return stream.ToArray();
+    }
+
+    byte[] EncodeDeflated()
+    {
+        var text = MessageDeflate.Deflate(_text.Span).Span;
+        if (text.Length >= _text.Length) return WebSocket;
+        var attachments = WebSocket.AsSpan(FrameHeader.LengthFor(_text.Length) + _text.Length);
+        var bytes = new byte[FrameHeader.LengthFor(text.Length) + text.Length + attachments.Length];
+        var at = FrameHeader.Write(bytes, Opcode.Text, text.Length, deflated: true);
+        text.CopyTo(bytes.AsSpan(at));
+        attachments.CopyTo(bytes.AsSpan(at + text.Length));
+        return bytes;
     }
 
     static int WriteBase64(Span<byte> target, ReadOnlySpan<byte> data)

@@ -1,0 +1,112 @@
+using Carillon.Channels;
+
+namespace Carillon.SocketIO.Tests;
+
+/// <summary>Who goes first, and who goes at all, when a client reads slowly.</summary>
+public class SendQueueTests
+{
+    readonly SendQueue _queue = new();
+
+    [Theory]
+    [InlineData(Importance.Informative, Overflow.Queue, true, OverflowAction.Queue)]
+    [InlineData(Importance.Marketing, Overflow.Disconnect, true, OverflowAction.Queue)]
+    [InlineData(Importance.Informative, Overflow.Queue, false, OverflowAction.MakeRoom)]
+    [InlineData(Importance.Important, Overflow.Queue, false, OverflowAction.MakeRoom)]
+    [InlineData(Importance.Marketing, Overflow.Queue, false, OverflowAction.Drop)]
+    [InlineData(Importance.Informative, Overflow.Drop, false, OverflowAction.Drop)]
+    [InlineData(Importance.Critical, Overflow.Drop, false, OverflowAction.MakeRoom)]
+    [InlineData(Importance.Informative, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
+    [InlineData(Importance.Marketing, Overflow.KeepLatest, false, OverflowAction.Drop)]
+    [InlineData(Importance.Marketing, Overflow.Disconnect, false, OverflowAction.Disconnect)]
+    [InlineData(Importance.Critical, Overflow.Disconnect, false, OverflowAction.Disconnect)]
+    internal void What_happens_depends_on_importance_and_on_the_streams_choice(Importance importance, Overflow overflow, bool fits, OverflowAction action) =>
+        Assert.Equal(action, OverflowRule.Decide(new SendPolicy { Importance = importance, Overflow = overflow }, fits));
+
+    [Fact]
+    public void Critical_ones_overtake_everything_but_their_own_stream_and_each_other()
+    {
+        Add("a1", stream: "a");
+        Add("b1", stream: "b");
+        Add("none1");
+        Add("b!", stream: "b", Importance.Critical);
+        Add("c!", stream: "c", Importance.Critical);
+        Add("none!", importance: Importance.Critical);
+        Add("a2", stream: "a");
+        Add("a!", stream: "a", Importance.Critical);
+
+        Assert.Equal(["c!", "none!", "a1", "b1", "b!", "none1", "a2", "a!"], Drain());
+    }
+
+    [Fact]
+    public void Order_within_a_stream_always_holds()
+    {
+        foreach (var (seed, chance) in Chance.Rounds(200))
+        {
+            var sent = new Dictionary<string, List<string>>();
+            var received = new Dictionary<string, List<string>>();
+            for (var i = 0; i < 100; i++)
+            {
+                var stream = $"s{chance.Next(4)}";
+                Add($"{stream}:{i}", stream, (Importance)chance.Next(4));
+                sent.TryAdd(stream, []);
+                sent[stream].Add($"{stream}:{i}");
+                if (chance.Next(3) == 0) Receive(_queue.Take());
+            }
+            while (_queue.Count > 0) Receive(_queue.Take());
+            Assert.True(sent.OrderBy(s => s.Key).SelectMany(s => s.Value).SequenceEqual(received.OrderBy(s => s.Key).SelectMany(s => s.Value)), $"seed {seed}");
+            Assert.Equal(0, _queue.Bytes);
+
+            void Receive(SharedFrame frame)
+            {
+                var text = TextOf(frame);
+                var stream = text[..text.IndexOf(':')];
+                received.TryAdd(stream, []);
+                received[stream].Add(text);
+            }
+        }
+    }
+
+    [Fact]
+    public void Room_is_made_by_what_matters_least_and_by_what_a_later_one_replaces()
+    {
+        Add("promotion", importance: Importance.Marketing);
+        Add("price 7: 1", "prices", overflow: Overflow.KeepLatest, key: "7");
+        Add("text");
+        Add("price 8: 1", "prices", overflow: Overflow.KeepLatest, key: "8");
+        Add("price 7: 2", "prices", overflow: Overflow.KeepLatest, key: "7");
+        Add("rate 7", "rates", overflow: Overflow.KeepLatest, key: "7");
+
+        var dropped = _queue.MakeRoomFor(Frame("price 8: 2", new SendPolicy { Stream = "prices", Key = "8", Overflow = Overflow.KeepLatest }));
+
+        Assert.Equal(3, dropped);
+        Assert.Equal(["text", "price 7: 2", "rate 7"], Drain());
+        Assert.Equal(0, _queue.Bytes);
+    }
+
+    [Fact]
+    public void What_waits_is_counted_in_bytes_whatever_happens_to_it()
+    {
+        for (var i = 0; i < 50; i++) Add($"{i}", importance: i % 2 == 0 ? Importance.Marketing : Importance.Informative);
+        for (var i = 0; i < 10; i++) _queue.Take();
+        _queue.MakeRoomFor(Frame("next", SendPolicy.Default));
+
+        Assert.Equal(20, _queue.Count);
+        Assert.Equal(Enumerable.Range(0, 20).Sum(i => SendQueue.CostOf(Frame($"{11 + i * 2}", SendPolicy.Default))), _queue.Bytes);
+        _queue.Clear();
+        Assert.Equal((0, 0), (_queue.Count, _queue.Bytes));
+    }
+
+    void Add(string text, string? stream = null, Importance importance = Importance.Informative, Overflow overflow = Overflow.Queue, string? key = null) =>
+        _queue.Add(Frame(text, new SendPolicy { Importance = importance, Overflow = overflow, Stream = stream, Key = key }));
+
+    static SharedFrame Frame(string text, SendPolicy policy) => SharedFrame.OfMessage(System.Text.Encoding.UTF8.GetBytes(text), [], policy: policy);
+
+    static string TextOf(SharedFrame frame) => System.Text.Encoding.UTF8.GetString(frame.Polling);
+
+    List<string> Drain()
+    {
+        List<string> all = [];
+        while (_queue.Count > 0) all.Add(TextOf(_queue.Take()));
+        return all;
+    }
+}
