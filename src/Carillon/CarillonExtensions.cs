@@ -3,6 +3,7 @@ using Carillon.Access;
 using Carillon.Changes;
 using Carillon.Channels;
 using Carillon.Live;
+using Carillon.Operators;
 using Carillon.SocketIO;
 using Carillon.Storage;
 using Microsoft.AspNetCore.Routing;
@@ -25,6 +26,7 @@ public static class CarillonExtensions
         if (configure is not null) options.Configure(configure);
         services.AddSingleton<IValidateOptions<CarillonOptions>, OptionsCheck>();
         services.AddSocketIO();
+        services.TryAddSingleton(provider => new ApiKeys(Options(provider).Access, provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IChannelLayer, InProcessChannelLayer>();
         services.TryAddSingleton(provider => new Database(Options(provider).DatabasePath));
         services.TryAddSingleton(provider => Options(provider).Changes);
@@ -37,7 +39,7 @@ public static class CarillonExtensions
         return services;
     }
 
-    /// <summary>Gives Carillon its path.</summary>
+    /// <summary>Gives Carillon its path, and operators theirs under <c>/api</c>.</summary>
     /// <param name="endpoints">The application.</param>
     /// <param name="path">The path; stock clients expect <c>/socket.io</c>.</param>
     public static IEndpointConventionBuilder MapCarillon(this IEndpointRouteBuilder endpoints, string path = "/socket.io")
@@ -45,6 +47,7 @@ public static class CarillonExtensions
         var services = endpoints.ServiceProvider;
         var live = services.GetRequiredService<LiveChannels>();
         Connection.On(services.GetRequiredService<SocketServer>().Root, live, Options(services), services.GetRequiredService<TimeProvider>());
+        OperatorsApi.Map(endpoints);
         return endpoints.MapSocketIO(path);
     }
 

@@ -19,6 +19,9 @@ public sealed class CarillonOptions
     /// </summary>
     public bool AllowAnonymous { get; set; }
 
+    /// <summary>Who may use the HTTP API.</summary>
+    public AccessOptions Access { get; } = new();
+
     /// <summary>The live tables, and how long their changes are kept.</summary>
     public ChangesOptions Changes { get; } = new();
 
@@ -52,6 +55,7 @@ public sealed class CarillonOptions
         _ = DatabasePath;
         if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
+        if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");
         if (Changes.Problem() is { } problem) throw new InvalidOperationException($"Carillon's Changes: {problem}");
     }
 }

@@ -52,6 +52,12 @@ public sealed partial class EngineServer
     /// <summary>How many connections are open.</summary>
     public int ConnectionCount => _sessions.Count;
 
+    /// <summary>Whether the process holds more memory than it should: new connections are refused, and what matters least is to be dropped.</summary>
+    public bool IsShortOfMemory => Memory.IsOver;
+
+    /// <summary>From how many bytes of managed memory on that is; <see langword="null"/> where it is not watched.</summary>
+    public long? MemoryThreshold => Memory.Threshold;
+
     internal TimeProvider Clock { get; }
 
     /// <summary>The deadlines of all connections.</summary>

@@ -5,6 +5,7 @@ public sealed partial class EngineSocket
     const int HalfOpen = 0, Joined = 1, Ended = 2;
 
     int _standing = HalfOpen;
+    bool _overspent;
     Budget? _budget;      // made when something is spent: those who only listen need none
 
     /// <summary>Tells the ledger that the client has joined. Further calls change nothing.</summary>
@@ -41,12 +42,17 @@ public sealed partial class EngineSocket
     /// <summary>Spends expensive operations.</summary>
     internal bool TrySpendOperations(int count, out TimeSpan retryAfter) => Budget.TrySpendOperations(count, _server.Clock.GetTimestamp(), out retryAfter);
 
-    /// <summary>Counts an event that was refused because it was too much, and says whether the client may stay. Who may not is counted against its address.</summary>
+    /// <summary>
+    /// Counts an event that was refused because it was too much, and says whether the client may stay. Who may not is counted against its address, once. Asked where
+    /// messages are received: one at a time.
+    /// </summary>
     internal Overspending Overspent(long now)
     {
         Meters.Overspent.Add(1);
         var becomes = Budget.Refused(now);
-        if (becomes == Overspending.Disconnect) CountRefusal();
+        if (becomes == Overspending.Refuse || _overspent) return becomes;
+        _overspent = true;
+        CountRefusal();
         return becomes;
     }
 

@@ -10,7 +10,7 @@ static class Meters
     /// <summary>Handshakes that were refused before anything was done for them, by <c>code</c>.</summary>
     public static readonly Counter<long> Refused = Meter.CreateCounter<long>("carillon.socketio.handshakes.refused");
 
-    /// <summary>Events that were refused because somebody spent more than their share, by <c>whose</c>: the connection's or the account's.</summary>
+    /// <summary>Events that were refused because somebody spent more than their share, their own or their account's.</summary>
     public static readonly Counter<long> Overspent = Meter.CreateCounter<long>("carillon.socketio.events.refused");
 
     /// <summary>Bans, those by hand among them.</summary>

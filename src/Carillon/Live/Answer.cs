@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Carillon.Channels;
 using Carillon.SocketIO;
 
@@ -18,13 +19,27 @@ static class Answer
         e.Ack(new { ok = true, channel });
     }
 
-    public static void Refuse(SocketEvent e, ErrorCode error, string? channel)
+    public static void Refuse(SocketEvent e, ErrorCode error, string? channel, TimeSpan? retryAfter = null)
     {
         // The name of an unknown event is the client's: it goes back only as far as a name reasonably goes.
         var name = e.Name.Length <= 100 ? e.Name : e.Name[..100];
-        var (code, message, retryable) = (error.Code, error.Message, error.Retryable);
-        if (channel is null) e.Socket.Emit("error", new { code, message, retryable, @event = name });
-        else e.Socket.Emit("error", new { code, message, retryable, @event = name, channel });
-        e.Ack(new { ok = false, error = new { code, message, retryable } });
+        var told = new Error(error.Code, error.Message, error.Retryable, retryAfter is { } wait ? SecondsOf(wait) : null);
+        e.Socket.Emit("error", told with { Event = name, Channel = channel });
+        e.Ack(new { ok = false, error = told });
+    }
+
+    /// <summary>Whole seconds, rounded up: who waits that long has waited long enough.</summary>
+    public static long SecondsOf(TimeSpan wait) => Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
+
+    // An acknowledgement belongs to its event: it does not name it.
+    sealed record Error(
+        string Code, string Message, bool Retryable,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? RetryAfter)
+    {
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Event { get; init; }
+
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Channel { get; init; }
     }
 }

@@ -24,6 +24,15 @@ public sealed record ErrorCode(string Code, string Message, bool Retryable)
     /// <summary>The client asked for more than its share.</summary>
     public static readonly ErrorCode RateLimited = new("rate-limited", "This is more than one connection may ask for.", true);
 
+    /// <summary>The address, or the user, is banned for a while.</summary>
+    public static readonly ErrorCode Banned = new("banned", "This address is banned for a while.", false);
+
+    /// <summary>There is no room for one more connection.</summary>
+    public static readonly ErrorCode TooManyConnections = new("too-many-connections", "There is no room for one more connection.", true);
+
+    /// <summary>The thing that a request names does not exist.</summary>
+    public static readonly ErrorCode NotFound = new("not-found", "There is no such thing.", false);
+
     /// <summary>Something the server needs is out of reach for the moment.</summary>
     public static readonly ErrorCode Unavailable = new("unavailable", "The server cannot answer this right now.", true);
 }

@@ -9,6 +9,9 @@ static class Subscribe
 {
     const int MaxEpochLength = 100;
 
+    // Waiting alone does not help who has joined too many: they have to leave some first.
+    static readonly TimeSpan WhenFull = TimeSpan.FromSeconds(10);
+
     /// <summary>What a client asks for.</summary>
     internal readonly record struct Request(ChannelName Channel, Position? Since);
 
@@ -24,10 +27,15 @@ static class Subscribe
         if (live.Find(e.Socket) is not { } subscriber) return;
         if (!TryRead(e.Arguments[0], out var request))
         {
-            Answer.Refuse(e, ErrorCode.InvalidPayload, NameIn(e.Arguments[0]));
+            RefuseMalformed(e);
             return;
         }
         var channel = request.Channel.Value;
+        if (!e.Socket.TrySpend(1, out var retryAfter))
+        {
+            Answer.Refuse(e, ErrorCode.RateLimited, channel, retryAfter);
+            return;
+        }
         using var turn = await subscriber.TakeTurnAsync();
         if (subscriber.HasEnded) return;
         if (live.AreaOf(request.Channel) is not { } area)
@@ -35,7 +43,7 @@ static class Subscribe
         else if (!area.Admits(subscriber.Caller, request.Channel))
             Answer.Refuse(e, ErrorCode.Forbidden, channel);
         else if (subscriber.Count >= options.MaxSubscriptions && !subscriber.Has(channel))
-            Answer.Refuse(e, ErrorCode.RateLimited, channel);
+            Answer.Refuse(e, ErrorCode.RateLimited, channel, WhenFull);
         else
             await JoinAsync(e, live, subscriber, request, area);
     }
@@ -54,12 +62,18 @@ static class Subscribe
         }
     }
 
+    static void RefuseMalformed(SocketEvent e)
+    {
+        e.Socket.ReportMalformed();
+        Answer.Refuse(e, ErrorCode.InvalidPayload, NameIn(e.Arguments[0]));
+    }
+
     static async Task LeaveAsync(SocketEvent e, LiveChannels live)
     {
         if (live.Find(e.Socket) is not { } subscriber) return;
         if (!TryRead(e.Arguments[0], out var request))
         {
-            Answer.Refuse(e, ErrorCode.InvalidPayload, NameIn(e.Arguments[0]));
+            RefuseMalformed(e);
             return;
         }
         using var turn = await subscriber.TakeTurnAsync();

@@ -143,6 +143,44 @@ public class AtTheDoorTests
     }
 
     [Fact]
+    public async Task Connections_of_an_account_are_counted_until_they_end()
+    {
+        await using var server = await StartAsync(fair => fair.ConnectionsPerAccount = 1, setUp: io => io.Root.Use(socket =>
+            new(socket.Connection.TryEnterAccount("alice") ? null : new ConnectRefusal("too-many-connections"))));
+        var first = await server.JoinAsync();
+        using var second = await server.ConnectAsync();
+        await RunningServer.ReceiveAsync(second);
+        await RunningServer.SendAsync(second, "40");
+        Assert.Equal("44{\"message\":\"too-many-connections\"}", await RunningServer.ReceiveAsync(second));
+
+        first.Abort();
+        first.Dispose();
+        await RunningServer.UntilAsync(() => server.Io.Engine.ConnectionCount == 1, "the first has ended");
+        await RunningServer.SendAsync(second, "40");
+        Assert.StartsWith("40{", await RunningServer.ReceiveAsync(second), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Who_does_not_heed_refusals_is_counted_once_against_its_address()
+    {
+        List<Overspending> answers = [];
+        await using var server = await StartAsync(fair => (fair.RefusalsBeforeDisconnect, fair.RefusedHandshakesPerMinute) = (2, 1), setUp: io => io.Root.OnConnection(socket =>
+        {
+            lock (answers)
+                for (var i = 0; i < 5; i++) answers.Add(socket.Connection.Overspent(_clock.GetTimestamp()));
+        }));
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.Empty(server.Io.Engine.Addresses.Bans());
+            using var socket = await server.JoinAsync();
+            await RunningServer.UntilAsync(() => answers.Count == 5 * (i + 1), "it was refused");
+        }
+
+        Assert.Equal([Overspending.Refuse, Overspending.Refuse, Overspending.Disconnect, Overspending.Disconnect, Overspending.Disconnect], answers[..5]);
+        Assert.Single(server.Io.Engine.Addresses.Bans());
+    }
+
+    [Fact]
     public async Task A_full_server_says_when_to_come_back()
     {
         await using var server = await StartAsync(configure: options => options.MaxConnections = 1);

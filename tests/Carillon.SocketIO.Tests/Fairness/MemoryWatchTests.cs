@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 
 namespace Carillon.SocketIO.Tests;
@@ -30,6 +31,31 @@ public class MemoryWatchTests
             Assert.Equal(over, watch.IsOver);
         }
         Assert.Equal(2, _told.Warnings);
+    }
+
+    [Fact]
+    public void It_is_metered_while_it_lasts()
+    {
+        List<long> seen = [];
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, on) =>
+        {
+            if (instrument.Name == "carillon.socketio.memory.short") on.EnableMeasurementEvents(instrument);
+        };
+        listener.SetMeasurementEventCallback<long>((_, value, _, _) =>
+        {
+            lock (seen) seen.Add(value);
+        });
+        listener.Start();
+        var watch = Watch(1000);
+        _used = 2000;
+        Assert.True(watch.IsOver);
+        _used = 0;
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(watch.IsOver);
+
+        Assert.Contains(1, seen);
+        Assert.Contains(-1, seen);
     }
 
     [Fact]

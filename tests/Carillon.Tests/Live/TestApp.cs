@@ -22,6 +22,8 @@ sealed class TestApp : IAsyncDisposable
 
     public LiveChannels Live => _app.Services.GetRequiredService<LiveChannels>();
 
+    public HttpClient Http => field ??= new HttpClient { BaseAddress = new Uri(_app.Urls.First()) };
+
     public Database Database => _app.Services.GetRequiredService<Database>();
 
     public T Get<T>() where T : notnull => _app.Services.GetRequiredService<T>();
@@ -64,6 +66,7 @@ sealed class TestApp : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        Http.Dispose();
         await _app.StopAsync();
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);

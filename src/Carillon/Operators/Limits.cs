@@ -1,0 +1,57 @@
+using System.Text.Json.Serialization;
+using Carillon.Live;
+using Carillon.SocketIO;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Options;
+
+namespace Carillon.Operators;
+
+/// <summary>The limits in force, and the addresses that take most.</summary>
+static class Limits
+{
+    public sealed record Item(
+        string Address, int Open, int HalfOpen, int Strikes, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTime? BannedUntil);
+
+    public static void Map(RouteGroupBuilder api) => api.MapGet("/limits", Show);
+
+    static IResult Show(string? limit, SocketServer server, IOptions<CarillonOptions> options, HttpContext http)
+    {
+        if (!PageRequest.TryRead(limit, cursor: null, out var page)) return Problem.Of(http, ErrorCode.InvalidPayload, "limit is a number from 1 to 500.");
+        var engine = server.Engine;
+        return TypedResults.Ok(new
+        {
+            limits = InForce(engine, options.Value),
+            connections = engine.ConnectionCount,
+            addresses = engine.Addresses.Count,
+            shortOfMemory = engine.IsShortOfMemory,
+            items = engine.Addresses.Busiest(page.Limit).Select(a => new Item(a.Address, a.Open, a.HalfOpen, a.Strikes, a.BannedUntil?.UtcDateTime)),
+        });
+    }
+
+    static object InForce(EngineServer engine, CarillonOptions options)
+    {
+        var fair = engine.Options.Fairness;
+        return new
+        {
+            addressesAreLimited = fair.LimitAddresses,
+            connections = engine.Options.MaxConnections,
+            fair.ConnectionsPerAddress,
+            fair.ConnectionsPerAccount,
+            fair.HalfOpenPerAddress,
+            fair.HandshakesPerSecond,
+            fair.HandshakeBurst,
+            fair.RefusedHandshakesPerMinute,
+            fair.MalformedPerMinute,
+            fair.FailedCredentialsPerMinute,
+            subscriptionsPerConnection = options.MaxSubscriptions,
+            requestsPerSecondPerKey = options.Access.RequestsPerSecondPerKey,
+            fair.PerConnection,
+            fair.PerAccount,
+            firstBanSeconds = fair.FirstBan.TotalSeconds,
+            longestBanSeconds = fair.LongestBan.TotalSeconds,
+            memoryThreshold = engine.MemoryThreshold,
+        };
+    }
+}

@@ -1,0 +1,40 @@
+using Carillon.Live;
+using Microsoft.AspNetCore.Http;
+
+namespace Carillon.Operators;
+
+/// <summary>What goes wrong over HTTP is told as a problem document (RFC 9457) with a stable code.</summary>
+static class Problem
+{
+    public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null)
+    {
+        Dictionary<string, object?> members = new() { ["code"] = error.Code, ["retryable"] = error.Retryable };
+        if (retryAfter is { } wait)
+        {
+            var seconds = Answer.SecondsOf(wait);
+            members["retryAfter"] = seconds;
+            http.Response.Headers.RetryAfter = seconds.ToString();
+        }
+        return TypedResults.Problem(statusCode: StatusOf(error), title: TitleOf(error), detail: detail, extensions: members);
+    }
+
+    internal static int StatusOf(ErrorCode error) => error.Code switch
+    {
+        "unauthorized" => StatusCodes.Status401Unauthorized,
+        "forbidden" or "banned" => StatusCodes.Status403Forbidden,
+        "not-found" or "unknown-channel" => StatusCodes.Status404NotFound,
+        "rate-limited" => StatusCodes.Status429TooManyRequests,
+        "too-many-connections" or "unavailable" => StatusCodes.Status503ServiceUnavailable,
+        _ => StatusCodes.Status400BadRequest,
+    };
+
+    static string TitleOf(ErrorCode error) => StatusOf(error) switch
+    {
+        StatusCodes.Status401Unauthorized => "Not known",
+        StatusCodes.Status403Forbidden => "Not allowed",
+        StatusCodes.Status404NotFound => "Not found",
+        StatusCodes.Status429TooManyRequests => "Too many requests",
+        StatusCodes.Status503ServiceUnavailable => "Not now",
+        _ => "The request cannot be understood",
+    };
+}
