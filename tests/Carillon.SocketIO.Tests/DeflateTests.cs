@@ -51,7 +51,7 @@ public class DeflateTests
     [InlineData(true, false)]
     public async Task Large_messages_go_compressed_to_who_wants_it_and_plain_to_the_others(bool direct, bool allowed)
     {
-        await using var server = await RunningServer.StartAsync(o => o.Engine.PerMessageDeflate = allowed, io => io.Root.On("echo", e => e.Ack(e.Arguments)), direct);
+        await using var server = await RunningServer.StartAsync(o => o.Engine.PerMessageDeflate = allowed, io => io.Root.On("echo", e => e.Ack(e.Arguments)), direct: direct);
         using var compressing = await server.JoinAsync(o => o.DangerousDeflateOptions = new WebSocketDeflateOptions());
         using var plain = await server.JoinAsync();
         var text = string.Concat(Enumerable.Repeat("la même phrase, encore. ", 400));

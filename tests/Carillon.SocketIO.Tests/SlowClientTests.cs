@@ -97,7 +97,7 @@ public class SlowClientTests
             return client;
         }
 
-        public Task SendTogetherAsync(IEnumerable<string> packets)
+        public Task<int> SendTogetherAsync(IEnumerable<string> packets)
         {
             var bytes = new List<byte>();
             foreach (var packet in packets)
