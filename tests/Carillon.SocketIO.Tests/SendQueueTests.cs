@@ -23,7 +23,7 @@ public class SendQueueTests
         Assert.Equal(action, OverflowRule.Decide(new SendPolicy { Importance = importance, Overflow = overflow }, fits));
 
     [Fact]
-    public void Critical_ones_overtake_everything_but_their_own_stream_and_each_other()
+    public void Critical_ones_overtake_everything_but_their_own_stream_and_those_at_the_front()
     {
         Add("a1", stream: "a");
         Add("b1", stream: "b");

@@ -10,8 +10,8 @@ sealed class SendQueue
     // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
     const int FrameOverhead = 64;
 
-    // A critical frame overtakes so many at most, so that thousands of stalled clients cost a publisher nothing.
-    const int Overtaken = 4096;
+    // A critical frame overtakes so many at most, so that stalled clients cost a publisher little.
+    const int Overtaken = 16 * 1024;
 
     SharedFrame?[] _ring = new SharedFrame?[4];
     int _first;
@@ -27,14 +27,35 @@ sealed class SendQueue
     public void Add(SharedFrame frame)
     {
         if (Count == _ring.Length) Grow();
-        var at = Count++;
-        Bytes += CostOf(frame);
-        if (frame.Policy.Importance == Importance.Critical)
+        var at = frame.Policy.Importance == Importance.Critical ? PlaceOfCritical(frame.Policy.Stream) : Count;
+        // The shorter side makes way.
+        if (at < Count / 2)
         {
-            for (var steps = 0; at > 0 && steps < Overtaken && MayOvertake(frame.Policy, this[at - 1].Policy); steps++, at--)
-                this[at] = this[at - 1];
+            _first = (_first - 1) & (_ring.Length - 1);
+            Count++;
+            for (var i = 0; i < at; i++) this[i] = this[i + 1];
+        }
+        else
+        {
+            for (var i = Count++; i > at; i--) this[i] = this[i - 1];
         }
         this[at] = frame;
+        Bytes += CostOf(frame);
+    }
+
+    // Behind the last of its own stream; where there is none, behind the critical ones at the front.
+    int PlaceOfCritical(string? stream)
+    {
+        if (stream is not null)
+        {
+            var furthest = Math.Max(0, Count - Overtaken);
+            for (var i = Count - 1; i >= furthest; i--)
+                if (this[i].Policy.Stream == stream) return i + 1;
+            if (furthest > 0) return furthest;
+        }
+        var at = 0;
+        while (at < Count && this[at].Policy is { Importance: Importance.Critical }) at++;
+        return at;
     }
 
     public SharedFrame Peek() => this[0];
@@ -80,9 +101,6 @@ sealed class SendQueue
         Bytes = bytes;
         return kept;
     }
-
-    static bool MayOvertake(SendPolicy critical, SendPolicy waiting) =>
-        waiting.Importance != Importance.Critical && (critical.Stream is null || critical.Stream != waiting.Stream);
 
     SharedFrame this[int at]
     {
