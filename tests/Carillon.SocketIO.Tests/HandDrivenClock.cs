@@ -1,7 +1,8 @@
 namespace Carillon.SocketIO.Tests;
 
-/// <summary>A clock that stands still until a test moves it. Its timers ring while it is moved.</summary>
-sealed class HandDrivenClock : TimeProvider
+/// <summary>A clock that stands still until a test moves it.</summary>
+/// <param name="timersToo">Whether its timers ring while it is moved, and only then; else they go by the real time.</param>
+sealed class HandDrivenClock(bool timersToo = true) : TimeProvider
 {
     readonly List<Timer> _timers = [];
     long _ticks = new DateTimeOffset(2026, 1, 5, 8, 0, 0, TimeSpan.Zero).Ticks;
@@ -22,6 +23,7 @@ sealed class HandDrivenClock : TimeProvider
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
+        if (!timersToo) return base.CreateTimer(callback, state, dueTime, period);
         var timer = new Timer(this, () => callback(state));
         lock (_timers) _timers.Add(timer);
         timer.Change(dueTime, period);

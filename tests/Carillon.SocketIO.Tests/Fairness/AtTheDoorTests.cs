@@ -11,7 +11,7 @@ public class AtTheDoorTests
     const string Here = "127.0.0.1";
     const string Elsewhere = "127.0.0.2";
 
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: false);
 
     [Fact]
     public async Task Who_comes_too_fast_is_told_when_to_come_back_and_others_come_in()
