@@ -136,8 +136,23 @@ public sealed partial class Socket
 
     internal void Send(SharedFrame frame, bool isVolatile = false) => _client.Engine.Enqueue(frame, isVolatile);
 
-    /// <summary>Tells the client that it has joined, and only then lets others reach it. Missed events go first, if there are any.</summary>
+    /// <summary>
+    /// Lets others reach the client, and tells it that it has joined: whatever is sent once it knows reaches it, and nothing comes before it knows but the events it missed.
+    /// </summary>
     internal void Enter(IReadOnlyList<SharedFrame> missed)
+    {
+        SendBatch.Begin();      // the news stays in the queue, first, until the socket is in its rooms
+        try
+        {
+            EnterHeld(missed);
+        }
+        finally
+        {
+            SendBatch.End();
+        }
+    }
+
+    void EnterHeld(IReadOnlyList<SharedFrame> missed)
     {
         lock (_gate)
         {

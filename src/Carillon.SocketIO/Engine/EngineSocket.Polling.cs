@@ -148,7 +148,7 @@ public sealed partial class EngineSocket
                 return;
             }
             var farewell = SaysGoodbye(buffer.AsSpan(0, length)) ? BeginFarewell() : null;
-            var understood = Receive(buffer.AsSpan(0, length), context.Request.Headers);
+            var understood = ReceiveTogether(buffer.AsSpan(0, length), context.Request.Headers);
             if (farewell is not null) await EndFarewellAsync(farewell);
             EndPost();   // before the answer: the client's next POST may be quicker than what follows here
             if (!understood)
@@ -232,6 +232,20 @@ public sealed partial class EngineSocket
             if (count == 0) return (buffer, length);
             length += count;
             if (length > max) return (buffer, -1);
+        }
+    }
+
+    // What the packets of one POST bring about leaves together, as it does for those of one read.
+    bool ReceiveTogether(ReadOnlySpan<byte> payload, IHeaderDictionary headers)
+    {
+        SendBatch.Begin();
+        try
+        {
+            return Receive(payload, headers);
+        }
+        finally
+        {
+            SendBatch.End();
         }
     }
 

@@ -104,15 +104,14 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             if (_state != State.Open || (isVolatile && !CanSendNow)) return;
-            if (_webSocket is not null && !_writing && _queue is not { Count: > 0 })
+            if (!_writing && IsQueueEmpty)
             {
-                // The usual case: nothing waits, and the network takes it at once.
-                if (!SendBatch.TryHold(this))
+                _held = SendBatch.TryHold(this);
+                if (!_held && _webSocket is not null)
                 {
-                    WriteNow(frame);
+                    WriteNow(frame);          // the usual case: nothing waits, and the network takes it at once
                     return;
                 }
-                _held = true;
             }
             waiting = Waiting;
             if (TryQueue(frame)) return;
@@ -122,7 +121,7 @@ public sealed partial class EngineSocket
         DropLater(DisconnectReason.SlowConsumer, CloseCode.TryAgainLater);
     }
 
-    bool CanSendNow => _webSocket is null ? _poll is { Task.IsCompleted: false } && IsQueueEmpty : !_writing && (IsQueueEmpty || _held);
+    bool CanSendNow => (IsQueueEmpty || _held) && (_webSocket is null ? _poll is { Task.IsCompleted: false } : !_writing);
 
     bool IsQueueEmpty => _queue is not { Count: > 0 };
 
@@ -151,8 +150,13 @@ public sealed partial class EngineSocket
     void Queue(SharedFrame frame)
     {
         (_queue ??= new SendQueue()).Add(frame);
-        if (_webSocket is null) _poll?.TrySetResult(null);
-        else if (!_held) Write();
+        if (!_held) SendQueued();
+    }
+
+    void SendQueued()
+    {
+        if (_webSocket is not null) Write();
+        else if (!IsQueueEmpty) _poll?.TrySetResult(null);
     }
 
     /// <summary>At the end of a batch: sends what it has held back.</summary>
@@ -161,7 +165,7 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             _held = false;
-            if (_webSocket is not null) Write();
+            SendQueued();
         }
     }
 
