@@ -29,8 +29,9 @@ public static class SocketIOExtensions
 
     /// <summary>
     /// Takes plain WebSocket handshakes of the Socket.IO server off the connections before HTTP does, and moves frames straight to and from the socket: about half the memory and CPU of
-    /// a connection. Middlewares and authentication of ASP.NET Core do not see these requests; polling, TLS and all else go on to HTTP as usual. It replaces the socket transport of
-    /// Kestrel for all its endpoints: call it after <c>UseSockets</c>, whose options it heeds.
+    /// a connection. Middlewares and authentication of ASP.NET Core do not see these requests; polling, TLS and all else go on to HTTP as usual. Addresses that are banned or have
+    /// too many half-open connections are turned away before anything is read, whatever they want. It replaces the socket transport of Kestrel for all its endpoints: call it
+    /// after <c>UseSockets</c>, whose options it heeds.
     /// </summary>
     /// <param name="web">The web host.</param>
     public static IWebHostBuilder UseSocketIO(this IWebHostBuilder web) => web.ConfigureServices(services =>
@@ -38,6 +39,7 @@ public static class SocketIOExtensions
         services.TryAddSingleton<DirectRoutes>();
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<IConnectionListenerFactory, DirectTransport>();
+        services.TryAddEnumerable(ServiceDescriptor.Transient<IStartupFilter, WholeRequests>());
     });
 
     /// <summary>Gives the Socket.IO server its path.</summary>

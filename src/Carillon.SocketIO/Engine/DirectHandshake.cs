@@ -17,14 +17,20 @@ namespace Carillon.SocketIO;
 /// <param name="Deflated">Whether it offers compressed messages, and the server takes that.</param>
 sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key, bool Deflated)
 {
-    // A handshake comes in one segment of the network; one that does not is left to HTTP, which has time-outs for it.
+    // A handshake comes in one segment of the network; one that does not is left to HTTP.
     const int LongestRequest = 8 * 1024;
 
+    const byte TlsHandshake = 22;      // RFC 8446, section 5.1
+
     /// <summary>Takes the handshake off a connection whose first bytes have come. What is not taken stays unread.</summary>
-    public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes)
+    public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes) => TryTake(socket, routes, out _);
+
+    /// <summary>Takes the handshake off a connection, and says what its first bytes are.</summary>
+    public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes, out Beginning beginning)
     {
         Span<byte> bytes = stackalloc byte[LongestRequest];
         bytes = bytes[..socket.Receive(bytes, SocketFlags.Peek)];
+        beginning = BeginningOf(bytes);
         if (!bytes.StartsWith("GET "u8)) return null;
         var end = bytes.IndexOf("\r\n\r\n"u8);
         if (end < 0 || HasStrangeBytes(bytes[..end])) return null;
@@ -39,6 +45,12 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         if (taken is not null) socket.Receive(bytes[..(end + 4)], SocketFlags.None);
         return taken;
     }
+
+    internal static Beginning BeginningOf(ReadOnlySpan<byte> bytes) =>
+        bytes.IsEmpty                           ? Beginning.Nothing :
+        bytes[0] == TlsHandshake                ? Beginning.Tls :
+        bytes.IndexOf("\r\n\r\n"u8) >= 0        ? Beginning.Whole :
+        Beginning.Part;
 
     static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
@@ -106,4 +118,20 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
             : ("400 Bad Request", "text/plain; charset=UTF-8", "", Encoding.UTF8.GetBytes(refusal.Message));
         return [.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {type}\r\n{later}Content-Length: {body.Length}\r\n\r\n"), .. body];
     }
+}
+
+/// <summary>What the first bytes of a connection are.</summary>
+enum Beginning
+{
+    /// <summary>There are none: the client has gone.</summary>
+    Nothing,
+
+    /// <summary>A request without its end.</summary>
+    Part,
+
+    /// <summary>A request, or at least its headers.</summary>
+    Whole,
+
+    /// <summary>TLS: what the client wants is to be seen much later.</summary>
+    Tls,
 }

@@ -11,24 +11,21 @@ namespace Carillon.SocketIO;
 /// <summary>Takes connections from one address, looks at the first bytes of each, and serves it or hands it on to HTTP.</summary>
 sealed partial class DirectListener : IConnectionListener
 {
-    // Whoever connects and says nothing is dropped, as HTTP would.
-    static readonly TimeSpan FirstBytesWithin = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
     static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
 
     readonly NetSocket _listener;
     readonly SocketTransportOptions _options;
-    readonly DirectRoutes _routes;
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly SocketConnectionContextFactory _toHttp;
     readonly Channel<ConnectionContext> _http = Channel.CreateUnbounded<ConnectionContext>();
-    readonly TimerWheel _wheel;
     readonly Task _accepting;
     volatile bool _unbound;
 
     public DirectListener(NetSocket listener, SocketTransportOptions options, DirectRoutes routes, TimeProvider clock, ILogger logger)
     {
-        (_listener, _options, _routes, _clock, _logger) = (listener, options, routes, clock, logger);
+        (_listener, _options, Routes, _clock, _logger) = (listener, options, routes, clock, logger);
         EndPoint = listener.LocalEndPoint!;
         _toHttp = new SocketConnectionContextFactory(new SocketConnectionFactoryOptions
         {
@@ -38,11 +35,16 @@ sealed partial class DirectListener : IConnectionListener
             UnsafePreferInlineScheduling = options.UnsafePreferInlineScheduling,
             WaitForDataBeforeAllocatingBuffer = options.WaitForDataBeforeAllocatingBuffer,
         }, logger);
-        _wheel = new TimerWheel(clock, TimerWheel.TickFor(FirstBytesWithin));
+        Wheel = new TimerWheel(clock, Tick);
         _accepting = AcceptClientsAsync();
     }
 
     public EndPoint EndPoint { get; }
+
+    public DirectRoutes Routes { get; }
+
+    /// <summary>How long whoever arrives may take.</summary>
+    public TimerWheel Wheel { get; }
 
     public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default) =>
         await _http.Reader.WaitToReadAsync(cancellationToken) && _http.Reader.TryRead(out var connection) ? connection : null;
@@ -87,7 +89,14 @@ sealed partial class DirectListener : IConnectionListener
         try
         {
             socket.NoDelay = _options.NoDelay;
-            new Arrival(this, socket).Wait();
+            var address = (socket.RemoteEndPoint as IPEndPoint)?.Address;
+            var door = Routes.Door;
+            if (door?.Arrive(address) is { } refusal)
+            {
+                TurnAway(socket, refusal);
+                return;
+            }
+            new Arrival(this, door, address, socket).Wait();
         }
         catch (Exception ex) when (WebSocketConnection.IsCut(ex))
         {
@@ -95,22 +104,33 @@ sealed partial class DirectListener : IConnectionListener
         }
     }
 
-    void HandOn(NetSocket socket)
+    // Nothing of its request is read, nor waited for: before it may be a TLS handshake, which costs more than all else.
+    static void TurnAway(NetSocket socket, Refusal refusal)
     {
-        ConnectionContext connection;
-        try
+        using (socket)
         {
-            connection = _toHttp.Create(socket);
+            if (refusal.Code == Refusal.Banned)
+            {
+                socket.Blocking = false;
+                socket.Send(DirectHandshake.Refuse(EngineRefusal.Of(refusal)), SocketFlags.None, out _);
+                socket.Shutdown(SocketShutdown.Send);
+            }
+            else
+            {
+                socket.LingerState = new LingerOption(enable: true, seconds: 0);     // not even the kernel is to remember it
+            }
         }
-        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
-        {
-            socket.Dispose();
-            return;
-        }
+    }
+
+    /// <summary>Lets HTTP serve a connection, of whose first request perhaps a part is there only.</summary>
+    public void HandOn(NetSocket socket, Arrival? unfinished = null)
+    {
+        var connection = _toHttp.Create(socket);
+        unfinished?.GoOnWith(connection);
         if (!_http.Writer.TryWrite(connection)) connection.Abort();
     }
 
-    async Task ServeAsync(DirectHandshake handshake, NetSocket socket)
+    public async Task ServeAsync(DirectHandshake handshake, NetSocket socket)
     {
         using (socket)
         {
@@ -132,51 +152,6 @@ sealed partial class DirectListener : IConnectionListener
             {
                 LogConnectionFailed(ex);
             }
-        }
-    }
-
-    /// <summary>A connection that has said nothing yet. It holds no buffer.</summary>
-    sealed class Arrival : TimerWheel.Deadline
-    {
-        readonly DirectListener _listener;
-        readonly NetSocket _socket;
-        readonly FirstBytes _firstBytes;
-
-        public Arrival(DirectListener listener, NetSocket socket) => (_listener, _socket, _firstBytes) = (listener, socket, new(this));
-
-        public void Wait()
-        {
-            _listener._wheel.Set(this, FirstBytesWithin);
-            _firstBytes.SetBuffer(Memory<byte>.Empty);
-            if (!_socket.ReceiveAsync(_firstBytes)) OnFirstBytes();
-        }
-
-        internal override void OnDue() => _socket.Dispose();   // the wait ends with an error
-
-        void OnFirstBytes()
-        {
-            _listener._wheel.Cancel(this);
-            var failed = _firstBytes.SocketError != SocketError.Success;
-            _firstBytes.Dispose();
-            if (failed)
-            {
-                _socket.Dispose();
-                return;
-            }
-            try
-            {
-                if (DirectHandshake.TryTake(_socket, _listener._routes) is { } handshake) _ = _listener.ServeAsync(handshake, _socket);
-                else _listener.HandOn(_socket);
-            }
-            catch (Exception ex) when (WebSocketConnection.IsCut(ex))
-            {
-                _socket.Dispose();
-            }
-        }
-
-        sealed class FirstBytes(Arrival arrival) : SocketAsyncEventArgs(unsafeSuppressExecutionContextFlow: true)
-        {
-            protected override void OnCompleted(SocketAsyncEventArgs e) => arrival.OnFirstBytes();
         }
     }
 

@@ -11,6 +11,7 @@ namespace Carillon.SocketIO;
 /// <summary>
 /// The socket transport of Kestrel with a door before it: a plain WebSocket handshake of a new client is answered here, on the bare socket, and HTTP never hears of it. Everything
 /// else (polling, upgrades of a session, TLS, other paths, anything to refuse) is handed on as it came, not a byte of it read.
+/// Before that, whoever is banned or has too many half-open connections is turned away.
 /// </summary>
 sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOptions> options, TimeProvider clock, ILoggerFactory loggers)
     : IConnectionListenerFactory, IConnectionListenerFactorySelector
@@ -42,6 +43,9 @@ sealed class DirectRoutes
     {
         lock (this) _routes = [.. _routes, (prefix, engine)];
     }
+
+    /// <summary>The server whose ledger knows the addresses of connections that have not said yet for which server they are: the first that was mapped.</summary>
+    public EngineServer? Door => _routes is [var (_, first), ..] ? first : null;
 
     /// <summary>The server that a request's target belongs to, if its path is spelled without tricks.</summary>
     public EngineServer? Find(ReadOnlySpan<char> target)

@@ -89,7 +89,34 @@ public sealed partial class EngineServer
     }
 
     /// <summary>
-    /// The first question for each new client, before anything of its request is looked at: is there room for it, and does its address get its fair share? Who is not
+    /// Asked for each connection before it has said anything. Who is not refused is half-open until <see cref="Settled"/> or <see cref="CameToNothing"/>. A proxy is
+    /// nobody's address: whom it speaks for is to be read.
+    /// </summary>
+    internal Refusal? Arrive(IPAddress? address)
+    {
+        var refusal = address is null || IsTrustedProxy(address) ? null : Addresses.Arrive(address);
+        if (refusal is not null) Meters.Refused.Add(1, Meters.Code(refusal.Code));
+        return refusal;
+    }
+
+    /// <summary>A connection has made a whole request: whoever serves it counts it.</summary>
+    internal void Settled(IPAddress? address)
+    {
+        if (address is not null && !IsTrustedProxy(address)) Addresses.Settled(address);
+    }
+
+    /// <summary>A connection ended without a whole request.</summary>
+    /// <param name="address">Where it came from.</param>
+    /// <param name="unfinished">Whether it had begun one and was ended because it took too long, which counts against the address.</param>
+    internal void CameToNothing(IPAddress? address, bool unfinished)
+    {
+        if (address is null || IsTrustedProxy(address)) return;
+        Addresses.CameToNothing(address);
+        if (unfinished) Addresses.Refused(address);
+    }
+
+    /// <summary>
+    /// The first question for each new client, before anything is done for its request: is there room for it, and does its address get its fair share? Who is not
     /// refused takes a place, and gives it back by <see cref="Leave"/>, or with the end of the session that is opened for it.
     /// </summary>
     internal EngineRefusal? Enter(IPAddress? address)

@@ -52,7 +52,7 @@ public sealed partial class EngineSocket
         var becomes = Budget.Refused(now);
         if (becomes == Overspending.Refuse || _overspent) return becomes;
         _overspent = true;
-        CountRefusal();
+        _server.Addresses.Flooded(Handshake.Address);
         return becomes;
     }
 

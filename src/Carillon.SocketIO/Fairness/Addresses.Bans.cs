@@ -12,7 +12,7 @@ public sealed record Ban(string Address, DateTimeOffset Until, int Strikes, stri
 /// <summary>What is counted for an address.</summary>
 /// <param name="Address">The address, or the network of 64 bits for IPv6.</param>
 /// <param name="Open">Its connections.</param>
-/// <param name="HalfOpen">Those of them that have not joined a namespace yet.</param>
+/// <param name="HalfOpen">Those of them that have not joined a namespace yet, and connections that have not made a whole request yet.</param>
 /// <param name="Strikes">How many bans count against it.</param>
 /// <param name="BannedUntil">When its ban ends, UTC; <see langword="null"/> where it is not banned.</param>
 public sealed record AddressCount(string Address, int Open, int HalfOpen, int Strikes, DateTimeOffset? BannedUntil);
@@ -81,8 +81,9 @@ public sealed partial class Addresses
         {
             foreach (var entry in _entries.Values)
             {
-                if (entry.Open == 0) continue;
-                busiest.Enqueue(entry.Key, entry.Open);
+                var connections = Math.Max(entry.Open, entry.HalfOpen);
+                if (connections == 0) continue;
+                busiest.Enqueue(entry.Key, connections);
                 if (busiest.Count > count) busiest.Dequeue();
             }
             while (busiest.TryDequeue(out var key, out _)) counts.Add(CountOf(_entries[key], now, today));

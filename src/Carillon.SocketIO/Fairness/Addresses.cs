@@ -9,7 +9,7 @@ namespace Carillon.SocketIO;
 /// </summary>
 public sealed partial class Addresses
 {
-    /// <summary>How many addresses without a connection are remembered; about 10 MB. Beyond it the one that was seen longest ago is forgotten, unbanned ones first.</summary>
+    /// <summary>How many addresses without a connection are remembered; about 11 MB. Beyond it the one that was seen longest ago is forgotten, unbanned ones first.</summary>
     internal const int Remembered = 50_000;
 
     static readonly TimeSpan WhenFull = TimeSpan.FromSeconds(5);
@@ -19,7 +19,7 @@ public sealed partial class Addresses
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly Networks _allowed;
-    readonly Rate _handshakes, _refusals, _malformed, _failures;
+    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;
     readonly Lock _gate = new();                              // guards all below; held for the time of a look-up
     readonly Dictionary<AddressKey, Entry> _entries = [];
     readonly LinkedList<Entry> _absent = new();               // without a connection, seen longest ago first
@@ -31,10 +31,53 @@ public sealed partial class Addresses
         _allowed = new Networks(options.AllowList, nameof(options.AllowList));
         _handshakes = new Rate(options.HandshakesPerSecond, options.HandshakeBurst, clock);
         _refusals = PerMinute(options.RefusedHandshakesPerMinute);
+        _unheeded = PerMinute(options.UnheededHandshakesPerMinute);
+        _floods = PerMinute(options.FloodingConnectionsPerMinute);
         _malformed = PerMinute(options.MalformedPerMinute);
         _failures = PerMinute(options.FailedCredentialsPerMinute);
 
         Rate PerMinute(int count) => new(count / 60.0, count, clock);
+    }
+
+    /// <summary>
+    /// Counts a connection that has said nothing yet as half-open, unless the answer is a refusal: until it is known what it is (<see cref="Settled"/>), or until it ends
+    /// before (<see cref="CameToNothing"/>).
+    /// </summary>
+    internal Refusal? Arrive(IPAddress? address)
+    {
+        if (!Counts(address)) return null;
+        var exempt = _allowed.Contains(address);
+        var now = _clock.GetTimestamp();
+        Refusal? refusal;
+        lock (_gate)
+        {
+            var entry = Find(AddressKey.Of(address), now);
+            // Whether it is a handshake, and how many it may begin, is to be seen.
+            refusal = exempt ? null : Decide(new(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen), _options);
+            if (refusal is null) entry.HalfOpen++;
+            Park(entry, now);
+        }
+        if (refusal is { Code: Refusal.RateLimited }) Unheeded(address);
+        return refusal;
+    }
+
+    /// <summary>It is known what a connection is that arrived: it is counted elsewhere, or nowhere.</summary>
+    internal void Settled(IPAddress? address) => Change(address, static entry => entry.HalfOpen--);
+
+    /// <summary>A connection that arrived ended without a request: as many as handshakes are let pass.</summary>
+    internal void CameToNothing(IPAddress? address)
+    {
+        if (!Counts(address)) return;
+        var now = _clock.GetTimestamp();
+        bool tooFast;
+        lock (_gate)
+        {
+            var entry = Find(AddressKey.Of(address), now);
+            entry.HalfOpen--;
+            tooFast = !entry.Handshakes.TryTake(_handshakes, 1, now, out _);
+            Park(entry, now);
+        }
+        if (tooFast) Unheeded(address);
     }
 
     /// <summary>Counts a connection of an address from now on, unless the answer is a refusal.</summary>
@@ -43,18 +86,20 @@ public sealed partial class Addresses
         if (!Counts(address)) return null;
         var exempt = _allowed.Contains(address);
         var now = _clock.GetTimestamp();
+        Refusal? refusal;
         lock (_gate)
         {
             var entry = Find(AddressKey.Of(address), now);
-            var refusal = exempt ? null : Decide(Standing(entry, now), _options);
+            refusal = exempt ? null : Decide(Standing(entry, now), _options);
             if (refusal is null)
             {
                 entry.Open++;
                 entry.HalfOpen++;
             }
             Park(entry, now);
-            return refusal;
         }
+        if (refusal is { Code: Refusal.RateLimited }) Unheeded(address);
+        return refusal;
     }
 
     /// <summary>What an address is at a moment; the handshake that is asked about has taken its token already.</summary>
@@ -91,6 +136,12 @@ public sealed partial class Addresses
 
     /// <summary>A handshake was refused for a reason of its own. Too many of them ban the address.</summary>
     internal void Refused(IPAddress? address) => Charge(address, "refused handshakes", _refusals, static entry => ref entry.Refusals);
+
+    /// <summary>A connection was closed because it went on to send more events than it may. Too many of them ban the address.</summary>
+    internal void Flooded(IPAddress? address) => Charge(address, "connections that flooded events", _floods, static entry => ref entry.Floods);
+
+    // Being told to wait is no offence; who is told so thousands of times does not heed it.
+    void Unheeded(IPAddress? address) => Charge(address, "handshakes in spite of being told to wait", _unheeded, static entry => ref entry.Unheeded);
 
     /// <summary>Something came that no client sends. Too much of it bans the address.</summary>
     internal void Malformed(IPAddress? address) => Charge(address, "malformed packets", _malformed, static entry => ref entry.Malformed);
@@ -176,6 +227,8 @@ public sealed partial class Addresses
         entry.BannedUntil = now + TicksOf(length);
         entry.Reason = reason;
         entry.Refusals.Refill();
+        entry.Unheeded.Refill();
+        entry.Floods.Refill();
         entry.Malformed.Refill();
         Park(entry, now);
     }
@@ -215,7 +268,8 @@ public sealed partial class Addresses
 
     bool LeavesNothingBehind(Entry entry, long now) =>
         entry.BannedUntil <= now && StrikesOf(entry, now) == 0
-        && entry.Handshakes.IsFull(now) && entry.Refusals.IsFull(now) && entry.Malformed.IsFull(now) && entry.Failures.IsFull(now);
+        && entry.Handshakes.IsFull(now) && entry.Refusals.IsFull(now) && entry.Unheeded.IsFull(now) && entry.Floods.IsFull(now)
+        && entry.Malformed.IsFull(now) && entry.Failures.IsFull(now);
 
     void Forget(Entry entry)
     {
@@ -243,7 +297,7 @@ public sealed partial class Addresses
         public readonly AddressKey Key;
         public readonly LinkedListNode<Entry> Place;
         public int Open, HalfOpen, Strikes;
-        public TokenBucket Handshakes, Refusals, Malformed, Failures;
+        public TokenBucket Handshakes, Refusals, Unheeded, Floods, Malformed, Failures;
         public long BannedUntil;
         public string Reason = "";
     }

@@ -21,16 +21,38 @@ public sealed class FairnessOptions
     public int HandshakeBurst { get; set; } = 2000;
 
     /// <summary>
-    /// How many connections of one address may have been let in without having joined a namespace: 2,500. A whole office is in that state for a moment when it
-    /// comes back; who stays in it is closed after <see cref="SocketIOOptions.ConnectTimeout"/>. It counts for nothing where Engine.IO is used by itself.
+    /// How many connections of one address may be half-open: accepted and without a whole request, or let in without having joined a namespace. 5,000: an office of 2,500
+    /// that comes back at once, each browser with a spare connection that says nothing. Further ones are closed before a byte is read. Who says nothing is closed after
+    /// <see cref="HandshakeWithin"/>, who does not join after <see cref="SocketIOOptions.ConnectTimeout"/>. Without <c>UseSocketIO</c> connections count from their handshake on.
     /// </summary>
-    public int HalfOpenPerAddress { get; set; } = 2500;
+    public int HalfOpenPerAddress { get; set; } = 5000;
 
     /// <summary>
-    /// How many handshakes of one address may be refused in a minute before the address is banned: 600, an office whose tokens expired overnight. Being told to wait
-    /// is no offence and is not counted, nor is asking for a session that a restart has ended.
+    /// Within which time a new connection has to say something, and to finish the first request that it begins: 10 seconds, as servers of HTTP give it. Who says nothing is
+    /// closed, which is no offence: browsers keep spare connections. Who does not finish is closed as well and counts as refused. TLS has time-outs of its own. It holds
+    /// where <c>UseSocketIO</c> takes the connections; elsewhere those of HTTP do.
+    /// </summary>
+    public TimeSpan HandshakeWithin { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// How many handshakes of one address may be refused in a minute before the address is banned: 600, an office whose tokens expired overnight. Handshakes that were not
+    /// finished in time count among them. Being told to wait is no offence and is not counted here, nor is asking for a session that a restart has ended.
     /// </summary>
     public int RefusedHandshakesPerMinute { get; set; } = 600;
+
+    /// <summary>
+    /// How many handshakes of one address may be told to wait in a minute before the address is banned for not heeding it: 5,000. When an office of 2,500 comes back at
+    /// once, the back-off of stock clients leads to fewer than a thousand; a loop without back-off reaches it within seconds. Connections that end without a request count
+    /// where they come faster than handshakes may. That all <see cref="ConnectionsPerAddress"/> are taken does not count: then clients have to knock for as long as it lasts.
+    /// </summary>
+    public int UnheededHandshakesPerMinute { get; set; } = 5000;
+
+    /// <summary>
+    /// How many connections of one address may be closed in a minute for flooding events (<see cref="RefusalsBeforeDisconnect"/>) before the address is banned: 20. A client
+    /// that sends 50,000 a second and comes back at once is closed three times a second and banned within ten. A faulty page in an office, whose client waits a second or more
+    /// before it comes back, may be closed every three seconds all day.
+    /// </summary>
+    public int FloodingConnectionsPerMinute { get; set; } = 20;
 
     /// <summary>How many malformed packets and events one address may send in a minute before it is banned: 3,000, a faulty release on every screen of an office.</summary>
     public int MalformedPerMinute { get; set; } = 3000;
@@ -92,7 +114,8 @@ public sealed class FairnessOptions
     };
 
     /// <summary>
-    /// How many events of one connection may be refused within <see cref="RefusalWindow"/> before it is closed, and counted against its address: 1,000. A burst that was
+    /// How many events of one connection may be refused within <see cref="RefusalWindow"/> before it is closed, and counted against its address
+    /// (<see cref="FloodingConnectionsPerMinute"/>): 1,000. A burst that was
     /// sent before the first refusal came back is no ill will.
     /// </summary>
     public int RefusalsBeforeDisconnect { get; set; } = 1000;
@@ -113,6 +136,8 @@ public sealed class FairnessOptions
         NotNegative(HandshakeBurst, nameof(HandshakeBurst));
         NotNegative(HalfOpenPerAddress, nameof(HalfOpenPerAddress));
         NotNegative(RefusedHandshakesPerMinute, nameof(RefusedHandshakesPerMinute));
+        NotNegative(UnheededHandshakesPerMinute, nameof(UnheededHandshakesPerMinute));
+        NotNegative(FloodingConnectionsPerMinute, nameof(FloodingConnectionsPerMinute));
         NotNegative(MalformedPerMinute, nameof(MalformedPerMinute));
         NotNegative(FailedCredentialsPerMinute, nameof(FailedCredentialsPerMinute));
         NotNegative(ConnectionsPerAccount, nameof(ConnectionsPerAccount));
@@ -125,6 +150,7 @@ public sealed class FairnessOptions
         Require(LongestBan >= FirstBan, nameof(LongestBan), "must not be shorter than FirstBan");
         Require(LongestBan <= TimeSpan.FromDays(365), nameof(LongestBan), "must not be longer than a year: bans are temporary");
         Require(ForgetBanAfter > TimeSpan.Zero, nameof(ForgetBanAfter), "must be longer than zero");
+        Require(HandshakeWithin > TimeSpan.Zero, nameof(HandshakeWithin), "must be longer than zero");
         Require(RefusalWindow > TimeSpan.Zero, nameof(RefusalWindow), "must be longer than zero");
         _ = new Networks(AllowList, nameof(AllowList));
         _ = new Networks(TrustedProxies, nameof(TrustedProxies));

@@ -14,14 +14,14 @@ public class AddressesTests
 
     [Theory]
     [InlineData(0, 0, 0, 0, null, 0)]
-    [InlineData(0, 0, 3999, 2499, null, 0)]
+    [InlineData(0, 0, 3999, 4999, null, 0)]
     [InlineData(60, 0, 0, 0, "banned", 60)]
     [InlineData(60, 2, 9999, 9999, "banned", 60)]
     [InlineData(0, 2, 0, 0, "rate-limited", 2)]
     [InlineData(0, 2, 9999, 0, "rate-limited", 2)]
     [InlineData(0, 0, 4000, 0, "too-many-connections", 5)]
-    [InlineData(0, 0, 4000, 2500, "too-many-connections", 5)]
-    [InlineData(0, 0, 2500, 2500, "rate-limited", 1)]
+    [InlineData(0, 0, 4000, 5000, "too-many-connections", 5)]
+    [InlineData(0, 0, 2500, 5000, "rate-limited", 1)]
     public void Who_is_let_in(int bannedFor, int wait, int open, int halfOpen, string? code, int retryAfter)
     {
         var refusal = Addresses.Decide(new(TimeSpan.FromSeconds(bannedFor), TimeSpan.FromSeconds(wait), open, halfOpen), _options);
@@ -117,9 +117,185 @@ public class AddressesTests
     {
         (_options.HandshakesPerSecond, _options.HandshakeBurst) = (1, 1);
         var ledger = Ledger();
-        for (var i = 0; i < 100_000; i++) ledger.Admit(Office);
+        for (var i = 0; i < 5001; i++) ledger.Admit(Office);
 
         Assert.Empty(ledger.Bans());
+        Assert.Equal("rate-limited", ledger.Admit(Office)!.Code);
+    }
+
+    [Fact]
+    public void Not_heeding_it_is_one()
+    {
+        (_options.HandshakesPerSecond, _options.HandshakeBurst) = (1, 1);
+        var ledger = Ledger();
+        for (var i = 0; i < 5002; i++) ledger.Admit(Office);
+
+        Assert.Equal("handshakes in spite of being told to wait", Assert.Single(ledger.Bans()).Reason);
+        Assert.Equal("banned", ledger.Admit(Office)!.Code);
+        _clock.Advance(TimeSpan.FromMinutes(1));
+        Assert.Null(ledger.Admit(Office));
+    }
+
+    [Fact]
+    public void Knocking_while_all_places_are_taken_is_none()
+    {
+        _options.ConnectionsPerAddress = 10;
+        var ledger = Ledger();
+        for (var i = 0; i < 10; i++) Assert.Null(ledger.Admit(Office));
+        for (var second = 0; second < 60; second++)
+        {
+            for (var i = 0; i < 200; i++) Assert.Equal("too-many-connections", ledger.Admit(Office)!.Code);
+            _clock.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        Assert.Empty(ledger.Bans());
+    }
+
+    [Theory]
+    [InlineData(2000)]
+    [InlineData(8000)]
+    public void A_loop_of_handshakes_is_banned_within_ten_seconds(int perSecond)
+    {
+        var ledger = Ledger();
+        for (var i = 0; i < 10 * perSecond; i++)
+        {
+            Visit(ledger, Office);
+            _clock.Advance(TimeSpan.FromSeconds(1.0 / perSecond));
+        }
+
+        Assert.Equal("handshakes in spite of being told to wait", Assert.Single(ledger.Bans()).Reason);
+    }
+
+    // Stock clients come back after 1, 2, 4 and then 5 seconds, half of it more or less; each browser opens a spare connection besides, which says nothing.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1000)]
+    public void An_office_of_2500_that_comes_back_at_once_is_in_within_seconds_and_not_banned(int firstWithinMilliseconds)
+    {
+        var chance = new Random(7);
+        var ledger = Ledger();
+        var due = new PriorityQueue<(int Tries, bool IsSpare), double>();
+        for (var client = 0; client < 2500; client++)
+        {
+            due.Enqueue((0, false), chance.NextDouble() * firstWithinMilliseconds);
+            due.Enqueue((0, true), chance.NextDouble() * firstWithinMilliseconds);
+        }
+        var (now, told, inside) = (0.0, 0, 0);
+        var spares = new Queue<double>();
+        while (due.TryDequeue(out var client, out var at))
+        {
+            _clock.Advance(TimeSpan.FromMilliseconds(Math.Max(0, at - now)));
+            now = Math.Max(now, at);
+            while (spares.TryPeek(out var end) && end <= now)
+            {
+                spares.Dequeue();
+                ledger.CameToNothing(Office);
+            }
+            var refusal = ledger.Arrive(Office);
+            if (client.IsSpare)
+            {
+                if (refusal is null) spares.Enqueue(now + 10_000);
+                continue;
+            }
+            if (refusal is null) ledger.Settled(Office);
+            refusal ??= ledger.Admit(Office);
+            if (refusal is null)
+            {
+                ledger.Joined(Office);
+                inside++;
+                continue;
+            }
+            told++;
+            due.Enqueue((client.Tries + 1, false), now + Math.Min(5000, 1000 * Math.Pow(2, client.Tries)) * (0.5 + chance.NextDouble()));
+        }
+        foreach (var _ in spares) ledger.CameToNothing(Office);
+
+        Assert.Equal(2500, inside);
+        Assert.InRange(told, 0, 1000);
+        Assert.InRange(now, 0, 10_000);
+        Assert.Empty(ledger.Bans());
+        Assert.Equal((2500, 0), (ledger.Find("192.0.2.7")!.Open, ledger.Find("192.0.2.7")!.HalfOpen));
+    }
+
+    [Theory]
+    [InlineData(0.3, 10, true)]        // 50,000 events a second, and back at once
+    [InlineData(1.25, 60, true)]       // the same with a stock client's back-off
+    [InlineData(3, 3600, false)]       // a faulty page: 4,000 events a second are refused after five seconds
+    [InlineData(6.5, 3600, false)]
+    public void Who_floods_events_is_banned_if_it_is_closed_more_often_than_every_three_seconds(double closedEvery, double seconds, bool isBanned)
+    {
+        var ledger = Ledger();
+        for (var second = 0.0; second < seconds && ledger.Bans().Count == 0; second += closedEvery)
+        {
+            ledger.Flooded(Office);
+            _clock.Advance(TimeSpan.FromSeconds(closedEvery));
+        }
+
+        Assert.Equal(isBanned ? ["connections that flooded events"] : [], ledger.Bans().Select(ban => ban.Reason));
+    }
+
+    [Fact]
+    public void Who_arrives_is_half_open_until_it_is_known_what_it_is()
+    {
+        _options.HalfOpenPerAddress = 2;
+        var ledger = Ledger();
+        Assert.Null(ledger.Arrive(Office));
+        Assert.Null(ledger.Arrive(Office));
+        Assert.Equal("rate-limited", ledger.Arrive(Office)!.Code);
+        Assert.Equal("rate-limited", ledger.Admit(Office)!.Code);
+        Assert.Equal((0, 2), (ledger.Find("192.0.2.7")!.Open, ledger.Find("192.0.2.7")!.HalfOpen));
+        Assert.Equal(["192.0.2.7"], ledger.Busiest(1).Select(a => a.Address));
+        Assert.Null(ledger.Arrive(Home));
+
+        ledger.Settled(Office);
+        Assert.Null(ledger.Admit(Office));
+        ledger.CameToNothing(Office);
+        Assert.Null(ledger.Arrive(Office));
+        Assert.Equal("rate-limited", ledger.Arrive(Office)!.Code);
+    }
+
+    [Fact]
+    public void Who_is_banned_is_turned_away_on_arrival()
+    {
+        var ledger = Ledger();
+        ledger.Ban(Office, TimeSpan.FromMinutes(1));
+
+        Assert.Equal(new("banned", TimeSpan.FromMinutes(1)), ledger.Arrive(Office));
+        Assert.Equal(0, ledger.Find("192.0.2.7")!.HalfOpen);
+        _clock.Advance(TimeSpan.FromMinutes(1));
+        Assert.Null(ledger.Arrive(Office));
+    }
+
+    [Fact]
+    public void Arrivals_beyond_the_half_open_ban_when_they_go_on()
+    {
+        _options.HalfOpenPerAddress = 1;
+        var ledger = Ledger();
+        ledger.Arrive(Office);
+        for (var i = 0; i < 5001; i++) Assert.Equal("rate-limited", ledger.Arrive(Office)!.Code);
+
+        Assert.Equal("banned", ledger.Arrive(Office)!.Code);
+    }
+
+    [Fact]
+    public void Connections_that_come_to_nothing_are_let_pass_and_a_storm_of_them_is_not()
+    {
+        var ledger = Ledger();
+        for (var second = 0; second < 600; second++)
+        {
+            for (var i = 0; i < 400; i++) ComeToNothing();
+            _clock.Advance(TimeSpan.FromSeconds(1));
+        }
+        Assert.Empty(ledger.Bans());
+
+        for (var i = 0; i < 2000 + 5001; i++) ComeToNothing();
+        Assert.Single(ledger.Bans());
+
+        void ComeToNothing()
+        {
+            Assert.Null(ledger.Arrive(Office));
+            ledger.CameToNothing(Office);
+        }
     }
 
     [Fact]
@@ -204,12 +380,15 @@ public class AddressesTests
     {
         _options.AllowList.Add(allowed);
         (_options.HandshakesPerSecond, _options.HandshakeBurst, _options.ConnectionsPerAddress, _options.MalformedPerMinute) = (1, 1, 1, 1);
+        _options.HalfOpenPerAddress = 1;
         var ledger = Ledger();
         for (var i = 0; i < 100; i++)
         {
             Assert.Null(ledger.Admit(Office));
+            Assert.Null(ledger.Arrive(Office));
             ledger.Malformed(Office);
             ledger.Refused(Office);
+            ledger.Flooded(Office);
         }
 
         Assert.Empty(ledger.Bans());

@@ -164,7 +164,7 @@ public class AtTheDoorTests
     public async Task Who_does_not_heed_refusals_is_counted_once_against_its_address()
     {
         List<Overspending> answers = [];
-        await using var server = await StartAsync(fair => (fair.RefusalsBeforeDisconnect, fair.RefusedHandshakesPerMinute) = (2, 1), setUp: io => io.Root.OnConnection(socket =>
+        await using var server = await StartAsync(fair => (fair.RefusalsBeforeDisconnect, fair.FloodingConnectionsPerMinute) = (2, 1), setUp: io => io.Root.OnConnection(socket =>
         {
             lock (answers)
                 for (var i = 0; i < 5; i++) answers.Add(socket.Connection.Overspent(_clock.GetTimestamp()));

@@ -1,0 +1,142 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using NetSocket = System.Net.Sockets.Socket;
+
+namespace Carillon.SocketIO;
+
+/// <summary>
+/// A connection from its acceptance until it is known what it is: until then its address has one more half-open connection. It holds no buffer while it says nothing.
+/// </summary>
+sealed class Arrival : TimerWheel.Deadline
+{
+    readonly DirectListener _listener;
+    readonly EngineServer? _door;
+    readonly IPAddress? _address;
+    readonly NetSocket _socket;
+    readonly FirstBytes _firstBytes;
+    ConnectionContext? _http;      // where it went with a part of a request
+    bool _isOver;
+
+    public Arrival(DirectListener listener, EngineServer? door, IPAddress? address, NetSocket socket) =>
+        (_listener, _door, _address, _socket, _firstBytes) = (listener, door, address, socket, new(this));
+
+    public void Wait()
+    {
+        _listener.Wheel.Set(this, Patience);
+        try
+        {
+            _firstBytes.SetBuffer(Memory<byte>.Empty);
+            if (!_socket.ReceiveAsync(_firstBytes)) OnFirstBytes();
+        }
+        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
+        {
+            Drop();
+        }
+    }
+
+    /// <summary>It goes to HTTP without a whole request, and is half-open until HTTP has seen one.</summary>
+    public void GoOnWith(ConnectionContext connection)
+    {
+        _http = connection;
+        connection.Features.Set(this);
+        connection.ConnectionClosed.UnsafeRegister(static arrival => ((Arrival)arrival!).ComeToNothing(unfinished: false), this);
+    }
+
+    /// <summary>It has made a whole request: whoever serves it counts it.</summary>
+    public void Settle()
+    {
+        if (Interlocked.Exchange(ref _isOver, true)) return;
+        _listener.Wheel.Cancel(this);
+        _door?.Settled(_address);
+    }
+
+    internal override void OnDue()
+    {
+        if (_http is not { } http)
+        {
+            _socket.Dispose();     // the wait ends with an error
+        }
+        else if (ComeToNothing(unfinished: true))
+        {
+            http.Abort(new ConnectionAbortedException("The first request was not finished in time."));
+        }
+    }
+
+    TimeSpan Patience => _door?.Options.Fairness.HandshakeWithin ?? TimeSpan.FromSeconds(10);
+
+    void OnFirstBytes()
+    {
+        var failed = _firstBytes.SocketError != SocketError.Success;
+        _firstBytes.Dispose();
+        if (failed)
+        {
+            Drop();
+            return;
+        }
+        try
+        {
+            var handshake = DirectHandshake.TryTake(_socket, _listener.Routes, out var beginning);
+            if (handshake is not null || beginning == Beginning.Whole) Settle();
+            switch (beginning)
+            {
+                case Beginning.Nothing:
+                    Drop();
+                    break;
+                case Beginning.Whole when handshake is not null:
+                    _ = _listener.ServeAsync(handshake, _socket);
+                    break;
+                case Beginning.Whole:
+                    _listener.HandOn(_socket);
+                    break;
+                case Beginning.Part:
+                    _listener.Wheel.Set(this, Patience);
+                    _listener.HandOn(_socket, this);
+                    break;
+                case Beginning.Tls:
+                    _listener.Wheel.Cancel(this);      // its time-outs are Kestrel's
+                    _listener.HandOn(_socket, this);
+                    break;
+            }
+        }
+        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
+        {
+            Drop();
+        }
+    }
+
+    void Drop()
+    {
+        _socket.Dispose();
+        ComeToNothing(unfinished: false);
+    }
+
+    bool ComeToNothing(bool unfinished)
+    {
+        if (Interlocked.Exchange(ref _isOver, true)) return false;
+        _listener.Wheel.Cancel(this);
+        _door?.CameToNothing(_address, unfinished);
+        return true;
+    }
+
+    sealed class FirstBytes(Arrival arrival) : SocketAsyncEventArgs(unsafeSuppressExecutionContextFlow: true)
+    {
+        protected override void OnCompleted(SocketAsyncEventArgs e) => arrival.OnFirstBytes();
+    }
+}
+
+/// <summary>Tells connections that went to HTTP with a part of a request when it is whole.</summary>
+sealed class WholeRequests : IStartupFilter
+{
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+    {
+        app.Use(static (context, next) =>
+        {
+            context.Features.Get<Arrival>()?.Settle();
+            return next(context);
+        });
+        next(app);
+    };
+}
