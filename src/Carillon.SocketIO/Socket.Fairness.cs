@@ -3,6 +3,12 @@ namespace Carillon.SocketIO;
 public sealed partial class Socket
 {
     /// <summary>
+    /// For whom the socket counts, such as the id of the user: all connections of one account share its limits (<see cref="FairnessOptions.PerAccount"/>,
+    /// <see cref="FairnessOptions.ConnectionsPerAccount"/>). Set it in a middleware, once the client is known; later it changes nothing.
+    /// </summary>
+    public string? Account { get; set; }
+
+    /// <summary>
     /// Spends expensive operations of the connection's share, and of its account's: a handler that reads a database asks before it does. Every event was counted
     /// as one event already.
     /// </summary>

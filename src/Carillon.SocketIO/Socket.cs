@@ -93,6 +93,7 @@ public sealed partial class Socket
         // With recovery on, an event for one socket is recorded like any other: it must be there when the client comes back.
         if (Namespace.Recovery is not null) Namespace.EmitTo(name, arguments, [Id], [], isVolatile: false, compress: true);
         else Send(PacketWriter.Event(Namespace.Name, name, arguments));
+        if (Namespace.Recovery is null && Meters.EventsSent.Enabled) Meters.EventsSent.Add(1);
     }
 
     /// <summary>Joins a room. Before the socket is connected it is remembered and takes effect then.</summary>

@@ -136,6 +136,7 @@ sealed class SocketClient
         var name = first.ValueKind == JsonValueKind.String ? first.GetString()! : first.GetRawText();
         var received = new SocketEvent(socket, name, new SocketArguments(packet.Data, skip: 1, attachments), packet.Id);
         var nsp = socket.Namespace;
+        Meters.EventsReceived.Add(1);
         if ((nsp.Handlers.Find(name) ?? nsp.Handlers.Unknown) is not { } handler) return;
         // Handlers that wait for something else hold memory: a client that asks faster than it is answered must stop at some point.
         if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers)
@@ -205,6 +206,9 @@ sealed class SocketClient
             throw;
         }
 
+        if (refusal is null && socket.Account is { } account && !Engine.TryEnterAccount(account))
+            refusal = new ConnectRefusal(Refusal.TooManyConnections,
+                new { code = Refusal.TooManyConnections, message = "There are too many connections of this account.", retryable = true }) { ClosesConnection = true };
         if (refusal is not null)
         {
             Refuse(socket, refusal);
@@ -226,7 +230,9 @@ sealed class SocketClient
         Socket socket;
         lock (recovery.Gate)
         {
-            if (!recovery.TryRestore(pid, offset, out var lost, out var missed)) return false;
+            var recovered = recovery.TryRestore(pid, offset, out var lost, out var missed);
+            Meters.Recovery(recovered);
+            if (!recovered) return false;
             socket = new Socket(this, nsp, handshake, lost);
             lock (_gate)
             {

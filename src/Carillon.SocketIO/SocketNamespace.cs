@@ -203,7 +203,9 @@ public sealed partial class SocketNamespace : SocketHandlers
     // The hot path: no allocation per receiver and no await.
     static int Deliver(SharedFrame frame, Socket[] receivers, int count, bool isVolatile)
     {
+        var began = Meters.BeginFanOut();
         for (var i = 0; i < count; i++) receivers[i].Send(frame, isVolatile);
+        Meters.EndFanOut(began, count);
         Rooms.Return(receivers, count);
         return count;
     }

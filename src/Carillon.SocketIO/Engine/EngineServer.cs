@@ -41,6 +41,7 @@ public sealed partial class EngineServer
         Accounts = new Accounts(options.Fairness, Clock);
         Shares = new Shares(options.Fairness, Clock);
         Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
+        Meters.Watch(this);
     }
 
     /// <summary>The settings.</summary>
@@ -80,6 +81,8 @@ public sealed partial class EngineServer
         _stopping = true;
         foreach (var session in _sessions.Values) session.Drop(DisconnectReason.ServerShuttingDown);
     }
+
+    internal IEnumerable<EngineSocket> Connections => _sessions.Values;
 
     internal void Remove(EngineSocket session)
     {
@@ -140,7 +143,11 @@ public sealed partial class EngineServer
     internal void Leave(IPAddress? address, bool refused)
     {
         Addresses.Closed(address, halfOpen: true);
-        if (refused) Addresses.Refused(address);
+        if (refused)
+        {
+            Addresses.Refused(address);
+            Meters.Refused.Add(1, Meters.Code("refused"));
+        }
         Interlocked.Decrement(ref _places);
     }
 
@@ -302,6 +309,7 @@ public sealed partial class EngineServer
         var session = new EngineSocket(this, handshake, webSocket, base64: handshake.QueryValue("b64") is { Length: > 0 });
         if (!AwaitsJoin) session.CountAsJoined();
         _sessions[session.Id] = session;
+        Meters.Handshakes.Add(1, Meters.Transport(session.TransportName));
         LogOpened(session.Id, session.TransportName);
         return session;
     }
@@ -326,6 +334,7 @@ public sealed partial class EngineServer
             response.Headers.ContentEncoding = encoding;
             response.Headers.Append("Vary", "Accept-Encoding");
         }
+        Meters.BytesSent.Add(payload.Length);
         response.ContentLength = payload.Length;
         await response.Body.WriteAsync(payload, context.RequestAborted);
     }

@@ -6,6 +6,7 @@ public sealed partial class EngineSocket
 
     readonly Heartbeat _heartbeat;
     TimerPhase _phase;
+    long _lastPing;
     long _lastPong;
 
     internal void StartHeartbeat()
@@ -26,6 +27,7 @@ public sealed partial class EngineSocket
         {
             if (_state != State.Open) return;
             _lastPong = _server.Clock.GetTimestamp();
+            if (_phase == TimerPhase.Pong && Meters.RoundTrip.Enabled) Meters.RoundTrip.Record(_server.Clock.GetElapsedTime(_lastPing, _lastPong).TotalSeconds);
             SetTimer(TimerPhase.NextPing, _server.Options.PingInterval);
         }
     }
@@ -36,7 +38,11 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             due = _phase;
-            if (due == TimerPhase.NextPing && _state == State.Open) SetTimer(TimerPhase.Pong, _server.Options.PingTimeout);
+            if (due == TimerPhase.NextPing && _state == State.Open)
+            {
+                _lastPing = _server.Clock.GetTimestamp();
+                SetTimer(TimerPhase.Pong, _server.Options.PingTimeout);
+            }
         }
         switch (due)
         {

@@ -253,6 +253,7 @@ public sealed partial class EngineSocket
     bool Receive(ReadOnlySpan<byte> payload, IHeaderDictionary headers)
     {
         _posts++;
+        Meters.BytesReceived.Add(payload.Length);
         // A body that is no UTF-8 is read as other servers read it, with replacement characters.
         if (!Utf8.IsValid(payload)) payload = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(payload));
         foreach (var range in payload.Split(SharedFrame.Separator))

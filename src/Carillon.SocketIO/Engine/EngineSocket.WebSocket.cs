@@ -238,6 +238,7 @@ public sealed partial class EngineSocket
 
     ValueTask WriteSafely(ReadOnlyMemory<byte> bytes)
     {
+        if (Meters.BytesSent.Enabled) Meters.BytesSent.Add(bytes.Length);
         try
         {
             return _webSocket!.WriteAsync(bytes);

@@ -127,20 +127,27 @@ public sealed partial class EngineSocket
 
     int Waiting => (_queue?.Bytes ?? 0) + _inFlight;
 
+    /// <summary>How many bytes wait for the client, as seen without waiting.</summary>
+    internal int WaitingBytes => Waiting;
+
     // Under the gate. False: the client is too slow, and its time is over.
     bool TryQueue(SharedFrame frame)
     {
         var limit = _server.Options.MaxQueuedBytes;
-        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit))
+        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, _server.IsShortOfMemory))
         {
             case OverflowAction.Drop:
+                Meters.Overflow("drop");
                 return true;
             case OverflowAction.Disconnect:
+                Meters.Overflow("disconnect");
                 return false;
             case OverflowAction.MakeRoom:
                 _queue?.MakeRoomFor(frame);
                 // A pass over the queue must be worth it: whoever has next to no room after it reads nothing at all.
-                if (Waiting + SendQueue.CostOf(frame) > limit - limit / 8) return false;
+                var helped = Waiting + SendQueue.CostOf(frame) <= limit - limit / 8;
+                Meters.Overflow(helped ? "make-room" : "disconnect");
+                if (!helped) return false;
                 break;
         }
         Queue(frame);
@@ -211,6 +218,7 @@ public sealed partial class EngineSocket
             _probe?.Dismiss();
         }
         if (_lastPoll is null) _server.Remove(this);
+        Meters.Disconnects.Add(1, Meters.Reason(reason));
         _server.LogClosed(Id, reason);
         Closed?.Invoke(reason);
     }

@@ -62,6 +62,7 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     protected CloseCode Feed(FrameReader reader, Span<byte> piece, out bool goOn)
     {
         Pieces++;
+        if (Meters.BytesReceived.Enabled) Meters.BytesReceived.Add(piece.Length);
         CloseCode code;
         if (reader.HoldsOne(piece))
         {

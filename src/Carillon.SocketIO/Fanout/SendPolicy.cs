@@ -43,8 +43,9 @@ enum OverflowAction { Queue, Drop, MakeRoom, Disconnect }
 /// <summary>The decision about a message for a client that reads slowly.</summary>
 static class OverflowRule
 {
-    public static OverflowAction Decide(SendPolicy policy, bool fits) =>
-        fits ? OverflowAction.Queue
+    public static OverflowAction Decide(SendPolicy policy, bool fits, bool shortOfMemory = false) =>
+        shortOfMemory && policy.Importance == Importance.Marketing ? OverflowAction.Drop
+        : fits ? OverflowAction.Queue
         : policy.Overflow == Overflow.Disconnect ? OverflowAction.Disconnect
         : policy.Importance == Importance.Critical ? OverflowAction.MakeRoom      // never dropped: silence would lie
         : policy.Overflow == Overflow.Drop || policy.Importance == Importance.Marketing ? OverflowAction.Drop

@@ -1,0 +1,127 @@
+using System.Text;
+using Carillon.SocketIO;
+using Microsoft.Extensions.Options;
+
+namespace Carillon.MicroBench;
+
+/// <summary>The small things that are done most often, each by itself, without a network. What each may allocate stands in <c>bench/budgets.json</c>.</summary>
+sealed class MicroBenchmarks
+{
+    const int Clients = 1000;
+    static readonly string Payload = new('x', 100);
+
+    readonly SocketServer _server;
+    readonly Client[] _clients;
+    readonly Socket _first;
+    readonly byte[] _event = Encoding.UTF8.GetBytes($$"""2["pub","room",{"text":"{{Payload}}","n":12}]""");
+    readonly byte[] _pong = Frame("3");
+    readonly byte[] _ask = Frame($"427[\"ask\",\"{Payload}\"]");
+    readonly byte[] _piece = new byte[256];
+    readonly FrameReader _reader = new(1000, static (_, _) => true);
+    readonly PacketLimits _limits = new(10, 64, 512);
+    readonly Bell _bell = new();
+
+    public MicroBenchmarks()
+    {
+        _server = new SocketServer(Options.Create(new SocketIOOptions
+        {
+            // The shares are spent, and never used up.
+            Engine = { Fairness = { PerConnection = { EventsPerSecond = 1_000_000_000, EventBurst = 1_000_000_000, BytesPerSecond = 1_000_000_000_000, ByteBurst = 1_000_000_000_000 } } },
+        }));
+        _server.Root.OnConnection(socket => socket.Join("room"));
+        _server.Root.On("ask", e => e.Ack(e.Arguments[0]));
+        _clients = [.. Enumerable.Range(0, Clients).Select(_ => new Client(_server))];
+        _first = _server.Root.Everyone.Sockets()[0];
+        _first.Join("alone");
+    }
+
+    /// <summary>The benchmarks by name; each call does the thing once.</summary>
+    public IReadOnlyDictionary<string, Action> All => new Dictionary<string, Action>
+    {
+        ["read a frame"] = () =>
+        {
+            _pong.CopyTo(_piece, 0);
+            _reader.Read(_piece.AsSpan(0, _pong.Length));
+        },
+        ["read an event"] = () => PacketReader.TryRead(_event, _limits, out _),
+        ["handle an event with an acknowledgement"] = () => _clients[0].Receive(_ask),
+        ["encode an event"] = () => PacketWriter.Event("/", "msg", [Payload]),
+        ["send to 1 of 1,000"] = () => _server.Root.To("alone").Emit("msg", Payload),
+        ["send to 1,000"] = () => _server.Root.To("room").Emit("msg", Payload),
+        ["8 messages to 1,000 in one batch"] = () =>
+        {
+            using (SocketServer.SendTogether())
+                for (var i = 0; i < 8; i++) _server.Root.To("room").Emit("msg", Payload);
+        },
+        ["join and leave a room of 1,000"] = () =>
+        {
+            _first.Leave("room");
+            _first.Join("room");
+        },
+        ["set and cancel a deadline"] = () =>
+        {
+            _server.Engine.Wheel.Set(_bell, TimeSpan.FromSeconds(25));
+            _server.Engine.Wheel.Cancel(_bell);
+        },
+        ["spend a share"] = () => _first.Connection.TrySpend(100, TimeProvider.System.GetTimestamp(), out _),
+    };
+
+    /// <summary>Bytes allocated by one call, once everything is warm.</summary>
+    public static long BytesOf(Action benchmark)
+    {
+        const int calls = 200;
+        for (var i = 0; i < calls; i++) benchmark();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < calls; i++) benchmark();
+        return (GC.GetAllocatedBytesForCurrentThread() - before) / calls;
+    }
+
+    static byte[] Frame(string text)
+    {
+        var payload = Encoding.UTF8.GetBytes(text);
+        return payload.Length < 126
+            ? [0x81, (byte)(0x80 | payload.Length), 0, 0, 0, 0, .. payload]
+            : [0x81, 0xfe, (byte)(payload.Length >> 8), (byte)payload.Length, 0, 0, 0, 0, .. payload];
+    }
+
+    /// <summary>A client whose network takes everything at once.</summary>
+    sealed class Client : WebSocketConnection
+    {
+        readonly byte[] _piece = new byte[1024];
+        FrameReader? _reader;
+
+        public Client(SocketServer server)
+            : base(1_000_000, deflated: false)
+        {
+            var handshake = new Handshake("/socket.io/?EIO=4&transport=websocket", [], null, DateTimeOffset.UnixEpoch);
+            server.Engine.Enter(null);
+            _ = server.Engine.ServeAsync(this, handshake, accept: []);
+            Receive(Frame("40"));
+        }
+
+        public void Receive(byte[] frame)
+        {
+            frame.CopyTo(_piece, 0);
+            Feed(_reader!, _piece.AsSpan(0, frame.Length), out _);
+        }
+
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => default;
+
+        public override void Abort()
+        {
+        }
+
+        protected override Task<CloseCode> ReadAsync(FrameReader? reader)
+        {
+            _reader = reader;
+            return new TaskCompletionSource<CloseCode>().Task;
+        }
+    }
+
+    sealed class Bell : TimerWheel.Deadline
+    {
+        internal override void OnDue()
+        {
+        }
+    }
+}
