@@ -68,15 +68,33 @@ static class BinaryJson
             && num.TryGetInt32(out number) && number >= 0;
     }
 
-    /// <summary>Whether every placeholder in a value names one of that many attachments.</summary>
-    public static bool PlaceholdersFit(JsonElement json, int attachments) => json.ValueKind switch
+    /// <summary>
+    /// Whether every placeholder in a value names one of that many attachments, and there are no more placeholders than attachments: each may become a copy of its attachment.
+    /// </summary>
+    public static bool PlaceholdersFit(JsonElement json, int attachments)
     {
-        JsonValueKind.Array => json.EnumerateArray().All(item => PlaceholdersFit(item, attachments)),
-        JsonValueKind.Object when json.TryGetProperty("_placeholder"u8, out var flag) && flag.ValueKind == JsonValueKind.True =>
-            TryGetPlaceholder(json, out var number) && number < attachments,
-        JsonValueKind.Object => json.EnumerateObject().All(member => PlaceholdersFit(member.Value, attachments)),
-        _ => true,
-    };
+        var left = attachments;
+        return Fit(json, attachments, ref left);
+    }
+
+    static bool Fit(JsonElement json, int attachments, ref int left)
+    {
+        switch (json.ValueKind)
+        {
+            case JsonValueKind.Array:
+                foreach (var item in json.EnumerateArray())
+                    if (!Fit(item, attachments, ref left)) return false;
+                return true;
+            case JsonValueKind.Object when json.TryGetProperty("_placeholder"u8, out var flag) && flag.ValueKind == JsonValueKind.True:
+                return TryGetPlaceholder(json, out var number) && number < attachments && --left >= 0;
+            case JsonValueKind.Object:
+                foreach (var member in json.EnumerateObject())
+                    if (!Fit(member.Value, attachments, ref left)) return false;
+                return true;
+            default:
+                return true;
+        }
+    }
 
     static void WriteValue(Utf8JsonWriter writer, SocketValue value, List<ReadOnlyMemory<byte>> attachments)
     {

@@ -63,9 +63,12 @@ public sealed class SocketArguments : IReadOnlyList<SocketValue>
 {
     internal static readonly SocketArguments None = new(default, 0, []);
 
+    const int Near = 16;
+
     readonly JsonElement _list;
     readonly int _skip;
     readonly ReadOnlyMemory<byte>[] _attachments;
+    JsonElement[]? _items;
 
     internal SocketArguments(JsonElement list, int skip, ReadOnlyMemory<byte>[] attachments)
     {
@@ -77,7 +80,7 @@ public sealed class SocketArguments : IReadOnlyList<SocketValue>
     public int Count { get; }
 
     /// <summary>The argument at a place; an undefined value behind the last one, because clients may leave arguments out.</summary>
-    public SocketValue this[int index] => index >= 0 && index < Count ? new SocketValue(_list[index + _skip], _attachments) : default;
+    public SocketValue this[int index] => index >= 0 && index < Count ? new SocketValue(At(index + _skip), _attachments) : default;
 
     /// <inheritdoc/>
     public IEnumerator<SocketValue> GetEnumerator()
@@ -86,4 +89,7 @@ public sealed class SocketArguments : IReadOnlyList<SocketValue>
     }
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    // An item of a JSON array is found by walking to it. A list of hundreds of thousands must be walked once, not once for each item.
+    JsonElement At(int place) => place < Near ? _list[place] : (_items ??= [.. _list.EnumerateArray()])[place];
 }
