@@ -15,14 +15,14 @@ public sealed partial class Socket
 
     internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake)
     {
-        (_client, Namespace, Handshake) = (client, nsp, handshake);
+        (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
         Id = SessionId.Create();
         if (nsp.Recovery is not null) Pid = SessionId.Create();
     }
 
     internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake, LostSession lost)
     {
-        (_client, Namespace, Handshake) = (client, nsp, handshake);
+        (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
         (Id, Pid, Recovered) = (lost.SocketId, lost.Pid, true);
         _early = [.. lost.Rooms];
         _data = lost.Data;
@@ -47,7 +47,7 @@ public sealed partial class Socket
     public bool IsConnected => _state == State.Connected;
 
     /// <summary>The connection that carries the socket, which it may share with sockets of other namespaces.</summary>
-    public EngineSocket Connection => _client.Engine;
+    public EngineSocket Connection { get; }
 
     /// <summary>The rooms the socket is in, its own (named by its id) among them.</summary>
     public IReadOnlyCollection<string> Rooms
@@ -135,7 +135,7 @@ public sealed partial class Socket
 
     internal bool HasJoined => _state != State.Joining;
 
-    internal void Send(SharedFrame frame, bool isVolatile = false) => _client.Engine.Enqueue(frame, isVolatile);
+    internal void Send(SharedFrame frame, bool isVolatile = false) => Connection.Enqueue(frame, isVolatile);
 
     /// <summary>
     /// Lets others reach the client, and tells it that it has joined: whatever is sent once it knows reaches it, and nothing comes before it knows but the events it missed.
@@ -151,6 +151,7 @@ public sealed partial class Socket
         {
             SendBatch.End();
         }
+        Connection.Trim();
     }
 
     void EnterHeld(IReadOnlyList<SharedFrame> missed)

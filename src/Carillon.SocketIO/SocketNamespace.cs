@@ -169,7 +169,7 @@ public sealed partial class SocketNamespace : SocketHandlers
         if (Recovery is null || isVolatile)
         {
             // An empty room costs nothing: not even the packet is made.
-            var receivers = Rooms.Rent(rooms, except, out var count);
+            var receivers = Rooms.RentConnections(rooms, except, out var count);
             if (count == 0) return 0;
             return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress, policy: policy), receivers, count, isVolatile);
         }
@@ -178,7 +178,7 @@ public sealed partial class SocketNamespace : SocketHandlers
             var offset = Recovery.NextOffset();
             var frame = PacketWriter.Event(Name, name, arguments, offset: offset, compress: compress, policy: policy);
             Recovery.Record(offset, frame, rooms, except);
-            return Deliver(frame, Rooms.Rent(rooms, except, out var count), count, isVolatile: false);
+            return Deliver(frame, Rooms.RentConnections(rooms, except, out var count), count, isVolatile: false);
         }
     }
 
@@ -201,10 +201,10 @@ public sealed partial class SocketNamespace : SocketHandlers
     }
 
     // The hot path: no allocation per receiver and no await.
-    static int Deliver(SharedFrame frame, Socket[] receivers, int count, bool isVolatile)
+    static int Deliver(SharedFrame frame, EngineSocket[] receivers, int count, bool isVolatile)
     {
         var began = Meters.BeginFanOut();
-        for (var i = 0; i < count; i++) receivers[i].Send(frame, isVolatile);
+        for (var i = 0; i < count; i++) receivers[i].Enqueue(frame, isVolatile);
         Meters.EndFanOut(began, count);
         Rooms.Return(receivers, count);
         return count;

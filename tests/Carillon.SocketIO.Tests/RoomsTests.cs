@@ -4,7 +4,7 @@ namespace Carillon.SocketIO.Tests;
 
 public class RoomsTests
 {
-    readonly SocketNamespace _nsp = new SocketServer(Options.Create(new SocketIOOptions())).Root;
+    readonly SocketServer _server = new(Options.Create(new SocketIOOptions()));
 
     [Fact]
     public void Rooms_hold_who_joined_and_nobody_else_whatever_the_order_of_coming_and_going()
@@ -35,7 +35,8 @@ public class RoomsTests
             switch (chance.Next(8))
             {
                 case 0 when expected.Count < 40:
-                    var comes = new Socket(null!, _nsp, new Handshake("/", [], null, default));
+                    var handshake = new Handshake("/", [], null, default);
+                    var comes = new Socket(new SocketClient(_server, new EngineSocket(_server.Engine, handshake, true, false)), _server.Root, handshake);
                     rooms.Enter(comes, [comes.Id]);
                     expected[comes] = [comes.Id];
                     break;
@@ -71,6 +72,12 @@ public class RoomsTests
         Assert.Equal(
             expected.Where(e => (e.Value.Contains(to) || e.Value.Contains(names[0])) && !e.Value.Contains(except)).Select(e => e.Key.Id).Order(),
             receivers[..count].Select(s => s.Id).Order());
+        var connections = rooms.RentConnections([to, names[0]], [except], out var connected);
+        Assert.Equal(receivers[..count].Select(s => s.Connection).ToHashSet(), connections[..connected].ToHashSet());
+        Rooms.Return(connections, connected);
         Rooms.Return(receivers, count);
+        var members = rooms.Rent([to], [], out count);
+        connections = rooms.RentConnections([to], [], out connected);
+        Assert.Equal(members[..count].Select(s => s.Connection), connections[..connected]);
     }
 }

@@ -47,6 +47,7 @@ public sealed partial class EngineSocket
         switch (due)
         {
             case TimerPhase.NextPing:
+                Trim();
                 Enqueue(EnginePacket.PingFrame);
                 break;
             case TimerPhase.Pong:

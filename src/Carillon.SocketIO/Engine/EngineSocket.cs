@@ -1,4 +1,5 @@
 using System.Text;
+using Carillon.Channels;
 
 namespace Carillon.SocketIO;
 
@@ -134,7 +135,8 @@ public sealed partial class EngineSocket
     bool TryQueue(SharedFrame frame)
     {
         var limit = _server.Options.MaxQueuedBytes;
-        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, _server.IsShortOfMemory))
+        var sheds = frame.Policy.Importance == Importance.Marketing && _server.IsShortOfMemory;
+        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, sheds))
         {
             case OverflowAction.Drop:
                 Meters.Overflow("drop");
@@ -174,6 +176,13 @@ public sealed partial class EngineSocket
             _held = false;
             SendQueued();
         }
+    }
+
+    /// <summary>Lets go of the queue that a burst has left. While bursts go on it stays, so that they allocate nothing.</summary>
+    internal void Trim()
+    {
+        lock (_gate)
+            if (IsQueueEmpty) _queue = null;
     }
 
     // Under the gate. True: the transport is closed; false: something has to leave first.

@@ -15,7 +15,8 @@ sealed class Rooms
     {
         public string Name => name;
         public Socket[] Members = new Socket[2];
-        public int[] Slots = new int[2];          // of each member's memberships, the one that is this room
+        public EngineSocket[] Connections = new EngineSocket[2];   // of the members: a broadcast touches nothing else of them
+        public int[] Slots = new int[2];                           // of each member's memberships, the one that is this room
         public int Count;
     }
 
@@ -116,11 +117,24 @@ sealed class Rooms
         }
     }
 
-    public static void Return(Socket[] rented, int count)
+    /// <summary>The connections of the sockets that <see cref="Rent"/> would answer.</summary>
+    public EngineSocket[] RentConnections(ReadOnlySpan<string> rooms, ReadOnlySpan<string> except, out int count)
+    {
+        if (rooms.Length <= 1 && except.Length == 0)
+            lock (_gate) return ConnectionsOf(rooms.Length == 0 ? _everyone : _rooms.GetValueOrDefault(rooms[0]), out count);
+
+        var sockets = Rent(rooms, except, out count);
+        var connections = ArrayPool<EngineSocket>.Shared.Rent(count);
+        for (var i = 0; i < count; i++) connections[i] = sockets[i].Connection;
+        Return(sockets, count);
+        return connections;
+    }
+
+    public static void Return<T>(T[] rented, int count)
     {
         if (rented.Length == 0) return;
         Array.Clear(rented, 0, count);
-        ArrayPool<Socket>.Shared.Return(rented);
+        ArrayPool<T>.Shared.Return(rented);
     }
 
     static Socket[] CopyOf(object? room, out int count)
@@ -130,6 +144,16 @@ sealed class Rooms
         var copy = ArrayPool<Socket>.Shared.Rent(count);
         if (room is Room { Members: var members }) Array.Copy(members, copy, count);
         else copy[0] = (Socket)room!;
+        return copy;
+    }
+
+    static EngineSocket[] ConnectionsOf(object? room, out int count)
+    {
+        count = room switch { Room many => many.Count, Socket => 1, _ => 0 };
+        if (count == 0) return [];
+        var copy = ArrayPool<EngineSocket>.Shared.Rent(count);
+        if (room is Room { Connections: var connections }) Array.Copy(connections, copy, count);
+        else copy[0] = ((Socket)room!).Connection;
         return copy;
     }
 
@@ -159,7 +183,7 @@ sealed class Rooms
             case Socket alone when alone != socket:
                 var many = new Room(name);
                 var slot = SlotOf(alone, name, alone);
-                (many.Members[0], many.Slots[0], many.Count) = (alone, slot, 1);
+                (many.Members[0], many.Connections[0], many.Slots[0], many.Count) = (alone, alone.Connection, slot, 1);
                 alone.Memberships[slot] = new Membership(many, 0);
                 room = many;
                 Add(many, socket);
@@ -175,9 +199,11 @@ sealed class Rooms
         if (room.Count == room.Members.Length)
         {
             Array.Resize(ref room.Members, room.Count * 2);
+            Array.Resize(ref room.Connections, room.Count * 2);
             Array.Resize(ref room.Slots, room.Count * 2);
         }
         room.Members[room.Count] = socket;
+        room.Connections[room.Count] = socket.Connection;
         room.Slots[room.Count] = socket.AddMembership(new Membership(room, room.Count));
         room.Count++;
     }
@@ -211,10 +237,11 @@ sealed class Rooms
             if (place != last)
             {
                 var moved = many.Members[last];
-                (many.Members[place], many.Slots[place]) = (moved, many.Slots[last]);
+                (many.Members[place], many.Connections[place], many.Slots[place]) = (moved, many.Connections[last], many.Slots[last]);
                 moved.Memberships[many.Slots[place]].Place = place;
             }
             many.Members[last] = null!;
+            many.Connections[last] = null!;
             if (last == 0 && many != _everyone) _rooms.Remove(many.Name);
         }
         else
