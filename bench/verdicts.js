@@ -42,7 +42,7 @@ export function ofFlood(result) {
     [unlessLimited(p99 < 100), `The ${connections} ordinary clients see p99 of ${p99} ms, ${without.latency.p99} ms before the flood (asked: under 100).`],
     [during.unanswered === 0 && othersEnded === 0, `Each of their ${during.asked} questions is answered and nobody is disconnected: ${during.unanswered} unanswered, ${othersEnded} gone.`],
     [turnedAway > 0, `The flooder is refused: ${turnedAway} times${ways && ` (${ways})`}, first after ${flood.firstTroubleAfterSeconds ?? "-"} s. It made ${volume}; ${pace}.`],
-    [probesRefused > 0, `It is banned: after its flood, well-behaved, it is refused ${probesRefused} times${probesRefused > 0 ? ` (${Object.entries(probesRefusedBy).map(([how, count]) => `${count} by ${how}`).join(", ")})` : ""}.`],
+    [probesRefused > 0, `It is banned: the last time that it is let in is ${flood.lastAdmittedAfterSeconds ?? "-"} s after its beginning, and after its flood, well-behaved, it is refused ${probesRefused} times${probesRefused > 0 ? ` (${Object.entries(probesRefusedBy).map(([how, count]) => `${count} by ${how}`).join(", ")})` : ""}.`],
     [probesRefused > 0 ? letInAfterSeconds !== null : undefined, letInAfterSeconds === null ? "It is not forgiven within the time of this run." : `It is forgiven: let in and served ${letInAfterSeconds} s after its flood.`],
   ];
 }

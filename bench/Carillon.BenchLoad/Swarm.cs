@@ -23,7 +23,7 @@ sealed class Swarm : IDisposable
     readonly byte[] _events = new byte[MostEvents * Native.EventSize];
     byte[] _in = new byte[256 * 1024];
     byte[] _out = new byte[64 * 1024];
-    int _pingFrom;
+    uint _pingFrom;
 
     public Swarm(Uri url, Dialect dialect, params IPAddress[] sources)
     {
@@ -130,7 +130,7 @@ sealed class Swarm : IDisposable
         if (_dialect.Ping.Length == 0 || Connections.Count == 0) return;
         for (var i = 0; i < 4; i++)
         {
-            var connection = Connections[_pingFrom++ % Connections.Count];
+            var connection = Connections[(int)(_pingFrom++ % (uint)Connections.Count)];
             if (connection.Phase != Phase.Open || now < connection.PingAt) continue;
             connection.PingAt = now + _dialect.PingEvery;
             Send(connection, _dialect.Ping);

@@ -197,7 +197,7 @@ sealed class HandshakeAttack(Run run, IPAddress from, int most) : Attack(run, fr
     static readonly byte[] Beginning = Encoding.ASCII.GetBytes("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nX-Slow: ");
     static readonly byte[] More = [(byte)'a'];
     long _openAt;
-    int _next;
+    uint _next;
 
     protected override bool IsPatient => true;
 
@@ -213,7 +213,7 @@ sealed class HandshakeAttack(Run run, IPAddress from, int most) : Attack(run, fr
         var sent = 0;
         for (var i = 0; i < 64; i++)
         {
-            var connection = Swarm.Connections[_next++ % Swarm.Connections.Count];
+            var connection = Swarm.Connections[(int)(_next++ % (uint)Swarm.Connections.Count)];
             if (connection.Phase != Phase.Upgrading || now < connection.ConnectedAt + ByteEvery) continue;
             connection.ConnectedAt = now;
             Swarm.SendRaw(connection, More);

@@ -21,7 +21,7 @@ static class Flood
         {
             "connections" => new ConnectionAttack(run, from),
             "events" => new EventAttack(run, from, options.Number("events", 50_000)),
-            "handshakes" => new HandshakeAttack(run, from, options.Whole("slow", 1000)),
+            "handshakes" => new HandshakeAttack(run, from, options.Whole("slow", 8000)),
             var other => throw new LoadException($"There is no flood of {other}: connections, events, handshakes."),
         };
         options.RefuseTheRest();
