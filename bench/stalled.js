@@ -1,5 +1,5 @@
 // A room of 1,000 of which 50 stop reading: what the others notice, what it costs, and what becomes of the 50.
-//   ./dev bench stalled [--policy disconnect|drop] [--connections 1000] [--stalled 50] [--rounds 3] [--secs 6] [--queue-bytes 1048576]
+//   ./dev bench stalled [--policy disconnect|drop|conflate] [--connections 1000] [--stalled 50] [--rounds 3] [--secs 6] [--queue-bytes 1048576]
 import { parseArgs } from "node:util";
 import { load, prepare, start } from "./contestants.js";
 import { description, quiet } from "./machine.js";
@@ -19,14 +19,15 @@ const { values } = parseArgs({
   },
 });
 const { policy, ...options } = values;
-if (!["disconnect", "drop"].includes(policy)) {
-  console.error("--policy is disconnect or drop.");
+const overflow = { disconnect: "disconnect", drop: "drop", conflate: "keep-latest" }[policy];
+if (!overflow) {
+  console.error("--policy is disconnect, drop or conflate.");
   process.exit(2);
 }
 if (prepare(["carillon"]).length === 0) process.exit(1);
 console.log(description());
 if (!(await quiet())) console.log("! Other programs keep the machine busy: latencies are worth little.");
-const server = await start("carillon", ["--queue-bytes", options["queue-bytes"], ...(policy === "drop" ? ["--volatile"] : [])]);
+const server = await start("carillon", ["--queue-bytes", options["queue-bytes"], "--overflow", overflow]);
 try {
   const result = await load("stalled", "carillon", server, options);
   console.log(`\n${options.stalled} of ${options.connections} subscribers stop reading; ${options.rate} messages of ${options.payload} bytes a second, policy ${policy}`);

@@ -3,7 +3,7 @@
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
-/** A room of which some stop reading. `policy`: what the server is set up to do with them, `disconnect` or `drop`. */
+/** A room of which some stop reading. `policy`: what the server is set up to do with them, `disconnect`, `drop` or `conflate`. */
 export function ofStalled(result, policy) {
   const { stalled, connections, queueBytes, rounds, p99Ratio, growthKiB } = result;
   const others = connections - stalled;
@@ -16,7 +16,7 @@ export function ofStalled(result, policy) {
     [faults === 0, `They receive everything once and in order: ${faults} messages lost, doubled or wrong in ${rounds.length * 2} windows.`],
     [rounds.every((round) => round.othersEnded === 0), `None of them is disconnected: ${Math.max(...rounds.map((round) => round.othersEnded))}.`],
     [growth <= stalled * queueBytes, `The server's memory grows by ${mib(growth)} at most (asked: ${stalled} budgets of ${mib(queueBytes)}, ${mib(stalled * queueBytes)}).`],
-    policy === "drop"
+    policy !== "disconnect"
       ? [rounds.every((round) => round.upToDate === stalled), `The stalled stay, miss what they could not take, and are up to date when they read again: ${Math.min(...rounds.map((round) => round.upToDate))} of ${stalled}.`]
       : [rounds.every((round) => round.gone === stalled), `The stalled are disconnected: ${Math.min(...rounds.map((round) => round.gone))} of ${stalled}, ${Math.min(...rounds.map((round) => round.cut))} of them before anyone read again.`],
   ];

@@ -2,8 +2,8 @@ using System.Net;
 using Carillon.SocketIO;
 
 // The server that benchmarks drive: `join` room, `pub` room payload, `echo` payload.
-//   dotnet run -c Release --project bench/Carillon.BenchServer -- --port 9000 [--queue-bytes N] [--volatile] [--limits [--first-ban SECONDS]]
-// --queue-bytes: what may wait for a client that does not read.  --volatile: what it cannot take at once is dropped instead.
+//   dotnet run -c Release --project bench/Carillon.BenchServer -- --port 9000 [--queue-bytes N] [--overflow POLICY] [--limits [--first-ban SECONDS]]
+// --queue-bytes: what may wait for a client that does not read.  --overflow: what happens beyond it: queue, drop, keep-latest or disconnect.
 // --limits: keeps the limits for each address and connection, which a generator on one machine would run into at once.
 // Read once, before the first socket: completions run on the thread that polls for them.
 Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
@@ -38,7 +38,11 @@ root.On("join", e =>
     if (e.Arguments[0].AsString() is { } room) e.Socket.Join(room);
     e.Ack();
 });
-if (args.Contains("--volatile")) root.On("pub", e => root.To(e.Arguments[0].AsString() ?? "").Volatile.Emit("msg", e.Arguments[1]));
+if (Value("--overflow") is { } overflow)
+{
+    var policy = new SendPolicy { Overflow = Enum.Parse<Overflow>(overflow.Replace("-", ""), ignoreCase: true), Stream = "msg" };
+    root.On("pub", e => root.To(e.Arguments[0].AsString() ?? "").With(policy).Emit("msg", e.Arguments[1]));
+}
 else root.On("pub", e => root.To(e.Arguments[0].AsString() ?? "").Emit("msg", e.Arguments[1]));
 root.On("echo", e => e.Ack(e.Arguments[0]));
 app.MapSocketIO();

@@ -38,7 +38,8 @@ sealed class HandDrivenClock(bool timersToo = true) : TimeProvider
             Timer? next;
             lock (_timers) next = _timers.Where(timer => timer.DueAt <= end).MinBy(timer => timer.DueAt);
             if (next is null) break;
-            Interlocked.Exchange(ref _ticks, Math.Max(next.DueAt!.Value, GetTimestamp()));
+            if (next.DueAt is not { } dueAt) continue;      // switched off meanwhile
+            Interlocked.Exchange(ref _ticks, Math.Max(dueAt, GetTimestamp()));
             next.Ring();
         }
         Interlocked.Exchange(ref _ticks, end);

@@ -15,9 +15,11 @@ namespace Carillon.SocketIO.Tests;
 public class TlsTests
 {
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public async Task A_client_talks_over_TLS(int http)
+    [InlineData(1, false)]
+    [InlineData(2, false)]
+    [InlineData(1, true)]
+    [InlineData(2, true)]
+    public async Task A_client_talks_over_TLS(int http, bool direct)
     {
         using var certificate = SelfSigned();
         var builder = WebApplication.CreateBuilder();
@@ -27,6 +29,7 @@ public class TlsTests
             listen.Protocols = HttpProtocols.Http1AndHttp2;
             listen.UseHttps(certificate);
         }));
+        if (direct) builder.WebHost.UseSocketIO();
         builder.Services.AddSocketIO();
         await using var app = builder.Build();
         app.Services.GetRequiredService<SocketServer>().Root.On("echo", e => e.Ack(e.Arguments));
@@ -55,6 +58,7 @@ public class TlsTests
         var sid = (await client.GetStringAsync(polling)).Split('"')[3];
         using var join = await client.PostAsync($"{polling}&sid={sid}", new StringContent("40", Encoding.UTF8, "text/plain"));
         Assert.StartsWith("40{\"sid\"", await client.GetStringAsync($"{polling}&sid={sid}"), StringComparison.Ordinal);
+        Assert.Equal(0, app.Services.GetRequiredService<SocketServer>().Engine.Addresses.Find("127.0.0.1")!.HalfOpen);
     }
 
     static X509Certificate2 SelfSigned()
