@@ -107,6 +107,27 @@ test("a flooder that is refused, banned and forgiven is seen to be", async () =>
   }
 });
 
+test("handshakes that never end are counted while they are held, and as refused when they are not", async () => {
+  const held = new Set();
+  let bannedUntil = Infinity;
+  const server = await dishonest(undefined, undefined, undefined, (socket) => {
+    if (socket.remoteAddress !== "127.0.0.2" || Date.now() > bannedUntil) return;
+    socket.on("error", () => {});
+    socket.on("close", () => held.delete(socket));
+    if (held.size < 10) return held.add(socket);
+    bannedUntil = Math.min(bannedUntil, Date.now() + 2500);
+    socket.resetAndDestroy();
+  });
+  try {
+    const { result } = await load(server.port, "flood", "--kind", "handshakes", "--slow", "20", "--connections", "20", "--rate", "200", "--forgive-within", "8", ...brief);
+    assert.deepEqual([result.with.asked, result.with.unanswered, result.othersEnded, result.flood.admitted], [100, 0, 0, 0]);
+    assert.ok(result.flood.heldMost >= 10 && result.flood.refused > 10 && result.probesRefused >= 1, JSON.stringify(result));
+    assert.deepEqual(ofFlood(result).slice(1).map(([passed]) => passed), [true, true, true, true]);
+  } finally {
+    server.close();
+  }
+});
+
 describe("a verdict", () => {
   const counts = { lost: 0, doubled: 0, wrong: 0, outOfOrder: 0, latency: { p99: 10 } };
   const round = { without: { counts }, with: { counts }, othersEnded: 0, gone: 50, cut: 50, upToDate: 0 };
@@ -123,10 +144,12 @@ describe("a verdict", () => {
   ]) {
     test(what, () => assert.deepEqual(ofStalled({ ...stalled, ...change }, "disconnect").map(([passed]) => passed), expected));
   }
-  test("asks of a policy that drops that the stalled are up to date", () => {
-    assert.equal(ofStalled({ ...stalled, rounds: [{ ...round, gone: 0, upToDate: 50 }] }, "drop").at(-1)[0], true);
-    assert.equal(ofStalled(stalled, "drop").at(-1)[0], false);
-  });
+  for (const policy of ["drop", "conflate"]) {
+    test(`asks of the policy ${policy} that the stalled are up to date`, () => {
+      assert.equal(ofStalled({ ...stalled, rounds: [{ ...round, gone: 0, upToDate: 50 }] }, policy).at(-1)[0], true);
+      assert.equal(ofStalled(stalled, policy).at(-1)[0], false);
+    });
+  }
 });
 
 test("an option that does not exist is refused, and so is a server elsewhere", async () => {
@@ -154,8 +177,8 @@ function exact({ counts: { latency, ...counts } }) {
   return counts;
 }
 
-/** Speaks just enough Socket.IO; `lie` decides what becomes of the n-th message after the warm-up, `answer` what is said to a question. */
-async function dishonest(lie, answer = (question) => question, letIn = () => true) {
+/** Speaks just enough Socket.IO; `lie` decides what becomes of the n-th message after the warm-up, `answer` what is said to a question, `arrive` about connections. */
+async function dishonest(lie, answer = (question) => question, letIn = () => true, arrive = () => {}) {
   const verifyClient = ({ req }, decide) => decide(letIn(req.socket.remoteAddress), 429);
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1", verifyClient });
   const room = new Set();
@@ -179,6 +202,7 @@ async function dishonest(lie, answer = (question) => question, letIn = () => tru
       else lie(n, (which) => send(number - n + which));
     });
   });
+  server._server.on("connection", arrive);
   await once(server, "listening");
   return { port: server.address().port, close: () => (room.forEach((s) => s.terminate()), server.close()) };
 }
