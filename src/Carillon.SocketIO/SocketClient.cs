@@ -237,6 +237,7 @@ sealed class SocketClient
             lock (_gate)
             {
                 if (_closed) return true;
+                recovery.Discard(pid);
                 _sockets = [.. _sockets.Where(other => other.Namespace != nsp), socket];
             }
             Enter(socket, missed);
@@ -349,10 +350,8 @@ sealed class SocketClient
 
     static bool TryReadPosition(JsonElement auth, out string pid, out string offset)
     {
-        pid = offset = "";
-        if (!auth.TryGetProperty("pid"u8, out var p) || p.ValueKind != JsonValueKind.String
-            || !auth.TryGetProperty("offset"u8, out var o) || o.ValueKind != JsonValueKind.String) return false;
-        (pid, offset) = (p.GetString()!, o.GetString()!);
-        return true;
+        var position = new SocketValue(auth, []);
+        (pid, offset) = (position["pid"].AsString() ?? "", position["offset"].AsString() ?? "");
+        return pid.Length > 0 && offset.Length > 0;
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -21,6 +22,9 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     const int LongestRequest = 8 * 1024;
 
     const byte TlsHandshake = 22;      // RFC 8446, section 5.1
+
+    // HTTP takes no more headers either, unless it is told to.
+    const int MostHeaders = 100;
 
     /// <summary>Takes the handshake off a connection whose first bytes have come. What is not taken stays unread.</summary>
     public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes) => TryTake(socket, routes, out _);
@@ -55,8 +59,10 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
         string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null;
+        var count = 0;
         for (var rest = headers; !rest.IsEmpty;)
         {
+            if (++count > MostHeaders) return null;
             var line = rest[..rest.IndexOf("\r\n"u8)];
             rest = rest[(line.Length + 2)..];
             var colon = line.IndexOf((byte)':');
@@ -71,8 +77,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
-            || connection is null || !connection.Contains("upgrade", StringComparison.OrdinalIgnoreCase)
-            || version != "13" || host is not { Length: > 0 } || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
+            || connection is null || !AsksToUpgrade(connection) || version != "13" || host is null || !IsPlainHost(host) || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
 
         var mark = target.IndexOf('?');
         var query = mark < 0 ? "" : target[mark..];
@@ -82,6 +87,24 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         return new DirectHandshake(engine, new Handshake(target, headers, address, engine.Clock.GetUtcNow()), key,
             Deflated: engine.Options.PerMessageDeflate && extensions is not null && MessageDeflate.CanAgree(extensions));
     }
+
+    static bool AsksToUpgrade(ReadOnlySpan<char> connection)
+    {
+        foreach (var range in connection.Split(','))
+            if (connection[range].Trim().Equals("upgrade", StringComparison.OrdinalIgnoreCase)) return true;
+        return false;
+    }
+
+    // A name or an IPv4 address, perhaps with a port. What else a host may be, HTTP knows.
+    static bool IsPlainHost(ReadOnlySpan<char> host)
+    {
+        var colon = host.IndexOf(':');
+        var name = colon < 0 ? host : host[..colon];
+        var port = colon < 0 ? "0" : host[(colon + 1)..];
+        return !name.IsEmpty && !name.ContainsAnyExcept(s_ofNames) && !port.IsEmpty && !port.ContainsAnyExceptInRange('0', '9');
+    }
+
+    static readonly SearchValues<char> s_ofNames = SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
 
     static bool Once(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, ref string? found)
     {

@@ -47,11 +47,11 @@ sealed class DirectRoutes
     /// <summary>The server whose ledger knows the addresses of connections that have not said yet for which server they are: the first that was mapped.</summary>
     public EngineServer? Door => _routes is [var (_, first), ..] ? first : null;
 
-    /// <summary>The server that a request's target belongs to, if its path is spelled without tricks.</summary>
+    /// <summary>The server that a request's target belongs to, if its path is the server's to the letter. Longer paths, escapes and dots are for HTTP to make sense of.</summary>
     public EngineServer? Find(ReadOnlySpan<char> target)
     {
         foreach (var (prefix, engine) in _routes)
-            if (target.StartsWith(prefix, StringComparison.Ordinal) && !target[..Math.Max(target.IndexOf('?'), 0)].ContainsAny('%', '\\', '#')) return engine;
+            if (target.StartsWith(prefix, StringComparison.Ordinal) && target[prefix.Length..] is ['?', ..]) return engine;
         return null;
     }
 }

@@ -111,8 +111,9 @@ public sealed partial class EngineSocket
             }
             else
             {
+                if (code != CloseCode.None) CountMalformed();
                 AbandonProbe();
-                connection.Dismiss();
+                connection.Dismiss(code);
             }
         }
     }

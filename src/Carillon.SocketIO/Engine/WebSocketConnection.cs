@@ -22,9 +22,9 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     public bool IsDismissed => Volatile.Read(ref _dismissed) != 0;
 
     /// <summary>Closes a WebSocket that carries no session: once, whoever asks first.</summary>
-    public void Dismiss()
+    public void Dismiss(CloseCode code = CloseCode.None)
     {
-        if (Interlocked.Exchange(ref _dismissed, 1) == 0) Send(EnginePacket.WebSocketClose);
+        if (Interlocked.Exchange(ref _dismissed, 1) == 0) Send(CloseFrame(code));
     }
 
     /// <summary>Writes a frame while no session owns the order of what goes out.</summary>

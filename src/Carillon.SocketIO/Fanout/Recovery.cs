@@ -77,6 +77,18 @@ sealed class Recovery(TimeSpan keep, TimeProvider clock)
         return true;
     }
 
+    /// <summary>A session has been given back: it is one connection's again, and nobody else gets it until it is lost once more.</summary>
+    public void Discard(string pid) => _lost.Remove(pid);
+
+    /// <summary>How many lost sessions are kept.</summary>
+    public int Lost
+    {
+        get
+        {
+            lock (Gate) return _lost.Count;
+        }
+    }
+
     void Forget()
     {
         while (_events.First is { } first && clock.GetElapsedTime(first.Value.At) > keep)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -62,15 +63,23 @@ static class BinaryJson
     public static bool TryGetPlaceholder(JsonElement json, out int number)
     {
         number = 0;
-        return json.ValueKind == JsonValueKind.Object
-            && json.TryGetProperty("_placeholder"u8, out var flag) && flag.ValueKind == JsonValueKind.True
-            && json.TryGetProperty("num"u8, out var num) && num.ValueKind == JsonValueKind.Number
-            && num.TryGetInt32(out number) && number >= 0;
+        try
+        {
+            return json.ValueKind == JsonValueKind.Object
+                && json.TryGetProperty("_placeholder"u8, out var flag) && flag.ValueKind == JsonValueKind.True
+                && json.TryGetProperty("num"u8, out var num) && num.ValueKind == JsonValueKind.Number
+                && num.TryGetInt32(out number) && number >= 0;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;   // a member's name is half of a surrogate pair
+        }
     }
 
     /// <summary>
     /// Whether every placeholder in a value names one of that many attachments, and there are no more placeholders than attachments: each may become a copy of its attachment.
     /// </summary>
+    /// <exception cref="InvalidOperationException">A member's name is half of a surrogate pair: the value could not be written again.</exception>
     public static bool PlaceholdersFit(JsonElement json, int attachments)
     {
         var left = attachments;
@@ -89,7 +98,10 @@ static class BinaryJson
                 return TryGetPlaceholder(json, out var number) && number < attachments && --left >= 0;
             case JsonValueKind.Object:
                 foreach (var member in json.EnumerateObject())
+                {
+                    if (JsonMarshal.GetRawUtf8PropertyName(member).Contains((byte)'\\')) _ = member.Name;
                     if (!Fit(member.Value, attachments, ref left)) return false;
+                }
                 return true;
             default:
                 return true;
@@ -127,7 +139,7 @@ static class BinaryJson
                 writer.WriteEndArray();
                 break;
             default:
-                writer.WriteRawValue(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(json), skipInputValidation: true);
+                writer.WriteRawValue(JsonMarshal.GetRawUtf8Value(json), skipInputValidation: true);
                 break;
         }
     }

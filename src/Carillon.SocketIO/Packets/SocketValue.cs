@@ -28,12 +28,11 @@ public readonly struct SocketValue
     public bool IsBinary => BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length;
 
     /// <summary>The member of an object, or an undefined value.</summary>
-    public SocketValue this[string member] =>
-        new(Json.ValueKind == JsonValueKind.Object && Json.TryGetProperty(member, out var value) ? value : default, Attachments);
+    public SocketValue this[string member] => new(Find(member), Attachments);
 
     /// <summary>The bytes of the attachment, or <see langword="null"/> where the value is none.</summary>
     public ReadOnlyMemory<byte>? AsBinary() =>
-        BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length ? Attachments[number] : null;
+        BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length ? Attachments[number] : default(ReadOnlyMemory<byte>?);
 
     /// <summary>The text, or <see langword="null"/> where the value is no text, or no text that Unicode allows.</summary>
     public string? AsString()
@@ -52,6 +51,18 @@ public readonly struct SocketValue
     /// <summary>The value as a .NET type, attachments as <c>byte[]</c>.</summary>
     /// <exception cref="JsonException">The value does not fit the type.</exception>
     public T? As<T>() => BinaryJson.Deserialize<T>(Json, Attachments);
+
+    JsonElement Find(string member)
+    {
+        try
+        {
+            return Json.ValueKind == JsonValueKind.Object && Json.TryGetProperty(member, out var value) ? value : default;
+        }
+        catch (InvalidOperationException)
+        {
+            return default;   // another member's name is half of a surrogate pair
+        }
+    }
 
     internal ReadOnlyMemory<byte>[] Attachments => _attachments ?? [];
 

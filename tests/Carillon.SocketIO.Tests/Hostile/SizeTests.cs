@@ -78,6 +78,45 @@ public class SizeTests
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_small_compressed_message_that_unfolds_beyond_the_limit_ends_with_1009(bool direct)
+    {
+        await using var siege = await Siege.StartAsync(direct, options => (options.Engine.MaxPayload, options.Engine.PerMessageDeflate) = (1_000_000, true));
+        foreach (var (length, opcode) in new[] { (1_000_001, Opcode.Text), (50_000_000, Opcode.Text), (50_000_000, Opcode.Binary) })
+        {
+            using var wire = await OpenAsync(siege, "permessage-deflate");
+            await wire.SendAsync(Wire.FrameOf(Opcode.Text, MessageDeflate.Deflate(Encoding.UTF8.GetBytes(Event(1_000_000))).Span, reserved: 4));
+            Assert.StartsWith("Text", (await wire.FrameAsync())?.Opcode.ToString(), StringComparison.Ordinal);
+            var bomb = MessageDeflate.Deflate(new byte[length]);
+            Assert.InRange(bomb.Length, 1, 999_999);
+            await wire.SendAsync(Wire.FrameOf(opcode, bomb.Span, reserved: 4));
+            Assert.Equal(1009, await wire.EndAsync());
+            await siege.AssertServedAsync();
+        }
+        await siege.AssertNothingLeftAsync();
+    }
+
+    [Theory]
+    [InlineData("permessage-deflate", "c100", 1002)]            // sent without a mask
+    [InlineData("permessage-deflate", "c9800000000000", 1002)]  // a compressed ping
+    [InlineData("permessage-deflate", "a18000000000", 1002)]    // another bit
+    [InlineData("permessage-deflate", "418000000000c08000000000", 1002)]  // a compressed continuation
+    [InlineData("permessage-deflate", "c18300000000ffffff", 1007)]        // no compressed data
+    [InlineData("x-webkit-deflate-frame", "c18000000000", 1002)]          // nothing was agreed
+    public async Task Compression_that_was_not_agreed_on_or_is_none_closes_the_connection(string offer, string hex, int code)
+    {
+        foreach (var direct in new[] { false, true })
+        {
+            await using var siege = await Siege.StartAsync(direct, options => options.Engine.PerMessageDeflate = true);
+            using var wire = await OpenAsync(siege, offer);
+            await wire.SendAsync(Convert.FromHexString(hex));
+            Assert.Equal(code, await wire.EndAsync());
+            await siege.AssertNothingLeftAsync();
+        }
+    }
+
+    [Theory]
     [InlineData(0x7fff_ffff_ffff_ffff)]
     [InlineData(-1)]
     [InlineData(0x8000_0000)]
@@ -92,6 +131,14 @@ public class SizeTests
             Assert.Equal(1009, await wire.EndAsync());
             await siege.AssertNothingLeftAsync();
         }
+    }
+
+    static async Task<Wire> OpenAsync(Siege siege, string offer)
+    {
+        var wire = await Wire.OpenAsync(siege.Server, headers: $"Sec-WebSocket-Extensions: {offer}\r\n");
+        await wire.TextAsync("40");
+        await wire.TextAsync();
+        return wire;
     }
 
     static Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options => options.Engine.MaxPayload = Max);

@@ -8,7 +8,7 @@ namespace Carillon.SocketIO.Tests.Hostile;
 sealed class Wire : IDisposable
 {
     public const string Key = "dGhlIHNhbXBsZSBub25jZQ==";
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     readonly TcpClient _tcp;
     readonly NetworkStream _stream;
@@ -61,14 +61,14 @@ sealed class Wire : IDisposable
     /// <summary>The packet that said that the client has joined.</summary>
     public string Joined { get; private set; } = "";
 
-    public async Task SendAsync(ReadOnlyMemory<byte> bytes) => await _stream.WriteAsync(bytes);
+    public async Task SendAsync(byte[] bytes) => await _stream.WriteAsync(bytes);
 
     public Task SendAsync(string ascii) => SendAsync(Encoding.Latin1.GetBytes(ascii));
 
     public Task TextAsync(string text) => SendAsync(FrameOf(Opcode.Text, Encoding.UTF8.GetBytes(text)));
 
     /// <summary>Sends what may be refused half way: a server that closes is no failure here.</summary>
-    public async Task TrySendAsync(ReadOnlyMemory<byte> bytes)
+    public async Task TrySendAsync(byte[] bytes)
     {
         try
         {

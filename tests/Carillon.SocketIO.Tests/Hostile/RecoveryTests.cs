@@ -1,0 +1,148 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Carillon.SocketIO.Tests.Hostile;
+
+/// <summary>A lost session is given back once, to who knows its secret, and is forgotten in time.</summary>
+public class RecoveryTests
+{
+    readonly HandDrivenClock _clock = new();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_session_is_given_to_nobody_else_and_to_its_owner_once(bool direct)
+    {
+        await using var siege = await StartAsync(direct);
+        var (pid, sid, offset) = await LoseAsync(siege);
+
+        string[] thefts =
+        [
+            Auth(sid, offset), Auth(pid, "x"), Auth(pid, ""), Auth("", offset), Auth(pid[..^1], offset), Auth(pid + "\\u0000", offset), Auth(pid.ToUpperInvariant() + "x", offset),
+            $"{{\"pid\":[\"{pid}\"],\"offset\":\"{offset}\"}}", $"{{\"pid\":{{\"{pid}\":1}},\"offset\":\"{offset}\"}}", $"{{\"pid\":\"{pid}\"}}", $"{{\"pid\":\"{pid}\",\"offset\":0}}",
+            Auth("__proto__", "__proto__"), Auth("\\ud800", offset), $"{{\"\\ud800\":1,\"\\udc00x\":2}}", Auth(new string('p', 100_000), offset),
+        ];
+        foreach (var theft in thefts)
+        {
+            using var thief = await Wire.JoinAsync(siege.Server, "40" + theft);
+            Assert.DoesNotContain(sid, thief.Joined, StringComparison.Ordinal);
+            await thief.TextAsync("1");
+            await thief.EndAsync();
+        }
+        using (var elsewhere = await Wire.OpenAsync(siege.Server))
+        {
+            await elsewhere.TextAsync($"40/other,{Auth(pid, offset)}");
+            Assert.DoesNotContain(sid, await elsewhere.TextAsync(), StringComparison.Ordinal);
+        }
+
+        using var owner = await Wire.OpenAsync(siege.Server);
+        await owner.TextAsync($"40{Auth(pid, offset)}");
+        Assert.StartsWith("42[\"missed\"", await owner.TextAsync(), StringComparison.Ordinal);
+        Assert.Contains(sid, await owner.TextAsync(), StringComparison.Ordinal);
+        // It is in use again: the same words open a session of one's own.
+        using var second = await Wire.JoinAsync(siege.Server, $"40{Auth(pid, offset)}");
+        Assert.DoesNotContain(sid, second.Joined, StringComparison.Ordinal);
+        await siege.AssertServedAsync();
+    }
+
+    [Fact]
+    public async Task A_session_cannot_be_replayed_again_and_again_on_one_connection()
+    {
+        await using var siege = await StartAsync(direct: true);
+        var (pid, sid, offset) = await LoseAsync(siege);
+        using var owner = await Wire.OpenAsync(siege.Server);
+        await owner.TextAsync($"40{Auth(pid, offset)}");
+        Assert.StartsWith("42[\"missed\"", await owner.TextAsync(), StringComparison.Ordinal);
+        Assert.Contains(sid, await owner.TextAsync(), StringComparison.Ordinal);
+        for (var i = 0; i < 10; i++)
+        {
+            await owner.TextAsync("41");
+            await owner.TextAsync($"40{Auth(pid, offset)}");
+            var joined = await owner.TextAsync();
+            Assert.StartsWith("40{", joined, StringComparison.Ordinal);
+            Assert.DoesNotContain(sid, joined, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Thousands_of_recoveries_that_are_begun_and_dropped_lose_nothing_and_keep_nothing(bool direct)
+    {
+        await using var siege = await StartAsync(direct);
+        var recovery = siege.Server.Io.Root.Recovery!;
+        var (pid, sid, offset) = await LoseAsync(siege);
+        // The owner returns a thousand times, and is cut off before it hears the answer, or half way through its question.
+        for (var i = 0; i < 1000; i++)
+        {
+            await RunningServer.UntilAsync(() => recovery.Lost == 1, "the session is lost again");
+            using var half = await Wire.OpenAsync(siege.Server);
+            var join = Wire.TextFrame($"40{Auth(pid, offset)}");
+            await half.SendAsync(i % 3 == 0 ? join[..20] : join);
+            if (i % 3 == 1) await half.TextAsync();
+            half.Reset();
+        }
+        await RunningServer.UntilAsync(() => recovery.Lost == 1 && siege.Engine.ConnectionCount == 1, "the session is lost again");
+        using (var owner = await Wire.OpenAsync(siege.Server))
+        {
+            await owner.TextAsync($"40{Auth(pid, offset)}");
+            Assert.StartsWith("42[\"missed\"", await owner.TextAsync(), StringComparison.Ordinal);
+            Assert.Contains(sid, await owner.TextAsync(), StringComparison.Ordinal);
+        }
+        // And a thousand others are lost for good.
+        for (var i = 0; i < 1000; i++)
+        {
+            using var lost = await Wire.JoinAsync(siege.Server);
+            lost.Reset();
+        }
+        await RunningServer.UntilAsync(() => recovery.Lost == 1001 && siege.Server.Io.Root.Count == 1, "they are kept for a while");
+        _clock.Advance(TimeSpan.FromSeconds(20));
+        await siege.AssertServedAsync();
+        for (var i = 0; i < 7; i++)
+        {
+            _clock.Advance(TimeSpan.FromSeconds(20));
+            await siege.AssertServedAsync();
+        }
+        using var newcomer = await Wire.JoinAsync(siege.Server);
+        await RunningServer.UntilAsync(() => recovery.IsEmpty, "what is out of date is forgotten");
+        await siege.AssertServedAsync();
+    }
+
+    [Fact]
+    public async Task A_namespace_of_a_pattern_is_let_go_whatever_its_visitor_asked_for()
+    {
+        await using var siege = await StartAsync(direct: true);
+        using (var visitor = await Wire.OpenAsync(siege.Server))
+        {
+            await visitor.TextAsync("40/passing,{\"pid\":\"\\ud800\",\"offset\":\"x\"}");
+            Assert.StartsWith("40/passing,{", await visitor.TextAsync(), StringComparison.Ordinal);
+            await visitor.TextAsync("40/passing2,{\"\\ud800\":1}");
+            Assert.StartsWith("40/passing2,{", await visitor.TextAsync(), StringComparison.Ordinal);
+        }
+        await siege.AssertNothingLeftAsync();
+        Assert.Equal((1, 1), (siege.Server.Io.Hold("/passing")!.Holders, siege.Server.Io.Hold("/passing2")!.Holders));
+    }
+
+    Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options => options.RecoverWithin = TimeSpan.FromMinutes(2), io =>
+    {
+        io.Of("/other");
+        io.Of(new Regex("/passing[0-9]*"));
+        io.Root.On("tell me", e => e.Socket.Emit("told"));
+    }, _clock);
+
+    // A client that has heard one event, is lost, and has missed another.
+    static async Task<(string Pid, string Sid, string Offset)> LoseAsync(Siege siege)
+    {
+        using var wire = await Wire.JoinAsync(siege.Server);
+        var joined = JsonElement.Parse(wire.Joined[2..]);
+        await wire.TextAsync("42[\"tell me\"]");
+        var offset = JsonElement.Parse((await wire.TextAsync())[2..])[1].GetString()!;
+        wire.Reset();
+        await RunningServer.UntilAsync(() => siege.Server.Io.Root.Recovery!.Lost == 1, "the session is kept");
+        var sid = joined.GetProperty("sid").GetString()!;
+        siege.Server.Io.Root.To(sid).Emit("missed");
+        return (joined.GetProperty("pid").GetString()!, sid, offset);
+    }
+
+    static string Auth(string pid, string offset) => $"{{\"pid\":\"{pid}\",\"offset\":\"{offset}\"}}";
+}
