@@ -54,7 +54,6 @@ public class DoorTests
         (101, "a path that goes up and down", $"GET /socket.io/../socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n{Good}\r\n"),
         (404, "a path that goes up, escaped", $"GET /socket.io/%2e%2e/?EIO=4&transport=websocket HTTP/1.1\r\n{Good}\r\n"),
         (101, "a longer path", $"GET /socket.io/x?EIO=4&transport=websocket HTTP/1.1\r\n{Good}\r\n"),
-        (101, "the path of a file", $"GET /socket.io/socket.io.js?EIO=4&transport=websocket HTTP/1.1\r\n{Good}\r\n"),
         (101, "an absolute target", $"GET http://shop.example{Path} HTTP/1.1\r\n{Good}\r\n"),
         (400, "a fragment", $"GET {Path}#sid=x HTTP/1.1\r\n{Good}\r\n"),
         (101, "a fragment at the end", $"GET {Path}&a=#b HTTP/1.1\r\n{Good}\r\n"),
