@@ -114,7 +114,7 @@ test("handshakes that never end are counted while they are held, and as refused 
     if (socket.remoteAddress !== "127.0.0.2" || Date.now() > bannedUntil) return;
     socket.on("error", () => {});
     socket.on("close", () => held.delete(socket));
-    if (held.size < 10) return held.add(socket);
+    if (held.size < 10 && bannedUntil === Infinity) return held.add(socket);
     bannedUntil = Math.min(bannedUntil, Date.now() + 2500);
     socket.resetAndDestroy();
   });
