@@ -23,17 +23,19 @@ sealed class Arrival : TimerWheel.Deadline
     public Arrival(DirectListener listener, EngineServer? door, IPAddress? address, NetSocket socket) =>
         (_listener, _door, _address, _socket, _firstBytes) = (listener, door, address, socket, new(this));
 
-    public void Wait()
+    /// <summary>Waits for the first bytes. False: they are there already, and the caller says when to look at them.</summary>
+    public bool Wait()
     {
         _listener.Wheel.Set(this, Patience);
         try
         {
             _firstBytes.SetBuffer(Memory<byte>.Empty);
-            if (!_socket.ReceiveAsync(_firstBytes)) OnFirstBytes();
+            return _socket.ReceiveAsync(_firstBytes);
         }
         catch (Exception ex) when (WebSocketConnection.IsCut(ex))
         {
             Drop();
+            return true;
         }
     }
 
@@ -67,7 +69,8 @@ sealed class Arrival : TimerWheel.Deadline
 
     TimeSpan Patience => _door?.Options.Fairness.HandshakeWithin ?? TimeSpan.FromSeconds(10);
 
-    void OnFirstBytes()
+    /// <summary>The first bytes are there, or there is an end.</summary>
+    public void OnFirstBytes()
     {
         var failed = _firstBytes.SocketError != SocketError.Success;
         _firstBytes.Dispose();
@@ -123,7 +126,7 @@ sealed class Arrival : TimerWheel.Deadline
 
     sealed class FirstBytes(Arrival arrival) : SocketAsyncEventArgs(unsafeSuppressExecutionContextFlow: true)
     {
-        protected override void OnCompleted(SocketAsyncEventArgs e) => arrival.OnFirstBytes();
+        protected override void OnCompleted(SocketAsyncEventArgs e) => arrival._listener.Begin(arrival);
     }
 }
 

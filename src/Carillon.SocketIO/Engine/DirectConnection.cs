@@ -68,9 +68,9 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
             }
             ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.Receive(), this, preferLocal: false);
         }
-        catch (Exception ex) when (IsCut(ex))
+        catch (Exception ex)
         {
-            End(CloseCode.None);
+            Fail(ex);
         }
     }
 
@@ -80,9 +80,9 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
         {
             if (!Take()) return;
         }
-        catch (Exception ex) when (IsCut(ex))
+        catch (Exception ex)
         {
-            End(CloseCode.None);
+            Fail(ex);
             return;
         }
         Receive();
@@ -107,6 +107,20 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
         var more = _socket.Receive(large.AsSpan(first.Length), SocketFlags.None, out var error);
         // An end or an error shows itself again with the next read.
         return large.AsSpan(0, first.Length + (error == SocketError.Success ? more : 0));
+    }
+
+    // Nobody above catches anything here: what is not an end of the network goes to whoever waits for the end, and is logged there.
+    void Fail(Exception error)
+    {
+        if (IsCut(error) || _end is not { } end)
+        {
+            End(CloseCode.None);
+            return;
+        }
+        _end = null;
+        _reader?.Release();
+        _reader = null;
+        end.SetException(error);
     }
 
     bool End(CloseCode code)

@@ -12,6 +12,7 @@ namespace Carillon.SocketIO;
 sealed partial class DirectListener : IConnectionListener
 {
     static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
+    const int MostReady = 1024;
     static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
 
     readonly NetSocket _listener;
@@ -20,6 +21,7 @@ sealed partial class DirectListener : IConnectionListener
     readonly ILogger _logger;
     readonly SocketConnectionContextFactory _toHttp;
     readonly Channel<ConnectionContext> _http = Channel.CreateUnbounded<ConnectionContext>();
+    readonly Queue<Arrival> _ready = new();      // accepted, and their first bytes are there
     readonly Task _accepting;
     volatile bool _unbound;
 
@@ -70,7 +72,11 @@ sealed partial class DirectListener : IConnectionListener
             NetSocket socket;
             try
             {
-                socket = await _listener.AcceptAsync();
+                var accepting = _listener.AcceptAsync();
+                // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a second and more.
+                if (!accepting.IsCompleted || _ready.Count >= MostReady)
+                    while (_ready.TryDequeue(out var arrival)) Begin(arrival);
+                socket = await accepting;
             }
             catch (Exception ex) when (ex is SocketException or ObjectDisposedException)
             {
@@ -96,11 +102,25 @@ sealed partial class DirectListener : IConnectionListener
                 TurnAway(socket, refusal);
                 return;
             }
-            new Arrival(this, door, address, socket).Wait();
+            var arrival = new Arrival(this, door, address, socket);
+            if (!arrival.Wait()) _ready.Enqueue(arrival);
         }
         catch (Exception ex) when (WebSocketConnection.IsCut(ex))
         {
             socket.Dispose();
+        }
+    }
+
+    /// <summary>Looks at what a connection has said first.</summary>
+    public void Begin(Arrival arrival)
+    {
+        try
+        {
+            arrival.OnFirstBytes();
+        }
+        catch (Exception ex)
+        {
+            LogConnectionFailed(ex);     // one connection, and nobody else's
         }
     }
 
