@@ -29,7 +29,17 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload, bool 
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => stream.WriteAsync(bytes);
 
-    public override void Abort() => abort();
+    public override void Abort()
+    {
+        try
+        {
+            abort();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The request ended while a timer was on its way to end it. The timer's thread has no one to catch for it.
+        }
+    }
 
     protected override async Task<CloseCode> ReadAsync(FrameReader? reader)
     {
