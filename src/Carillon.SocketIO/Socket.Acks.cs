@@ -46,6 +46,15 @@ public sealed partial class Socket
         }
     }
 
+    /// <summary>How many acknowledgements are waited for.</summary>
+    internal int PendingAcks
+    {
+        get
+        {
+            lock (_gate) return (_acks?.Count ?? 0) + (_waiting?.Count ?? 0);
+        }
+    }
+
     internal void ExpectAck(long id, Action<SocketArguments> answered)
     {
         lock (_gate)

@@ -256,8 +256,8 @@ sealed class SocketClient
             _joined = true;
             if (!_closed) return;
         }
-        // The connection ended while the socket was on its way in.
-        socket.Leave(DisconnectReason.TransportClose, keep: false);
+        // The connection ended while the socket was on its way in. A session that was given back is lost again; the client never knew of any other.
+        socket.Leave(DisconnectReason.TransportClose, keep: socket.Recovered);
     }
 
     static void Greet(Socket socket)

@@ -96,11 +96,11 @@ public class RecoveryTests
             lost.Reset();
         }
         await RunningServer.UntilAsync(() => recovery.Lost == 1001 && siege.Server.Io.Root.Count == 1, "they are kept for a while");
-        _clock.Advance(TimeSpan.FromSeconds(20));
+        _clock.Advance(TimeSpan.FromSeconds(15));
         await siege.AssertServedAsync();
-        for (var i = 0; i < 7; i++)
+        for (var i = 0; i < 10; i++)
         {
-            _clock.Advance(TimeSpan.FromSeconds(20));
+            _clock.Advance(TimeSpan.FromSeconds(15));
             await siege.AssertServedAsync();
         }
         using var newcomer = await Wire.JoinAsync(siege.Server);

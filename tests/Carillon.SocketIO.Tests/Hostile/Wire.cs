@@ -21,7 +21,7 @@ sealed class Wire : IDisposable
     public sealed record Answer(int Status, string Head, string Body);
 
     /// <summary>A frame from the server.</summary>
-    public sealed record Frame(Opcode Opcode, byte[] Payload)
+    public sealed record Frame(Opcode Opcode, byte[] Payload, bool IsCompressed)
     {
         public string Text => Encoding.UTF8.GetString(Payload);
     }
@@ -61,6 +61,9 @@ sealed class Wire : IDisposable
     /// <summary>The packet that said that the client has joined.</summary>
     public string Joined { get; private set; } = "";
 
+    /// <summary>How many pings were answered.</summary>
+    public int Pings { get; private set; }
+
     public async Task SendAsync(byte[] bytes) => await _stream.WriteAsync(bytes);
 
     public Task SendAsync(string ascii) => SendAsync(Encoding.Latin1.GetBytes(ascii));
@@ -84,8 +87,13 @@ sealed class Wire : IDisposable
     {
         while (await FrameAsync() is { } frame)
         {
-            if (frame is { Opcode: Opcode.Text, Text: "2" }) await TextAsync("3");
-            else return frame.Opcode == Opcode.Text ? frame.Text : $"{frame.Opcode} {Convert.ToHexString(frame.Payload)}";
+            if (frame is { Opcode: Opcode.Text, Text: "2" })
+            {
+                Pings++;
+                await TextAsync("3");
+                continue;
+            }
+            return frame.Opcode == Opcode.Text ? frame.Text : $"{frame.Opcode} {Convert.ToHexString(frame.Payload)}";
         }
         return "the end";
     }
@@ -106,14 +114,14 @@ sealed class Wire : IDisposable
     public async Task<Frame?> FrameAsync()
     {
         if (!await HasAsync(2)) return null;
-        var opcode = (Opcode)(_buffer[_from] & 0x0f);
+        var (opcode, compressed) = ((Opcode)(_buffer[_from] & 0x0f), (_buffer[_from] & 0x40) != 0);
         var length = _buffer[_from + 1] & 0x7f;
         var header = length switch { 126 => 4, 127 => 10, _ => 2 };
         if (!await HasAsync(header)) return null;
         if (length == 126) length = BinaryPrimitives.ReadUInt16BigEndian(_buffer.AsSpan(_from + 2));
         else if (length == 127) length = (int)BinaryPrimitives.ReadInt64BigEndian(_buffer.AsSpan(_from + 2));
         _from += header;
-        return await TakeAsync(length) is { } payload ? new Frame(opcode, payload) : null;
+        return await TakeAsync(length) is { } payload ? new Frame(opcode, payload, compressed) : null;
     }
 
     /// <summary>The answer to a request; status 0 where the connection ended without one.</summary>
