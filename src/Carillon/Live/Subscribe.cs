@@ -94,12 +94,10 @@ static class Subscribe
             request = new Request(channel, null);
             return true;
         }
-        if (since.ValueKind != JsonValueKind.Object
-            || !since.TryGetProperty("epoch", out var epoch) || epoch.ValueKind != JsonValueKind.String
-            || !since.TryGetProperty("offset", out var offset) || offset.ValueKind != JsonValueKind.Number
-            || !offset.TryGetInt64(out var number) || number < 0
-            || argument["since"]["epoch"].AsString() is not { Length: > 0 and <= MaxEpochLength } name) return false;
-        request = new Request(channel, new Position(name, number));
+        if (argument["since"]["epoch"].AsString() is not { Length: > 0 and <= MaxEpochLength } epoch
+            || argument["since"]["offset"].Json is not { ValueKind: JsonValueKind.Number } offset
+            || !offset.TryGetInt64(out var number) || number < 0) return false;
+        request = new Request(channel, new Position(epoch, number));
         return true;
     }
 
