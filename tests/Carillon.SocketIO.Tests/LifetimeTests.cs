@@ -50,6 +50,23 @@ public class LifetimeTests
     }
 
     [Fact]
+    public async Task An_application_that_fails_when_it_hears_of_an_end_does_not_end_the_server()
+    {
+        var ended = new TaskCompletionSource();
+        await using var server = await RunningServer.StartEngineAsync(
+            socket => socket.Closed = _ =>
+            {
+                ended.TrySetResult();
+                throw new InvalidOperationException("a bug");
+            },
+            options => options.PingInterval = options.PingTimeout = TimeSpan.FromMilliseconds(50));
+        using var silent = await server.ConnectAsync();
+        await ended.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        using var answer = await server.Http.GetAsync(server.Polling);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Fact]
     public async Task Clients_that_come_while_others_leave_meet_in_one_namespace()
     {
         await using var server = await RunningServer.StartAsync(setUp: io =>

@@ -229,7 +229,14 @@ public sealed partial class EngineSocket
         if (_lastPoll is null) _server.Remove(this);
         Meters.Disconnects.Add(1, Meters.Reason(reason));
         _server.LogClosed(Id, reason);
-        Closed?.Invoke(reason);
+        try
+        {
+            Closed?.Invoke(reason);
+        }
+        catch (Exception ex)
+        {
+            _server.LogHandlerFailed(ex, Id);   // often on a thread where nobody else would catch it
+        }
     }
 
     // False: this was no packet that a client may send, and the connection is over.
