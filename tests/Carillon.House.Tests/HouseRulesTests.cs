@@ -27,6 +27,21 @@ public class HouseRulesTests
     }
 
     [Fact]
+    public void Every_promise_about_hostile_input_names_a_test_that_exists()
+    {
+        var rows = File.ReadLines(Repository.Folder("docs/security.md")).Where(line => line.StartsWith("| ", StringComparison.Ordinal) && line.Contains('`')).ToList();
+        var sources = Repository.Sources("tests").GroupBy(Path.GetFileNameWithoutExtension).ToDictionary(files => files.Key!, files => string.Concat(files.Select(File.ReadAllText)));
+        Assert.True(rows.Count >= 20, "the table has its rows");
+        Assert.All(rows, row =>
+        {
+            var tests = Regex.Matches(row.Split('|')[^2], @"`(\w+)\.(\w+)`");
+            Assert.True(tests.Count > 0, $"no test: {row}");
+            Assert.All(tests, test => Assert.True(
+                sources.GetValueOrDefault(test.Groups[1].Value)?.Contains($" {test.Groups[2].Value}(", StringComparison.Ordinal) == true, $"no such test: {test.Value}"));
+        });
+    }
+
+    [Fact]
     public void Every_dependency_says_why()
     {
         var reasons = File.ReadAllText(Repository.Folder("docs/dependencies.md"));

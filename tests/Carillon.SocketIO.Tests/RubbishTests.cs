@@ -5,7 +5,12 @@ using System.Text;
 
 namespace Carillon.SocketIO.Tests;
 
+/// <summary>Tests that weigh the memory of the process: nothing else runs meanwhile.</summary>
+[CollectionDefinition(nameof(Alone), DisableParallelization = true)]
+public class Alone;
+
 /// <summary>Whatever comes in, the server goes on serving and its memory comes back.</summary>
+[Collection(nameof(Alone))]
 public class RubbishTests
 {
     [Fact]
