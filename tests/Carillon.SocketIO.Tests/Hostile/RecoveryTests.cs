@@ -75,14 +75,14 @@ public class RecoveryTests
         // The owner returns a thousand times, and is cut off before it hears the answer, or half way through its question.
         for (var i = 0; i < 1000; i++)
         {
-            await RunningServer.UntilAsync(() => recovery.Lost == 1, "the session is lost again");
+            await RunningServer.UntilAsync(IsLostAgain, "the session is lost again");
             using var half = await Wire.OpenAsync(siege.Server);
             var join = Wire.TextFrame($"40{Auth(pid, offset)}");
             await half.SendAsync(i % 3 == 0 ? join[..20] : join);
             if (i % 3 == 1) await half.TextAsync();
             half.Reset();
         }
-        await RunningServer.UntilAsync(() => recovery.Lost == 1 && siege.Engine.ConnectionCount == 1, "the session is lost again");
+        await RunningServer.UntilAsync(IsLostAgain, "the session is lost again");
         using (var owner = await Wire.OpenAsync(siege.Server))
         {
             await owner.TextAsync($"40{Auth(pid, offset)}");
@@ -90,12 +90,13 @@ public class RecoveryTests
             Assert.Contains(sid, await owner.TextAsync(), StringComparison.Ordinal);
         }
         // And a thousand others are lost for good.
+        var before = recovery.Lost;
         for (var i = 0; i < 1000; i++)
         {
             using var lost = await Wire.JoinAsync(siege.Server);
             lost.Reset();
         }
-        await RunningServer.UntilAsync(() => recovery.Lost == 1001 && siege.Server.Io.Root.Count == 1, "they are kept for a while");
+        await RunningServer.UntilAsync(() => recovery.Lost >= before + 1000 && siege.Server.Io.Root.Count == 1, "they are kept for a while");
         _clock.Advance(TimeSpan.FromSeconds(15));
         await siege.AssertServedAsync();
         for (var i = 0; i < 10; i++)
@@ -106,6 +107,9 @@ public class RecoveryTests
         using var newcomer = await Wire.JoinAsync(siege.Server);
         await RunningServer.UntilAsync(() => recovery.IsEmpty, "what is out of date is forgotten");
         await siege.AssertServedAsync();
+
+        // The one before has been heard to its end. Who asks while it is not gets a session of its own.
+        bool IsLostAgain() => siege.Engine.ConnectionCount == 1 && siege.Server.Io.Root.Count == 1 && recovery.Lost >= 1;
     }
 
     [Fact]
