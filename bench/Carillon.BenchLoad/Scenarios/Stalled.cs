@@ -10,6 +10,8 @@ static class Stalled
     static readonly SocketShape SmallWindow = new(ReceiveBuffer: 8192, SegmentSize: 1448);
     const long KernelTakes = 256 * 1024;
     const double SecondsToBeCut = 4;
+    // The server pings everybody who came at the same time at the same time. A window with that and one without have different tails.
+    const double HeartbeatSeconds = 25;
     const long SampleEvery = Run.Second / 20;
 
     public static object Measure(Run run)
@@ -20,8 +22,9 @@ static class Stalled
         var crowd = Crowd.Gather(run, count - stalled);
         crowd.WarmUp(run, rate);
 
-        // Both windows are as long as it takes until the last of them is cut.
+        // Both windows are as long as it takes until the last of them is cut, and have as many heartbeats.
         var seconds = Math.Max(run.Seconds, (budget + KernelTakes) / (run.Size * rate) + SecondsToBeCut);
+        seconds = Math.Ceiling(seconds / HeartbeatSeconds) * HeartbeatSeconds;
         var peak = 0.0;
         var sampleAt = 0L;
         run.Meanwhile = now =>
