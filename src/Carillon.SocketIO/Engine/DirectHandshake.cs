@@ -51,9 +51,9 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     }
 
     internal static Beginning BeginningOf(ReadOnlySpan<byte> bytes) =>
-        bytes.IsEmpty                           ? Beginning.Nothing :
-        bytes[0] == TlsHandshake                ? Beginning.Tls :
-        bytes.IndexOf("\r\n\r\n"u8) >= 0        ? Beginning.Whole :
+        bytes.IsEmpty ? Beginning.Nothing :
+        bytes[0] == TlsHandshake ? Beginning.Tls :
+        bytes.IndexOf("\r\n\r\n"u8) >= 0 ? Beginning.Whole :
         Beginning.Part;
 
     static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)

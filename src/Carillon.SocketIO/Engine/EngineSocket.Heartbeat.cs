@@ -37,6 +37,7 @@ public sealed partial class EngineSocket
         TimerPhase due;
         lock (_gate)
         {
+            if (_heartbeat.IsSet) return;      // a pong, or an end, was quicker
             due = _phase;
             if (due == TimerPhase.NextPing && _state == State.Open)
             {

@@ -14,6 +14,9 @@ sealed class TimerWheel(TimeProvider clock, TimeSpan tick)
         internal Deadline? Previous;
         internal long Due = NotSet;
 
+        /// <summary>Whether it is set. Whoever sets it under a lock may ask under the same lock whether it was set again since it was due.</summary>
+        internal bool IsSet => Volatile.Read(ref Due) != NotSet;
+
         /// <summary>Called when the time has come, outside of all locks of the wheel.</summary>
         internal abstract void OnDue();
     }

@@ -107,10 +107,10 @@ public sealed partial class Addresses
 
     /// <summary>Whether a connection of such an address is let in.</summary>
     internal static Refusal? Decide(in AddressStanding standing, FairnessOptions options) =>
-        standing.BannedFor > TimeSpan.Zero                                ? new(Refusal.Banned, standing.BannedFor) :
-        standing.HandshakeWait > TimeSpan.Zero                            ? new(Refusal.RateLimited, standing.HandshakeWait) :
-        IsReached(standing.Open, options.ConnectionsPerAddress)           ? new(Refusal.TooManyConnections, WhenFull) :
-        IsReached(standing.HalfOpen, options.HalfOpenPerAddress)          ? new(Refusal.RateLimited, WhenHalfOpen) :
+        standing.BannedFor > TimeSpan.Zero ? new(Refusal.Banned, standing.BannedFor) :
+        standing.HandshakeWait > TimeSpan.Zero ? new(Refusal.RateLimited, standing.HandshakeWait) :
+        IsReached(standing.Open, options.ConnectionsPerAddress) ? new(Refusal.TooManyConnections, WhenFull) :
+        IsReached(standing.HalfOpen, options.HalfOpenPerAddress) ? new(Refusal.RateLimited, WhenHalfOpen) :
         null;
 
     static bool IsReached(int count, int limit) => limit > 0 && count >= limit;

@@ -22,7 +22,7 @@ static class SendBatch
     /// <summary>Ends it, on the same thread, and sends.</summary>
     public static void End()
     {
-        if (--t_depth == 0) Release();
+        if (t_depth > 0 && --t_depth == 0) Release();
     }
 
     /// <summary>Whether this thread works through a batch: the connection is then asked to send at its end.</summary>
