@@ -22,8 +22,8 @@ static class Meters
     /// <summary>Events that came from clients.</summary>
     public static readonly Counter<long> EventsReceived = Meter.CreateCounter<long>("carillon.events.received", "{event}", "Events from clients");
 
-    /// <summary>Events that were handed to connections: one that goes to a thousand counts a thousand times.</summary>
-    public static readonly Counter<long> EventsSent = Meter.CreateCounter<long>("carillon.events.sent", "{event}", "Events to clients, counted for each receiver");
+    /// <summary>Events that were handed to connections: one that goes to a thousand counts a thousand times, and one that is dropped for a slow client counts too.</summary>
+    public static readonly Counter<long> EventsSent = Meter.CreateCounter<long>("carillon.events.sent", "{event}", "Events for clients, counted for each receiver, dropped ones among them");
 
     /// <summary>Events that were refused because somebody spent more than their share, their own or their account's.</summary>
     public static readonly Counter<long> Overspent = Meter.CreateCounter<long>("carillon.events.refused", "{event}", "Events beyond somebody's share");

@@ -37,6 +37,7 @@ public sealed partial class Socket
         try
         {
             Send(frame);
+            Meters.EventsSent.Add(1);
             return await answer.Task.WaitAsync(timeout, Namespace.Server.Clock);
         }
         finally

@@ -25,7 +25,7 @@ public sealed partial class Socket
         (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
         (Id, Pid, Recovered) = (lost.SocketId, lost.Pid, true);
         _early = [.. lost.Rooms];
-        _data = lost.Data;
+        (_data, Account) = (lost.Data, lost.Account);
     }
 
     /// <summary>The socket's id: 20 characters, known to the client, unlike the id of its connection.</summary>
@@ -173,7 +173,7 @@ public sealed partial class Socket
         if (keep && Namespace.Recovery is { } recovery)
         {
             lock (recovery.Gate)
-                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, Pid!, rooms, _data, recovery.Now));
+                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, Pid!, rooms, _data, Account, recovery.Now));
                 else return;
         }
         else if (Exit() is null)

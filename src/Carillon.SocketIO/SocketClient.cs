@@ -230,7 +230,10 @@ sealed class SocketClient
         Socket socket;
         lock (recovery.Gate)
         {
-            var recovered = recovery.TryRestore(pid, offset, out var lost, out var missed);
+            // Whole or not at all: what would not fit the queue cannot be given back, nor a place that the account has not.
+            var recovered = recovery.TryRestore(pid, offset, out var lost, out var missed)
+                && missed.Sum(frame => (long)SendQueue.CostOf(frame)) <= _server.Options.Engine.MaxQueuedBytes / 2
+                && (lost.Account is null || Engine.TryEnterAccount(lost.Account));
             Meters.Recovery(recovered);
             if (!recovered) return false;
             socket = new Socket(this, nsp, handshake, lost);

@@ -33,12 +33,17 @@ public sealed class SocketEvent
     /// <param name="more">Further arguments.</param>
     public void Ack(object? argument, params ReadOnlySpan<object?> more) => AckAll([argument, .. more]);
 
+    /// <summary>Answers the client, once, with a policy of its own: an answer that tells where a stream stands must not be overtaken by it.</summary>
+    /// <param name="policy">How the answer is treated where it cannot leave at once.</param>
+    /// <param name="argument">What is written as JSON.</param>
+    public void AckWith(SendPolicy policy, object? argument) => AckAll([argument], policy);
+
     /// <summary>Answers with arguments that a client sent.</summary>
     public void Ack(SocketArguments arguments) => AckAll([.. arguments]);
 
-    void AckAll(ReadOnlySpan<object?> arguments)
+    void AckAll(ReadOnlySpan<object?> arguments, SendPolicy? policy = null)
     {
         if (_ackId is not { } id || Interlocked.Exchange(ref _acknowledged, 1) != 0) return;
-        Socket.Send(PacketWriter.Ack(Socket.Namespace.Name, id, arguments));
+        Socket.Send(PacketWriter.Ack(Socket.Namespace.Name, id, arguments, policy));
     }
 }

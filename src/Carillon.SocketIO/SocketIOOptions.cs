@@ -35,6 +35,11 @@ public sealed class SocketIOOptions
     /// </summary>
     public TimeSpan? RecoverWithin { get; set; }
 
+    /// <summary>
+    /// How many bytes of recent events a namespace keeps for clients that come back: 64 MiB. The oldest go first; who missed them begins anew, and knows it.
+    /// </summary>
+    public long MaxRecoverableBytes { get; set; } = 64 * 1024 * 1024;
+
     /// <summary>Whether the middlewares are skipped for a recovered connection, which they have let in before. On.</summary>
     public bool SkipMiddlewaresOnRecovery { get; set; } = true;
 
@@ -46,6 +51,7 @@ public sealed class SocketIOOptions
         if (ConnectTimeout <= TimeSpan.Zero) throw new InvalidOperationException("SocketIOOptions.ConnectTimeout must be longer than zero.");
         if (MaxUnfinishedHandlers < 1) throw new InvalidOperationException("SocketIOOptions.MaxUnfinishedHandlers must be at least one.");
         if (MaxDepth is < 1 or > 1000) throw new InvalidOperationException("SocketIOOptions.MaxDepth must lie between 1 and 1000.");
+        if (MaxRecoverableBytes < 1) throw new InvalidOperationException("SocketIOOptions.MaxRecoverableBytes must be at least one.");
         if (RecoverWithin <= TimeSpan.Zero) throw new InvalidOperationException("SocketIOOptions.RecoverWithin must be longer than zero, or null.");
     }
 }

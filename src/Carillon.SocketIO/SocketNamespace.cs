@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Carillon.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace Carillon.SocketIO;
@@ -117,7 +118,7 @@ public sealed partial class SocketNamespace : SocketHandlers
         Server = server;
         Name = name;
         Handlers = pattern ?? (SocketHandlers)this;
-        if (server.Options.RecoverWithin is { } within) Recovery = new Recovery(within, server.Clock);
+        if (server.Options.RecoverWithin is { } within) Recovery = new Recovery(within, server.Options.MaxRecoverableBytes, server.Clock);
     }
 
     /// <summary>The name, with its slash.</summary>
@@ -173,6 +174,8 @@ public sealed partial class SocketNamespace : SocketHandlers
             if (count == 0) return 0;
             return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress, policy: policy), receivers, count, isVolatile);
         }
+        // Who comes back is given what lies behind its last offset: the order in which events arrive must be that of the offsets.
+        if (policy is { Importance: Importance.Critical }) policy = policy with { Importance = Importance.Important, Overflow = Overflow.Queue };
         lock (Recovery.Gate)
         {
             var offset = Recovery.NextOffset();
@@ -194,6 +197,7 @@ public sealed partial class SocketNamespace : SocketHandlers
         {
             socket.ExpectAck(id, answers.Add);
             socket.Send(frame);
+            Meters.EventsSent.Add(1);
         }
         if (await answers.AllWithin(timeout, Server.Clock)) return answers.Result(complete: true);
         foreach (var socket in asked) socket.ForgetAck(id);

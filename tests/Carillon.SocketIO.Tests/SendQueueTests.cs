@@ -16,7 +16,7 @@ public class SendQueueTests
     [InlineData(Importance.Informative, Overflow.Drop, false, OverflowAction.Drop)]
     [InlineData(Importance.Critical, Overflow.Drop, false, OverflowAction.MakeRoom)]
     [InlineData(Importance.Informative, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
-    [InlineData(Importance.Marketing, Overflow.KeepLatest, false, OverflowAction.Drop)]
+    [InlineData(Importance.Marketing, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
     [InlineData(Importance.Marketing, Overflow.Disconnect, false, OverflowAction.Disconnect)]
     [InlineData(Importance.Critical, Overflow.Disconnect, false, OverflowAction.Disconnect)]
     internal void What_happens_depends_on_importance_and_on_the_streams_choice(Importance importance, Overflow overflow, bool fits, OverflowAction action) =>
@@ -36,6 +36,22 @@ public class SendQueueTests
 
         Assert.Equal(["c!", "none!", "a1", "b1", "b!", "none1", "a2", "a!"], Drain());
     }
+
+    [Fact]
+    public void Nothing_overtakes_the_news_that_a_client_has_joined()
+    {
+        Add("missed", stream: "a");
+        _queue.Add(SharedFrame.OfMessage("joined"u8, [], policy: SendPolicy.Barrier));
+        Add("a1", stream: "a");
+        Add("!", importance: Importance.Critical);
+        Add("b!", stream: "b", Importance.Critical);
+
+        Assert.Equal(["missed", "joined", "!", "b!", "a1"], Drain());
+    }
+
+    [Fact]
+    public void While_memory_is_short_what_matters_least_goes_even_where_there_is_room() =>
+        Assert.Equal(OverflowAction.Drop, OverflowRule.Decide(new SendPolicy { Importance = Importance.Marketing }, fits: true, isShed: true));
 
     [Fact]
     public void Order_within_a_stream_always_holds()

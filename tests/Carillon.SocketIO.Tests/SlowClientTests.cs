@@ -38,6 +38,43 @@ public class SlowClientTests
     }
 
     [Fact]
+    public async Task Behind_a_gap_nothing_reaches_who_is_too_slow()
+    {
+        await using var server = await RunningServer.StartAsync(o => o.Engine.MaxQueuedBytes = Budget, direct: true);
+        using var stalled = await StalledClient.JoinAsync(server);
+        var stop = new CancellationTokenSource();
+        var sending = Task.Run(() =>
+        {
+            for (var i = 0; !stop.IsCancellationRequested && server.Io.Root.Count > 0; i++) server.Io.Root.Emit("news", i, Large);
+        });
+
+        var numbers = await stalled.ReadEventsToCloseAsync();
+
+        await stop.CancelAsync();
+        await sending;
+        Assert.Equal(Enumerable.Range(0, numbers.Count), numbers);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Who_is_disconnected_and_does_not_read_is_gone_all_the_same(bool direct)
+    {
+        var clock = new HandDrivenClock();
+        await using var server = await RunningServer.StartAsync(o => o.Engine.PingInterval = TimeSpan.FromHours(1), clock: clock, direct: direct);
+        using var stalled = await StalledClient.JoinAsync(server);
+        for (var i = 0; i < 600; i++) server.Io.Root.Emit("news", i, Large);
+
+        server.Io.Root.Everyone.DisconnectSockets(close: true);
+
+        await RunningServer.UntilAsync(() =>
+        {
+            clock.Advance(TimeSpan.FromSeconds(10));
+            return server.Io.Engine.ConnectionCount == 0;
+        }, "the session is over");
+    }
+
+    [Fact]
     public async Task Of_what_keeps_the_latest_a_slow_client_gets_the_latest_and_stays()
     {
         await using var server = await RunningServer.StartAsync(o => o.Engine.MaxQueuedBytes = Budget, direct: true);
@@ -126,11 +163,28 @@ public class SlowClientTests
             {
                 var (opcode, payload) = await ReadFrameAsync(more);
                 if (opcode != 1 || payload[0] != '4') continue;
-                var text = Encoding.UTF8.GetString(payload.AsSpan(0, Math.Min(payload.Length, 40)));
-                var comma = text.IndexOf(',', StringComparison.Ordinal);
-                numbers.Add(int.Parse(text[(comma + 1)..text.IndexOfAny([',', ']'], comma + 1)], System.Globalization.CultureInfo.InvariantCulture));
+                numbers.Add(NumberIn(payload));
             }
             return numbers;
+        }
+
+        public async Task<List<int>> ReadEventsToCloseAsync()
+        {
+            List<int> numbers = [];
+            var stream = Stream();
+            while (true)
+            {
+                var (opcode, payload) = await ReadFrameAsync(stream);
+                if (opcode == 8) return numbers;
+                if (opcode == 1 && payload[0] == '4') numbers.Add(NumberIn(payload));
+            }
+        }
+
+        static int NumberIn(byte[] payload)
+        {
+            var text = Encoding.UTF8.GetString(payload.AsSpan(0, Math.Min(payload.Length, 40)));
+            var comma = text.IndexOf(',', StringComparison.Ordinal);
+            return int.Parse(text[(comma + 1)..text.IndexOfAny([',', ']'], comma + 1)], System.Globalization.CultureInfo.InvariantCulture);
         }
 
         public async Task<(int Code, string Reason)> ReadToCloseAsync()

@@ -110,7 +110,8 @@ sealed class Arrival : TimerWheel.Deadline
         }
     }
 
-    void Drop()
+    /// <summary>It comes to nothing.</summary>
+    public void Drop()
     {
         _socket.Dispose();
         ComeToNothing(unfinished: false);

@@ -26,10 +26,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     // HTTP takes no more headers either, unless it is told to.
     const int MostHeaders = 100;
 
-    /// <summary>Takes the handshake off a connection whose first bytes have come. What is not taken stays unread.</summary>
-    public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes) => TryTake(socket, routes, out _);
-
-    /// <summary>Takes the handshake off a connection, and says what its first bytes are.</summary>
+    /// <summary>Takes the handshake off a connection whose first bytes have come, and says what these are. What is not taken stays unread.</summary>
     public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes, out Beginning beginning)
     {
         Span<byte> bytes = stackalloc byte[LongestRequest];

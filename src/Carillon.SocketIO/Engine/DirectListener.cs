@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
@@ -21,7 +22,8 @@ sealed partial class DirectListener : IConnectionListener
     readonly ILogger _logger;
     readonly SocketConnectionContextFactory _toHttp;
     readonly Channel<ConnectionContext> _http = Channel.CreateUnbounded<ConnectionContext>();
-    readonly Queue<Arrival> _ready = new();      // accepted, and their first bytes are there
+    readonly ConcurrentQueue<Arrival> _ready = new();      // accepted, and their first bytes are there
+    bool _isBeginning;
     readonly Task _accepting;
     volatile bool _unbound;
 
@@ -37,7 +39,7 @@ sealed partial class DirectListener : IConnectionListener
             UnsafePreferInlineScheduling = options.UnsafePreferInlineScheduling,
             WaitForDataBeforeAllocatingBuffer = options.WaitForDataBeforeAllocatingBuffer,
         }, logger);
-        Wheel = new TimerWheel(clock, Tick);
+        Wheel = new TimerWheel(clock, Tick, LogConnectionFailed);
         _accepting = AcceptClientsAsync();
     }
 
@@ -74,8 +76,9 @@ sealed partial class DirectListener : IConnectionListener
             {
                 var accepting = _listener.AcceptAsync();
                 // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a second and more.
-                if (!accepting.IsCompleted || _ready.Count >= MostReady)
-                    while (_ready.TryDequeue(out var arrival)) Begin(arrival);
+                // Not here: what they bring about is the application's, and others must not wait for it to be accepted.
+                if ((!accepting.IsCompleted || _ready.Count >= MostReady) && !_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true))
+                    ThreadPool.UnsafeQueueUserWorkItem(static listener => listener.BeginReady(), this, preferLocal: true);
                 socket = await accepting;
             }
             catch (Exception ex) when (ex is SocketException or ObjectDisposedException)
@@ -105,10 +108,21 @@ sealed partial class DirectListener : IConnectionListener
             var arrival = new Arrival(this, door, address, socket);
             if (!arrival.Wait()) _ready.Enqueue(arrival);
         }
-        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
+        catch (Exception ex)
         {
+            if (!WebSocketConnection.IsCut(ex)) LogConnectionFailed(ex);
             socket.Dispose();
         }
+    }
+
+    void BeginReady()
+    {
+        do
+        {
+            while (_ready.TryDequeue(out var arrival)) Begin(arrival);
+            Volatile.Write(ref _isBeginning, false);
+        }
+        while (!_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true));
     }
 
     /// <summary>Looks at what a connection has said first.</summary>
@@ -121,6 +135,7 @@ sealed partial class DirectListener : IConnectionListener
         catch (Exception ex)
         {
             LogConnectionFailed(ex);     // one connection, and nobody else's
+            arrival.Drop();
         }
     }
 

@@ -24,8 +24,8 @@ public sealed class EngineOptions
     public int MaxPayload { get; set; } = 1_000_000;
 
     /// <summary>
-    /// How many bytes may wait for one connection that does not read: 16 MiB. Beyond it the connection is closed, so that a slow
-    /// client costs only itself. A single message is let through whatever its size.
+    /// How many bytes may wait for one connection that does not read: 16 MiB. Beyond it the message's <see cref="SendPolicy"/> decides; by default the connection is closed, so that a slow
+    /// client costs only itself. Where nothing waits, a message is let through whatever its size.
     /// </summary>
     public int MaxQueuedBytes { get; set; } = 16 * 1024 * 1024;
 

@@ -30,6 +30,9 @@ public sealed partial class EngineServer
     [LoggerMessage(Level = LogLevel.Warning, Message = "Connection {Id} did not read {Bytes} waiting bytes and was closed")]
     internal partial void LogOverflow(string id, int bytes);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "A deadline of a connection failed")]
+    partial void LogDeadlineFailed(Exception error);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "A handler of connection {Id} threw; the connection was closed")]
     internal partial void LogHandlerFailed(Exception error, string id);
 }

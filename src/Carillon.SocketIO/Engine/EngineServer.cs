@@ -35,7 +35,7 @@ public sealed partial class EngineServer
         _connected = connected;
         Clock = clock ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
-        Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.PingTimeout));
+        Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.PingTimeout), LogDeadlineFailed);
         _proxies = new Networks(options.Fairness.TrustedProxies, nameof(options.Fairness.TrustedProxies));
         Addresses = new Addresses(options.Fairness, Clock, _logger);
         Accounts = new Accounts(options.Fairness, Clock);

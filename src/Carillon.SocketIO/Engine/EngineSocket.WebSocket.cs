@@ -316,14 +316,16 @@ public sealed partial class EngineSocket
                 return;
             }
         }
-        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
+        catch (Exception ex)
         {
+            if (!WebSocketConnection.IsCut(ex)) _server.LogHandlerFailed(ex, Id);
             lock (_gate) (_writing, _inFlight) = (false, 0);
             Drop(DisconnectReason.TransportClose);
         }
         finally
         {
-            lock (_gate) _written?.TrySetResult();
+            lock (_gate)
+                if (!_writing) _written?.TrySetResult();      // a further writer has begun where it is
         }
     }
 }

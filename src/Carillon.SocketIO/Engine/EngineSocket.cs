@@ -20,6 +20,7 @@ public sealed partial class EngineSocket
     readonly bool _base64;
     SendQueue? _queue;                   // what waits; made when something must
     bool _held;                          // by a batch, which will send
+    bool _isTooSlow;
     State _state;
     string _closeReason = DisconnectReason.ForcedClose;
 
@@ -104,7 +105,7 @@ public sealed partial class EngineSocket
         int waiting;
         lock (_gate)
         {
-            if (_state != State.Open || (isVolatile && !CanSendNow)) return;
+            if (_state != State.Open || _closeSent || _isTooSlow || (isVolatile && !CanSendNow)) return;
             if (!_writing && IsQueueEmpty)
             {
                 _held = SendBatch.TryHold(this);
@@ -116,6 +117,8 @@ public sealed partial class EngineSocket
             }
             waiting = Waiting;
             if (TryQueue(frame)) return;
+            // Nothing leaves behind the gap: the client must not take what it missed for received.
+            _isTooSlow = true;
             _queue?.Clear();
         }
         _server.LogOverflow(Id, waiting);
@@ -135,8 +138,8 @@ public sealed partial class EngineSocket
     bool TryQueue(SharedFrame frame)
     {
         var limit = _server.Options.MaxQueuedBytes;
-        var sheds = frame.Policy.Importance == Importance.Marketing && _server.IsShortOfMemory;
-        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, sheds))
+        var isShed = frame.Policy.Importance == Importance.Marketing && _server.IsShortOfMemory;
+        switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, isShed))
         {
             case OverflowAction.Drop:
                 Meters.Overflow("drop");
@@ -174,7 +177,16 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             _held = false;
-            SendQueued();
+            try
+            {
+                SendQueued();
+            }
+            catch (Exception ex)
+            {
+                // The batch has others to send to.
+                _server.LogHandlerFailed(ex, Id);
+                DropLater(DisconnectReason.TransportError);
+            }
         }
     }
 
@@ -191,6 +203,7 @@ public sealed partial class EngineSocket
         if (_webSocket is not null)
         {
             QueueClose(EnginePacket.WebSocketClose);
+            if (_writing) SetTimer(TimerPhase.LastPoll, LastPollWithin);   // a client that does not read does not keep us from the end
             return !_writing;
         }
         if (IsQueueEmpty && _poll?.TrySetResult(ClosePayload) == true) return true;

@@ -80,15 +80,18 @@ public sealed class Handshake
         return Encoding.UTF8.GetBytes(lines.ToString());
     }
 
-    static List<KeyValuePair<string, string>> Decode(byte[] headers)
+    static OrderedDictionary<string, string> Decode(byte[] headers)
     {
-        List<KeyValuePair<string, string>> decoded = [];
+        // A header that stands there several times is one with all its values, as HTTP reads it.
+        OrderedDictionary<string, string> decoded = [];
         var text = Encoding.UTF8.GetString(headers).AsSpan();
         foreach (var range in text.Split("\r\n"))
         {
             var line = text[range];
             var colon = line.IndexOf(':');
-            if (colon > 0) decoded.Add(new(line[..colon].ToString().ToLowerInvariant(), line[(colon + 1)..].Trim().ToString()));
+            if (colon < 1) continue;
+            var (name, value) = (line[..colon].ToString().ToLowerInvariant(), line[(colon + 1)..].Trim().ToString());
+            decoded[name] = decoded.TryGetValue(name, out var before) ? $"{before},{value}" : value;
         }
         return decoded;
     }

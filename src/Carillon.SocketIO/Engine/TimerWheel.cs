@@ -5,7 +5,7 @@ namespace Carillon.SocketIO;
 /// every pong is two changes in the queue of the process.
 /// </summary>
 /// <remarks>A deadline is never early, and late by one tick at most. While nothing is due ever, the timer is off.</remarks>
-sealed class TimerWheel(TimeProvider clock, TimeSpan tick)
+sealed class TimerWheel(TimeProvider clock, TimeSpan tick, Action<Exception>? failed = null)
 {
     /// <summary>Something that is to happen at one moment. It belongs to one wheel, and is set at most once at a time.</summary>
     internal abstract class Deadline
@@ -87,13 +87,26 @@ sealed class TimerWheel(TimeProvider clock, TimeSpan tick)
             List<Deadline> due = [];
             while (TakeDue(due))
             {
-                foreach (var deadline in due) deadline.OnDue();
+                foreach (var deadline in due) Ring(deadline);
                 due.Clear();
             }
         }
         finally
         {
             Volatile.Write(ref _isTurning, false);
+        }
+    }
+
+    // A fault of one is not to keep the others from being told, nor to end the process, which it would on a timer's thread.
+    void Ring(Deadline deadline)
+    {
+        try
+        {
+            deadline.OnDue();
+        }
+        catch (Exception ex)
+        {
+            failed?.Invoke(ex);
         }
     }
 

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace Carillon.SocketIO;
 
 /// <summary>What is kept of a socket whose connection was lost.</summary>
-sealed record LostSession(string SocketId, string Pid, string[] Rooms, ConcurrentDictionary<string, object?>? Data, long LeftAt);
+sealed record LostSession(string SocketId, string Pid, string[] Rooms, ConcurrentDictionary<string, object?>? Data, string? Account, long LeftAt);
 
 /// <summary>
 /// Connection state recovery of one namespace, in memory: the recent events with the rooms they went to, and the sessions that were lost. A session
@@ -12,7 +12,10 @@ sealed record LostSession(string SocketId, string Pid, string[] Rooms, Concurren
 /// <remarks>
 /// Recording and delivering happen under one gate, as does restoring: an event is either replayed or delivered, never both and never neither.
 /// </remarks>
-sealed class Recovery(TimeSpan keep, TimeProvider clock)
+/// <param name="keep">How long events and sessions are kept.</param>
+/// <param name="most">How many bytes of events are kept; the oldest go first.</param>
+/// <param name="clock">The time.</param>
+sealed class Recovery(TimeSpan keep, long most, TimeProvider clock)
 {
     sealed record Recorded(string Offset, SharedFrame Frame, string[] Rooms, string[] Except, long At);
 
@@ -21,6 +24,7 @@ sealed class Recovery(TimeSpan keep, TimeProvider clock)
     readonly Dictionary<string, LostSession> _lost = [];
     readonly Queue<(string Pid, long LeftAt)> _leaving = new();
     long _lastOffset;
+    long _bytes;
 
     /// <summary>Held while an event is recorded and delivered, and while a session is restored.</summary>
     public Lock Gate { get; } = new();
@@ -38,6 +42,8 @@ sealed class Recovery(TimeSpan keep, TimeProvider clock)
     {
         Forget();
         _byOffset[offset] = _events.AddLast(new Recorded(offset, frame, rooms, except, clock.GetTimestamp()));
+        _bytes += SendQueue.CostOf(frame);
+        while (_bytes > most && _events.Count > 1) ForgetFirst();
     }
 
     public void Keep(LostSession session)
@@ -89,13 +95,17 @@ sealed class Recovery(TimeSpan keep, TimeProvider clock)
         }
     }
 
+    void ForgetFirst()
+    {
+        var first = _events.First!.Value;
+        _byOffset.Remove(first.Offset);
+        _events.RemoveFirst();
+        _bytes -= SendQueue.CostOf(first.Frame);
+    }
+
     void Forget()
     {
-        while (_events.First is { } first && clock.GetElapsedTime(first.Value.At) > keep)
-        {
-            _byOffset.Remove(first.Value.Offset);
-            _events.RemoveFirst();
-        }
+        while (_events.First is { } first && clock.GetElapsedTime(first.Value.At) > keep) ForgetFirst();
         while (_leaving.TryPeek(out var oldest) && clock.GetElapsedTime(oldest.LeftAt) > keep)
         {
             _leaving.Dequeue();

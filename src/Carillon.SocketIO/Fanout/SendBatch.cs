@@ -43,10 +43,13 @@ static class SendBatch
 
     static void Release()
     {
-        if (t_waiting is not { Count: > 0 } waiting) return;
-        t_waiting = null;             // what is sent may bring about more
-        foreach (var connection in waiting) connection.SendHeld();
-        waiting.Clear();
-        t_waiting = waiting;
+        // What is sent may bring about more.
+        while (t_waiting is { Count: > 0 } waiting)
+        {
+            t_waiting = null;
+            foreach (var connection in waiting) connection.SendHeld();
+            waiting.Clear();
+            t_waiting ??= waiting;
+        }
     }
 }

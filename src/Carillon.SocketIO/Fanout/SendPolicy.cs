@@ -24,6 +24,9 @@ public sealed record SendPolicy
     /// <summary>The policy of messages that name none: informative, queued, of no stream.</summary>
     public static readonly SendPolicy Default = new();
 
+    /// <summary>What nothing overtakes: the news that a client has joined, and what it missed before.</summary>
+    internal static readonly SendPolicy Barrier = new() { Importance = Importance.Important };
+
     /// <summary>How much the message matters.</summary>
     public Importance Importance { get; init; } = Importance.Informative;
 
@@ -43,11 +46,15 @@ enum OverflowAction { Queue, Drop, MakeRoom, Disconnect }
 /// <summary>The decision about a message for a client that reads slowly.</summary>
 static class OverflowRule
 {
-    public static OverflowAction Decide(SendPolicy policy, bool fits, bool shortOfMemory = false) =>
-        shortOfMemory && policy.Importance == Importance.Marketing ? OverflowAction.Drop
+    /// <param name="policy">The message's policy.</param>
+    /// <param name="fits">Whether there is room for it.</param>
+    /// <param name="isShed">Whether memory is short, and messages of this importance are the first to go.</param>
+    public static OverflowAction Decide(SendPolicy policy, bool fits, bool isShed = false) =>
+        isShed ? OverflowAction.Drop
         : fits ? OverflowAction.Queue
         : policy.Overflow == Overflow.Disconnect ? OverflowAction.Disconnect
         : policy.Importance == Importance.Critical ? OverflowAction.MakeRoom      // never dropped: silence would lie
+        : policy.Overflow == Overflow.KeepLatest ? OverflowAction.MakeRoom        // the latest is the one that stays
         : policy.Overflow == Overflow.Drop || policy.Importance == Importance.Marketing ? OverflowAction.Drop
         : OverflowAction.MakeRoom;
 }

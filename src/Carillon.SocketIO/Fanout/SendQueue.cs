@@ -43,20 +43,18 @@ sealed class SendQueue
         Bytes += CostOf(frame);
     }
 
-    // Behind the last of its own stream; where there is none, behind the critical ones at the front.
+    // Behind the last of its own stream and of what nothing overtakes, and behind the critical ones that stand there.
     int PlaceOfCritical(string? stream)
     {
-        if (stream is not null)
-        {
-            var furthest = Math.Max(0, Count - Overtaken);
-            for (var i = Count - 1; i >= furthest; i--)
-                if (this[i].Policy.Stream == stream) return i + 1;
-            if (furthest > 0) return furthest;
-        }
-        var at = 0;
-        while (at < Count && this[at].Policy is { Importance: Importance.Critical }) at++;
+        var furthest = Math.Max(0, Count - Overtaken);
+        var at = Count;
+        while (at > furthest && !HoldsBack(this[at - 1].Policy, stream)) at--;
+        while (at < Count && this[at].Policy.Importance == Importance.Critical) at++;
         return at;
     }
+
+    static bool HoldsBack(SendPolicy waiting, string? stream) =>
+        ReferenceEquals(waiting, SendPolicy.Barrier) || (stream is not null && waiting.Stream == stream);
 
     public SharedFrame Peek() => this[0];
 

@@ -31,13 +31,13 @@ static class PacketWriter
 
     /// <summary>The answer to an event that asked for one.</summary>
     /// <exception cref="ArgumentException">The arguments hold more than ten binary values.</exception>
-    public static SharedFrame Ack(string nsp, long id, ReadOnlySpan<object?> arguments)
+    public static SharedFrame Ack(string nsp, long id, ReadOnlySpan<object?> arguments, SendPolicy? policy = null)
     {
         var scratch = Rent();
         scratch.Writer.WriteStartArray();
         foreach (var argument in arguments) BinaryJson.Write(scratch.Writer, argument, scratch.Attachments);
         scratch.Writer.WriteEndArray();
-        return Finish(scratch, PacketType.Ack, nsp, id, compress: true);
+        return Finish(scratch, PacketType.Ack, nsp, id, compress: true, policy);
     }
 
     public static SharedFrame Connected(string nsp, string sid, string? pid)
@@ -47,7 +47,7 @@ static class PacketWriter
         scratch.Writer.WriteString("sid"u8, sid);
         if (pid is not null) scratch.Writer.WriteString("pid"u8, pid);
         scratch.Writer.WriteEndObject();
-        return Finish(scratch, PacketType.Connect, nsp, id: null, compress: true);
+        return Finish(scratch, PacketType.Connect, nsp, id: null, compress: true, SendPolicy.Barrier);
     }
 
     public static SharedFrame Refused(string nsp, string message, object? data)

@@ -9,8 +9,10 @@ static class Answer
 {
     public static void Subscribed(SocketEvent e, string channel, Position position, bool recovered)
     {
-        e.Socket.Emit("subscribed", new { channel, position, recovered });
-        e.Ack(new { ok = true, channel, position, recovered });
+        // Of the channel's own stream: no publication that comes later may be there before.
+        var policy = new SendPolicy { Stream = channel };
+        e.Socket.Namespace.To(e.Socket.Id).With(policy).Emit("subscribed", new { channel, position, recovered });
+        e.AckWith(policy, new { ok = true, channel, position, recovered });
     }
 
     public static void Unsubscribed(SocketEvent e, string channel)

@@ -11,7 +11,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     readonly List<ChannelMessage> _gathered = [];     // for the room; those on their way in have them already
     readonly string _room = RoomOf(name);
     readonly SendPolicy _policy = new() { Importance = area.Importance, Overflow = area.Overflow, Stream = name };
+    readonly SendPolicy _whole = new() { Importance = Importance.Important, Stream = name };
     ITimer? _sending;
+    bool _hasEnded;
 
     /// <summary>A subscriber that reads the history while publications wait for it.</summary>
     public sealed record Hold(Socket Socket)
@@ -52,7 +54,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
             _holds.Remove(hold);
             // A history that was replaced while it was read is worth nothing, and nothing held back from before either.
             var position = hold.NewEpoch ?? history.Position;
-            recovered &= hold.NewEpoch is null;
+            // What does not fit the client's queue could not be sent whole, and it would come back for the same again and again.
+            recovered &= hold.NewEpoch is null && history.Messages.Sum(m => (long)m.Body.Length) <= server.Engine.Options.MaxQueuedBytes / 2;
+            using var together = SocketServer.SendTogether();
             if (recovered)
                 foreach (var message in history.Messages) Send(hold.Socket, message);
             foreach (var message in hold.Waiting)
@@ -78,6 +82,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         lock (_gate)
         {
             foreach (var hold in _holds) hold.Waiting.Add(message);
+            if (_hasEnded) return 0;
             if (area.GatherFor <= TimeSpan.Zero) return Send(message) + _holds.Count;
 
             _gathered.Add(message);
@@ -94,6 +99,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     {
         lock (_gate)
         {
+            _hasEnded = true;
             _gathered.Clear();
             _sending?.Dispose();
             _sending = null;
@@ -106,7 +112,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         {
             SendGathered();
             foreach (var hold in _holds) hold.NewEpoch = position;
-            server.Root.To(_room).Emit("subscribed", new { channel = name, position, recovered = false });
+            server.Root.To(_room).With(_whole).Emit("subscribed", new { channel = name, position, recovered = false });
         }
     }
 
@@ -132,8 +138,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
 
     int Send(ChannelMessage message) => server.Root.To(_room).With(PolicyOf(message)).Emit(area.Event, new RawJson(message.Body), Meta(message));
 
+    // To one who catches up: all of it or nothing, whatever the area does with publications for who reads slowly.
     void Send(Socket socket, ChannelMessage message) =>
-        server.Root.To(socket.Id).With(PolicyOf(message)).Emit(area.Event, new RawJson(message.Body), Meta(message));
+        server.Root.To(socket.Id).With(_whole).Emit(area.Event, new RawJson(message.Body), Meta(message));
 
     SendPolicy PolicyOf(ChannelMessage message) =>
         message.Importance is null && message.Key is null ? _policy : _policy with { Importance = message.Importance ?? area.Importance, Key = message.Key };
