@@ -39,7 +39,7 @@ public sealed class MeterTests : IDisposable
     {
         await using var server = await RunningServer.StartAsync(o =>
         {
-            o.Engine.PingInterval = TimeSpan.FromMilliseconds(300);
+            o.Engine.PingInterval = TimeSpan.FromSeconds(1);
             o.Engine.AllowRequest = handshake => new(handshake.QueryValue("deny"));
         }, io => io.Root.On("echo", e => e.Ack(e.Arguments)), direct: direct);
         using (var one = await server.JoinAsync())
