@@ -91,7 +91,7 @@ static class Meters
         return [new(webSockets, Transport("websocket")), new(polling, Transport("polling"))];
     }
 
-    static long SumQueues() => Servers.Sum(server => server.Key.Connections.Sum(connection => (long)connection.WaitingBytes));
+    static long SumQueues() => Servers.Sum(server => server.Key.Connections.Sum(connection => (long)connection.Waiting));
 
-    static long DeepestQueue() => Servers.SelectMany(server => server.Key.Connections).Select(connection => (long)connection.WaitingBytes).DefaultIfEmpty().Max();
+    static long DeepestQueue() => Servers.SelectMany(server => server.Key.Connections).Select(connection => (long)connection.Waiting).DefaultIfEmpty().Max();
 }

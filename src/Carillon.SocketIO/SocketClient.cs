@@ -8,6 +8,8 @@ namespace Carillon.SocketIO;
 /// </summary>
 sealed class SocketClient
 {
+    static readonly Func<SocketEvent, Task> RefuseUnfinished = static refused => refused.Socket.Namespace.Handlers.RefuseAsync(refused, TimeSpan.FromSeconds(1));
+
     readonly SocketServer _server;
     readonly Lock _gate = new();
     Socket[] _sockets = [];                                 // one of a namespace, also those that are still on their way in; most clients have one
@@ -140,7 +142,7 @@ sealed class SocketClient
         if ((nsp.Handlers.Find(name) ?? nsp.Handlers.Unknown) is not { } handler) return;
         // Handlers that wait for something else hold memory: a client that asks faster than it is answered must stop at some point.
         if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers)
-            nsp.Run(_refuseUnfinished, received);
+            nsp.Run(RefuseUnfinished, received);
         else if (nsp.Run(handler, received) is { } rest)
             _ = CountAsync(rest);
     }
@@ -151,8 +153,6 @@ sealed class SocketClient
         await unfinished;
         Interlocked.Decrement(ref _unfinished);
     }
-
-    static readonly Func<SocketEvent, Task> _refuseUnfinished = static refused => refused.Socket.Namespace.Handlers.RefuseAsync(refused, TimeSpan.FromSeconds(1));
 
     bool OnConnect(string name, JsonElement auth)
     {

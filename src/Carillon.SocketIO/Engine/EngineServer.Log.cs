@@ -33,6 +33,9 @@ public sealed partial class EngineServer
     [LoggerMessage(Level = LogLevel.Error, Message = "A deadline of a connection failed")]
     partial void LogDeadlineFailed(Exception error);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "Writing to connection {Id} failed; it was closed")]
+    internal partial void LogWriteFailed(Exception error, string id);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "A handler of connection {Id} threw; the connection was closed")]
     internal partial void LogHandlerFailed(Exception error, string id);
 }

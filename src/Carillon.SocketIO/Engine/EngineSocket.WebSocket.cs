@@ -318,7 +318,7 @@ public sealed partial class EngineSocket
         }
         catch (Exception ex)
         {
-            if (!WebSocketConnection.IsCut(ex)) _server.LogHandlerFailed(ex, Id);
+            if (!WebSocketConnection.IsCut(ex)) _server.LogWriteFailed(ex, Id);
             lock (_gate) (_writing, _inFlight) = (false, 0);
             Drop(DisconnectReason.TransportClose);
         }

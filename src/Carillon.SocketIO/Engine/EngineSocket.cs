@@ -129,10 +129,8 @@ public sealed partial class EngineSocket
 
     bool IsQueueEmpty => _queue is not { Count: > 0 };
 
-    int Waiting => (_queue?.Bytes ?? 0) + _inFlight;
-
-    /// <summary>How many bytes wait for the client, as seen without waiting.</summary>
-    internal int WaitingBytes => Waiting;
+    /// <summary>How many bytes wait for the client. Who does not hold the gate sees it as of a moment ago.</summary>
+    internal int Waiting => (_queue?.Bytes ?? 0) + _inFlight;
 
     // Under the gate. False: the client is too slow, and its time is over.
     bool TryQueue(SharedFrame frame)
@@ -184,7 +182,7 @@ public sealed partial class EngineSocket
             catch (Exception ex)
             {
                 // The batch has others to send to.
-                _server.LogHandlerFailed(ex, Id);
+                _server.LogWriteFailed(ex, Id);
                 DropLater(DisconnectReason.TransportError);
             }
         }
