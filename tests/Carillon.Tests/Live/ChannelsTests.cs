@@ -22,7 +22,7 @@ public class ChannelsTests
         await using var app = await TestApp.StartAsync(_ => { });
         using var client = await app.OpenAsync();
         Assert.StartsWith("0", await client.RawAsync(), StringComparison.Ordinal);
-        Assert.Equal("44{\"message\":\"unauthorized\",\"data\":{\"code\":\"unauthorized\",\"message\":\"A valid token is needed to connect.\",\"retryable\":false}}",
+        Assert.Equal("44{\"message\":\"unauthorized\",\"data\":{\"code\":\"unauthorized\",\"message\":\"A valid token is needed.\",\"retryable\":false}}",
             await client.RawAsync());
         Assert.Null(await client.RawAsync());     // a refused client is not kept open
     }
