@@ -43,6 +43,9 @@ public sealed partial class Socket
     /// <summary>Whatever the application wants to remember of this socket. It survives a recovery.</summary>
     public IDictionary<string, object?> Data => LazyInitializer.EnsureInitialized(ref _data, static () => new(concurrencyLevel: 1, capacity: 4));
 
+    /// <summary>One thing that the application wants to remember of this socket, such as who it is: cheaper than <see cref="Data"/>. A recovered socket has that of its new connection.</summary>
+    public object? Tag { get; set; }
+
     /// <summary>Whether the socket is in its namespace.</summary>
     public bool IsConnected => _state == State.Connected;
 

@@ -164,7 +164,7 @@ sealed class SocketClient
         }
 
         var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
-        if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake))
+        if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake, admitted: null))
         {
             _server.Release(nsp);
             return true;
@@ -217,14 +217,15 @@ sealed class SocketClient
         // The client may answer at once; its first event must find the connection handlers done.
         Engine.BetweenMessages(() =>
         {
-            if (!_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, socket.Handshake)) return;
+            if (!_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, socket.Handshake, socket)) return;
             Enter(socket, []);
             Greet(socket);
         });
     }
 
-    // Gives a returning client its session back, with what it missed; false where that cannot be done.
-    bool TryRestore(SocketNamespace nsp, Handshake handshake)
+    // Gives a returning client its session back, with what it missed; false where that cannot be done. Where middlewares have just let it in, they have said who it is: nobody gets the
+    // session of another account.
+    bool TryRestore(SocketNamespace nsp, Handshake handshake, Socket? admitted)
     {
         if (nsp.Recovery is not { } recovery || !TryReadPosition(handshake.Auth, out var pid, out var offset)) return false;
         Socket socket;
@@ -233,10 +234,11 @@ sealed class SocketClient
             // Whole or not at all: what would not fit the queue cannot be given back, nor a place that the account has not.
             var recovered = recovery.TryRestore(pid, offset, out var lost, out var missed)
                 && missed.Sum(frame => (long)SendQueue.CostOf(frame)) <= _server.Options.Engine.MaxQueuedBytes / 2
+                && (admitted is null || admitted.Account == lost.Account)
                 && (lost.Account is null || Engine.TryEnterAccount(lost.Account));
             Meters.Recovery(recovered);
             if (!recovered) return false;
-            socket = new Socket(this, nsp, handshake, lost);
+            socket = new Socket(this, nsp, handshake, lost) { Tag = admitted?.Tag };
             lock (_gate)
             {
                 if (_closed) return true;

@@ -57,6 +57,12 @@ public sealed record ErrorCode(string Code, string Message, bool Retryable)
     /// <summary>Something the server needs is out of reach for the moment.</summary>
     public static readonly ErrorCode Unavailable = new("unavailable", "The server cannot answer this right now.", true);
 
+    /// <summary>The client read so slowly that what waited for it had to be dropped.</summary>
+    public static readonly ErrorCode SlowConsumer = new("slow-consumer", "You read too slowly. Connect again and catch up.", true);
+
     /// <summary>The server is about to stop; another one, or the same, takes over.</summary>
     public static readonly ErrorCode ServerClosing = new("server-closing", "The server is about to stop. Connect again in a moment.", true);
+
+    /// <summary>Whole seconds, rounded up: who waits that long has waited long enough.</summary>
+    internal static long SecondsOf(TimeSpan wait) => Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
 }

@@ -1,10 +1,21 @@
 namespace Carillon.Access;
 
-/// <summary>Who may use what Carillon offers over HTTP.</summary>
-public sealed class AccessOptions
+/// <summary>What becomes of a valid token whose user the directory does not know.</summary>
+public enum UnknownUsers
+{
+    /// <summary>It is refused with <c>unknown-user</c>: a back end fills the directory.</summary>
+    Refuse,
+
+    /// <summary>The user is entered on first sight, with the name that the token says. Deleted users are refused all the same.</summary>
+    Create,
+}
+
+/// <summary>Who gets in, how long, and what is written down about it.</summary>
+public sealed partial class AccessOptions
 {
     /// <summary>
-    /// The keys with which back ends and administrators call the HTTP API (<c>Authorization: ApiKey …</c>), each with every right. None: then nobody gets in.
+    /// The keys with which back ends and administrators call the HTTP API (<c>Authorization: ApiKey …</c>), each with every right. More, with fewer rights, can be made by
+    /// <c>POST /api/keys</c>.
     /// </summary>
     public IList<string> ApiKeys { get; set; } = [];
 
@@ -14,9 +25,48 @@ public sealed class AccessOptions
     /// <summary>How many requests one key may make at once after a pause: 10,000, a back end that works off its backlog.</summary>
     public int RequestBurstPerKey { get; set; } = 10_000;
 
+    /// <summary>How many HTTP requests one user may make in a second: 200, many more than a page makes.</summary>
+    public int RequestsPerSecondPerUser { get; set; } = 200;
+
+    /// <summary>How many HTTP requests one user may make at once after a pause: 1,000, all pages of a person loading anew.</summary>
+    public int RequestBurstPerUser { get; set; } = 1000;
+
+    /// <summary>What becomes of users whom the directory does not know. They are refused: a token alone does not make somebody known.</summary>
+    public UnknownUsers UnknownUsers { get; set; }
+
+    /// <summary>
+    /// Who is signed in is said by the application's own authentication (any scheme of ASP.NET Core) instead of a token of Carillon's: <c>sub</c> or the name identifier, the name and the
+    /// roles of the request's user. Off. WebSocket handshakes then pass through HTTP, where that authentication sees them.
+    /// </summary>
+    public bool UseHostAuthentication { get; set; }
+
+    /// <summary>The roles that may administer: see the audit log, keys and bans. <c>admin</c>.</summary>
+    public IList<string> ManagerRoles { get; set; } = ["admin"];
+
+    /// <summary>
+    /// How long a connection may go on after its token has expired: 15 seconds, in which the client is told and can send <c>token:refresh</c>.
+    /// </summary>
+    public TimeSpan ExpiryGrace { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long a ticket of <c>POST /api/tickets</c> is good for: 30 seconds, the time between asking for it and connecting.</summary>
+    public TimeSpan TicketsLastFor { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Whether connections need a ticket, which is good once. Off: a token may be used for any number of connections until it expires. On, a token that was overheard opens
+    /// none.
+    /// </summary>
+    public bool RequireTickets { get; set; }
+
+    /// <summary>How long entries of the audit log are kept: 90 days.</summary>
+    public TimeSpan KeepAudit { get; set; } = TimeSpan.FromDays(90);
+
     /// <summary>Says what is wrong with these options, for a person; null where nothing is.</summary>
     internal string? Problem() =>
         ApiKeys.Any(string.IsNullOrWhiteSpace) ? "An API key must not be empty." :
-        RequestsPerSecondPerKey < 0 || RequestBurstPerKey < 0 ? "Limits of requests must not be negative; zero is no limit." :
-        null;
+        RequestsPerSecondPerKey < 0 || RequestBurstPerKey < 0 || RequestsPerSecondPerUser < 0 || RequestBurstPerUser < 0
+            ? "Limits of requests must not be negative; zero is no limit." :
+        ExpiryGrace < TimeSpan.Zero ? "ExpiryGrace must not be negative." :
+        TicketsLastFor <= TimeSpan.Zero ? "TicketsLastFor must be longer than zero." :
+        KeepAudit <= TimeSpan.Zero ? "KeepAudit must be longer than zero." :
+        TokenProblem();
 }

@@ -1,47 +1,73 @@
+using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
-using Carillon.SocketIO;
+using System.Text.Json;
+using Carillon.Storage;
 
 namespace Carillon.Access;
 
-/// <summary>The API keys of the configuration. Only their hashes are kept, which all have one length: comparing takes as long for a near miss as for any other.</summary>
+/// <summary>A back end's key, without its secret.</summary>
+sealed record ApiKey(string Id, string Name, IReadOnlyList<string> Scopes);
+
+/// <summary>
+/// The keys of back ends: those of the configuration, and those that were made over HTTP and lie in the database. Only hashes are kept, which all have one length: comparing takes as
+/// long for a near miss as for any other.
+/// </summary>
 sealed class ApiKeys
 {
     const string Scheme = "ApiKey ";
+    const string Prefix = "ck_";
+    const int IdLength = 16;
 
-    readonly Key[] _keys;
-    readonly Rate _rate;
+    readonly (ApiKey Key, byte[] Hash)[] _configured;
+    readonly Database _db;
     readonly TimeProvider _clock;
 
-    public ApiKeys(AccessOptions options, TimeProvider clock)
+    sealed record Row(string Name, string Hash, string Scopes, string? ExpiresAt);
+
+    public ApiKeys(AccessOptions options, Database db, TimeProvider clock)
     {
-        _keys = [.. options.ApiKeys.Distinct(StringComparer.Ordinal).Select(key => new Key(HashOf(key)))];
-        _rate = new Rate(options.RequestsPerSecondPerKey, options.RequestBurstPerKey, clock);
-        _clock = clock;
+        _configured = [.. options.ApiKeys.Distinct(StringComparer.Ordinal)
+            .Select((key, i) => (new ApiKey($"configured-{i}", "of the configuration", [Scopes.All]), HashOf(key)))];
+        (_db, _clock) = (db, clock);
     }
 
     /// <summary>The key that an Authorization header brings; null where it brings none at all.</summary>
     public static string? In(string? authorization) =>
         authorization?.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) == true ? authorization[Scheme.Length..].Trim() : null;
 
-    /// <summary>Finds a key. Every key is compared in full, whichever is the right one.</summary>
-    public Key? Find(string text)
+    /// <summary>A new key: its id, which is no secret, and the whole text.</summary>
+    public static (string Id, string Text, string Hash) Create()
     {
-        var hash = HashOf(text);
-        Key? found = null;
-        foreach (var key in _keys)
-            if (CryptographicOperations.FixedTimeEquals(key.Hash, hash)) found = key;
-        return found;
+        var id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(IdLength / 2));
+        var text = $"{Prefix}{id}_{Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32))}";
+        return (id, text, Convert.ToHexStringLower(HashOf(text)));
     }
 
-    /// <summary>Counts a request of a key. False: it made too many, and may go on after a while.</summary>
-    public bool TrySpend(Key key, out TimeSpan retryAfter) => key.Requests.TryTake(_rate, 1, _clock.GetTimestamp(), out retryAfter);
+    /// <summary>Finds a key. Every key of the configuration is compared in full, whichever is the right one.</summary>
+    public async ValueTask<ApiKey?> FindAsync(string text, CancellationToken ct)
+    {
+        if (text.Length is 0 or > 1000) return null;
+        var hash = HashOf(text);
+        ApiKey? found = null;
+        foreach (var (key, expected) in _configured)
+            if (CryptographicOperations.FixedTimeEquals(expected, hash)) found = key;
+        return found ?? (IdIn(text) is { } id ? await FindMadeAsync(id, hash, ct) : null);
+    }
+
+    async ValueTask<ApiKey?> FindMadeAsync(string id, byte[] hash, CancellationToken ct)
+    {
+        var row = await _db.QuerySingleOrDefaultAsync<Row>(
+            "SELECT name AS Name, hash AS Hash, scopes AS Scopes, expires_at AS ExpiresAt FROM carillon_api_keys WHERE id = @id", new { id }, ct);
+        if (row is null || !CryptographicOperations.FixedTimeEquals(Convert.FromHexString(row.Hash), hash)) return null;
+        if (row.ExpiresAt is { } end && string.CompareOrdinal(end, Iso.Of(_clock.GetUtcNow())) <= 0) return null;
+        return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!);
+    }
+
+    static string? IdIn(string text) =>
+        text.StartsWith(Prefix, StringComparison.Ordinal) && text.Length > Prefix.Length + IdLength && text[Prefix.Length + IdLength] == '_'
+            ? text.Substring(Prefix.Length, IdLength)
+            : null;
 
     static byte[] HashOf(string key) => SHA256.HashData(Encoding.UTF8.GetBytes(key));
-
-    internal sealed class Key(byte[] hash)
-    {
-        public readonly byte[] Hash = hash;
-        public TokenBucket Requests;
-    }
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Carillon.Channels;
 using Carillon.Storage;
 using Dapper;
@@ -104,7 +103,7 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
     }
 
     internal static string Cutoff(DateTimeOffset now, TimeSpan keepFor) =>
-        (keepFor >= now - DateTimeOffset.UnixEpoch ? DateTimeOffset.UnixEpoch : now - keepFor).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+        Iso.Of(keepFor >= now - DateTimeOffset.UnixEpoch ? DateTimeOffset.UnixEpoch : now - keepFor);
 
     // A client's word alone must not make everybody reload again and again. An honest client can be ahead only of a file restored while
     // nobody ran: once per table and life of the process. A file restored under our feet is the pump's to notice.

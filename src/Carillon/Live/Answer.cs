@@ -25,13 +25,10 @@ static class Answer
     {
         // The name of an unknown event is the client's: it goes back only as far as a name reasonably goes.
         var name = e.Name.Length <= 100 ? e.Name : e.Name[..100];
-        var told = new Error(error.Code, error.Message, error.Retryable, retryAfter is { } wait ? SecondsOf(wait) : null);
+        var told = new Error(error.Code, error.Message, error.Retryable, retryAfter is { } wait ? ErrorCode.SecondsOf(wait) : null);
         e.Socket.Emit("error", told with { Event = name, Channel = channel });
         e.Ack(new { ok = false, error = told });
     }
-
-    /// <summary>Whole seconds, rounded up: who waits that long has waited long enough.</summary>
-    public static long SecondsOf(TimeSpan wait) => Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
 
     // An acknowledgement belongs to its event: it does not name it.
     sealed record Error(

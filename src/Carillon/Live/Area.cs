@@ -28,11 +28,28 @@ public sealed class Area
     /// <summary>The name of the event under which clients receive its publications.</summary>
     public string Event { get; }
 
-    /// <summary>To whom it is open. To nobody, unless it is said: rights are given, never assumed.</summary>
-    public Audience Audience { get; set; }
+    /// <summary>Who may join its channels. Nobody, unless it is said: rights are given, never assumed.</summary>
+    public Grant Subscribe { get; set; } = Grant.Nobody;
 
-    /// <summary>A finer rule, asked after <see cref="Audience"/> let the caller pass: whether this caller may join that channel.</summary>
-    public Func<Caller, ChannelName, bool>? MaySubscribe { get; set; }
+    /// <summary>Which users may publish to its channels by <c>POST /api/publish</c>. Nobody: that is for back ends.</summary>
+    public Grant Publish { get; set; } = Grant.Nobody;
+
+    /// <summary>Who may see who is in a channel: those who are in it.</summary>
+    public Grant Presence { get; set; } = Grant.Present;
+
+    /// <summary>Who may read what was published: all who may subscribe.</summary>
+    public Grant History { get; set; } = Grant.Subscribers;
+
+    /// <summary>Who may administer a channel.</summary>
+    public Grant Manage { get; set; } = Grant.Managers;
+
+    /// <summary>
+    /// Whether a user's own channels of this area (those with the user's id at <c>{me}</c>) are joined for each of the user's connections without being asked.
+    /// </summary>
+    public bool JoinsOwner { get; set; }
+
+    /// <summary>Whether it is told on <c>presence:{channel}</c> who comes and goes. On.</summary>
+    public bool TellsPresence { get; set; } = true;
 
     /// <summary>How many publications of a channel are kept for those who were away; none where left out.</summary>
     public int KeepCount { get; set; }
@@ -55,10 +72,16 @@ public sealed class Area
     /// </summary>
     public TimeSpan GatherFor { get; set; }
 
-    // Where the history lies in a table of its own (durable), how to read it, and which channels exist.
-    internal Func<ChannelName, Position?, int, CancellationToken, ValueTask<History>>? ReadHistory { get; init; }
+    // Where the history lies in a table of its own (durable), how to read it, and which channels exist. Nobody but the table's own feature publishes there.
+    internal Func<ChannelName, Position?, int, CancellationToken, ValueTask<History>>? ReadHistory { get; set; }
 
-    internal Func<ChannelName, bool>? Exists { get; init; }
+    internal Func<ChannelName, bool>? Exists { get; set; }
+
+    /// <summary>Whether only the server itself publishes to its channels.</summary>
+    internal bool IsOfTheServer { get; set; }
+
+    /// <summary>Whether a part of the pattern stands for the whole rest of a name: <c>presence:{channel}</c> is said of any channel.</summary>
+    internal bool TakesRest { get; init; }
 
     internal bool Matches(ChannelName channel)
     {
@@ -66,18 +89,48 @@ public sealed class Area
         var name = channel.Value.AsSpan();
         foreach (var range in name.Split(':'))
         {
-            if (at == _parts.Length) return false;
+            if (at == _parts.Length) return TakesRest && Exists?.Invoke(channel) != false;
             var part = _parts[at++];
             if (!(part is ['{', .., '}'] || name[range].SequenceEqual(part))) return false;
         }
         return at == _parts.Length && Exists?.Invoke(channel) != false;
     }
 
-    /// <summary>Whether a caller may join one of its channels.</summary>
-    internal bool Admits(Caller caller, ChannelName channel) => Audience switch
+    /// <summary>The part of a channel's name at a place of the pattern, such as <c>{me}</c>; empty where the pattern has no such place.</summary>
+    internal ReadOnlySpan<char> PartOf(ChannelName channel, string place)
     {
-        Audience.Everyone => true,
-        Audience.KnownUsers => caller.IsKnown,
-        _ => false,
-    } && MaySubscribe?.Invoke(caller, channel) != false;
+        var wanted = Array.IndexOf(_parts, place);
+        if (wanted < 0) return default;
+        var at = 0;
+        foreach (var range in channel.Value.AsSpan().Split(':'))
+            if (at++ == wanted) return channel.Value.AsSpan(range);
+        return default;
+    }
+
+    /// <summary>The channel of this area that belongs to a user.</summary>
+    internal ChannelName OwnedBy(string userId) => ChannelName.TryParse(Pattern.Replace("{me}", userId, StringComparison.Ordinal), out var name)
+        ? name
+        : throw new InvalidOperationException($"The area {Pattern} has no channel of a user's own.");
+
+    /// <summary>Whether a caller may do something with one of its channels.</summary>
+    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName channel, AreaAction action, Func<Caller, ChannelName, bool> isPresent) =>
+        Capability.Allows(caller.Capabilities, channel.Value, WordOf(action)) ? new(true) : GrantOf(action).AdmitsAsync(new Grant.Question(caller, channel, this, isPresent));
+
+    Grant GrantOf(AreaAction action) => action switch
+    {
+        AreaAction.Subscribe => Subscribe,
+        AreaAction.Publish => Publish,
+        AreaAction.Presence => Presence,
+        AreaAction.History => History,
+        _ => Manage,
+    };
+
+    static string WordOf(AreaAction action) => action switch
+    {
+        AreaAction.Subscribe => "subscribe",
+        AreaAction.Publish => "publish",
+        AreaAction.Presence => "presence",
+        AreaAction.History => "history",
+        _ => "manage",
+    };
 }

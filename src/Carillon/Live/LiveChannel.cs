@@ -136,11 +136,11 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         lock (_gate) SendGathered();
     }
 
-    int Send(ChannelMessage message) => server.Root.To(_room).With(PolicyOf(message)).Emit(area.Event, new RawJson(message.Body), Meta(message));
+    int Send(ChannelMessage message) => server.Root.To(_room).With(PolicyOf(message)).Emit(message.Event, new RawJson(message.Body), Meta(message));
 
     // To one who catches up: all of it or nothing, whatever the area does with publications for who reads slowly.
     void Send(Socket socket, ChannelMessage message) =>
-        server.Root.To(socket.Id).With(_whole).Emit(area.Event, new RawJson(message.Body), Meta(message));
+        server.Root.To(socket.Id).With(_whole).Emit(message.Event, new RawJson(message.Body), Meta(message));
 
     SendPolicy PolicyOf(ChannelMessage message) =>
         message.Importance is null && message.Key is null ? _policy : _policy with { Importance = message.Importance ?? area.Importance, Key = message.Key };
@@ -151,6 +151,6 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         epoch = message.Position.Epoch,
         offset = message.Position.Offset,
         id = message.Id,
-        at = message.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"),
+        at = Iso.Of(message.At),
     };
 }

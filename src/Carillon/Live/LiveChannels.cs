@@ -16,16 +16,17 @@ public sealed partial class LiveChannels : IDisposable
     readonly SocketServer _server;
     readonly IChannelLayer _layer;
     readonly CarillonOptions _options;
-    readonly Area[] _areas;
     readonly TimeProvider _clock;
     readonly ILogger<LiveChannels> _logger;
     readonly ConcurrentDictionary<string, LiveChannel> _channels = new();
     readonly ConcurrentDictionary<Socket, Subscriber> _subscribers = new();
     readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
 
-    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, IEnumerable<Area> areas, TimeProvider clock, ILogger<LiveChannels> logger)
+    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, TimeProvider clock, ILogger<LiveChannels> logger)
     {
-        (_server, _layer, _options, _areas, _clock, _logger) = (server, layer, options, [.. areas, .. options.Areas], clock, logger);
+        (_server, _layer, _options, _clock, _logger) = (server, layer, options, clock, logger);
+        options.Areas.Presence.Exists = channel => ChannelOfPresence(channel) is not null;
+        options.Areas.Presence.Subscribe = Grant.When((caller, channel) => ChannelOfPresence(channel) is { } of ? AdmitsAsync(caller, of, AreaAction.Presence) : new(false));
         layer.OnMessage(Deliver);
     }
 
@@ -49,15 +50,7 @@ public sealed partial class LiveChannels : IDisposable
     {
         if (!ChannelName.TryParse(channel, out var name) || AreaOf(name) is not { } area)
             throw new ArgumentException($"No area has a channel \"{channel}\".", nameof(channel));
-        var body = JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web);
-        return _layer.PublishAsync(channel, body, new PublishOptions
-        {
-            Event = area.Event,
-            KeepCount = area.KeepCount,
-            KeepFor = area.KeepFor,
-            Importance = importance,
-            Key = key,
-        }, ct);
+        return PublishAsync(name, area, area.Event, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web), importance, key, ct);
     }
 
     /// <summary>How many connections of this node have joined a channel.</summary>
@@ -66,14 +59,42 @@ public sealed partial class LiveChannels : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _coming.Dispose();
 
-    internal Area? AreaOf(ChannelName name)
-    {
-        foreach (var area in _areas)
-            if (area.Matches(name)) return area;
-        return null;
-    }
+    /// <summary>Raised when a connection has joined a channel, and when it has left it, for whatever reason. In the connection's turn: return at once.</summary>
+    internal event Action<Subscriber, ChannelName, Area>? Joined;
 
-    internal Subscriber Welcome(Socket socket, Caller caller) => _subscribers[socket] = new Subscriber(socket, caller);
+    /// <inheritdoc cref="Joined"/>
+    internal event Action<Subscriber, ChannelName>? Left;
+
+    /// <summary>Tells whether a user is in a channel, on whatever device.</summary>
+    internal Func<Caller, ChannelName, bool> IsPresent { get; set; } = static (_, _) => false;
+
+    /// <summary>The connections that are open.</summary>
+    internal IEnumerable<Subscriber> Subscribers => _subscribers.Values;
+
+    /// <summary>The position of a channel, what followed another one, and whether that is all of it.</summary>
+    internal ValueTask<History> HistoryAsync(ChannelName name, Area area, Position? since, int limit, CancellationToken ct) => area.ReadHistory is { } read
+        ? read(name, since, limit, ct)
+        : _layer.HistoryAsync(name.Value, since, limit, ct);
+
+    /// <summary>Publishes a body that is JSON already, under an event of its own; in a channel without an area nothing is kept.</summary>
+    internal ValueTask<Position> PublishAsync(
+        ChannelName name, Area? area, string @event, ReadOnlyMemory<byte> body, Importance? importance, string? key, CancellationToken ct) =>
+        _layer.PublishAsync(name.Value, body, new PublishOptions
+        {
+            Event = @event,
+            KeepCount = area?.KeepCount ?? 0,
+            KeepFor = area?.KeepFor ?? TimeSpan.Zero,
+            Importance = importance,
+            Key = key,
+        }, ct);
+
+    internal Area? AreaOf(ChannelName name) => _options.Areas.AreaOf(name);
+
+    /// <summary>Whether a caller may do something with a channel.</summary>
+    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, AreaAction action) =>
+        AreaOf(name) is { } area ? area.AdmitsAsync(caller, name, action, IsPresent) : new(false);
+
+    internal void Enter(Subscriber subscriber) => _subscribers[subscriber.Socket] = subscriber;
 
     internal Subscriber? Find(Socket socket) => _subscribers.GetValueOrDefault(socket);
 
@@ -81,8 +102,26 @@ public sealed partial class LiveChannels : IDisposable
     {
         if (!_subscribers.TryRemove(socket, out var subscriber)) return;
         using (await subscriber.TakeTurnAsync())
-            foreach (var name in subscriber.End()) await LeaveNodeAsync(name);
+            foreach (var name in subscriber.End()) await LeaveNodeAsync(subscriber, name);
     }
+
+    /// <summary>Joins a new connection to the channels that are its user's own. It must be its turn.</summary>
+    internal async Task<IReadOnlyList<string>> JoinOwnAsync(Subscriber subscriber, CancellationToken ct)
+    {
+        if (subscriber.Caller.UserId is not { } userId) return [];
+        List<string> joined = [];
+        foreach (var area in _options.Areas.Where(area => area.JoinsOwner))
+        {
+            var name = area.OwnedBy(userId);
+            if (!await area.AdmitsAsync(subscriber.Caller, name, AreaAction.Subscribe, IsPresent)) continue;
+            await JoinAsync(subscriber, name, area, since: null, static (_, _) => { }, ct);
+            joined.Add(name.Value);
+        }
+        return joined;
+    }
+
+    ChannelName? ChannelOfPresence(ChannelName presence) =>
+        ChannelName.TryParse(presence.Value["presence:".Length..], out var name) && AreaOf(name) is { TellsPresence: true } ? name : null;
 
     /// <summary>
     /// Joins a subscriber to a channel. Publications are held back for it from the first moment, the history is read, and what was held follows without what
@@ -90,21 +129,21 @@ public sealed partial class LiveChannels : IDisposable
     /// </summary>
     internal async Task JoinAsync(Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
     {
-        var channel = await ComeToNodeAsync(name.Value, area, joins: !subscriber.Has(name.Value), ct);
+        var isNew = !subscriber.Has(name.Value);
+        var channel = await ComeToNodeAsync(name.Value, area, joins: isNew, ct);
         subscriber.Add(name.Value);
+        if (isNew) Joined?.Invoke(subscriber, name, area);
         var hold = channel.HoldFor(subscriber.Socket);
         try
         {
             // The node has subscribed before the history is read: the other order would lose what is published in between.
-            var history = area.ReadHistory is { } read
-                ? await read(name, since, _options.MaxRecovered, ct)
-                : await _layer.HistoryAsync(name.Value, since, _options.MaxRecovered, ct);
+            var history = await HistoryAsync(name, area, since, _options.MaxRecovered, ct);
             channel.Release(hold, history, recovered: since is not null && history.Recovered, tell);
         }
         catch
         {
             channel.Abandon(hold);
-            if (subscriber.Remove(name.Value)) await LeaveNodeAsync(name.Value);
+            if (subscriber.Remove(name.Value)) await LeaveNodeAsync(subscriber, name.Value);
             throw;
         }
     }
@@ -113,7 +152,7 @@ public sealed partial class LiveChannels : IDisposable
     internal async Task LeaveAsync(Subscriber subscriber, ChannelName name)
     {
         subscriber.Socket.Leave(LiveChannel.RoomOf(name.Value));
-        if (subscriber.Remove(name.Value)) await LeaveNodeAsync(name.Value);
+        if (subscriber.Remove(name.Value)) await LeaveNodeAsync(subscriber, name.Value);
     }
 
     /// <summary>The history of a channel was replaced: those who joined it are told that they cannot rely on what they have.</summary>
@@ -143,8 +182,9 @@ public sealed partial class LiveChannels : IDisposable
         }
     }
 
-    async ValueTask LeaveNodeAsync(string name)
+    async ValueTask LeaveNodeAsync(Subscriber subscriber, string name)
     {
+        if (ChannelName.TryParse(name, out var left)) Left?.Invoke(subscriber, left);
         await _coming.WaitAsync();
         try
         {

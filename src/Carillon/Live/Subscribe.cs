@@ -1,11 +1,14 @@
 using System.Text.Json;
+using Carillon.Access;
 using Carillon.Channels;
 using Carillon.SocketIO;
 
 namespace Carillon.Live;
 
-/// <summary>The events <c>subscribe</c> and <c>unsubscribe</c>: their arguments, the questions asked in order, and the answers.</summary>
-static class Subscribe
+/// <summary>
+/// The events <c>subscribe</c> and <c>unsubscribe</c>, and those of their kind that name a resource or the suggestions: their arguments, the questions asked in order, and the answers.
+/// </summary>
+sealed class Subscribe(LiveChannels live, Audit audit, CarillonOptions options)
 {
     const int MaxEpochLength = 100;
 
@@ -15,17 +18,25 @@ static class Subscribe
     /// <summary>What a client asks for.</summary>
     internal readonly record struct Request(ChannelName Channel, Position? Since);
 
-    public static void On(SocketNamespace root, LiveChannels live, CarillonOptions options)
+    public void On(SocketNamespace root)
     {
-        root.On("subscribe", e => HandleAsync(e, live, options));
-        root.On("unsubscribe", e => LeaveAsync(e, live));
-        root.OnUnknown(e => Answer.Refuse(e, ErrorCode.UnknownEvent, channel: null));
+        On(root, "", TryRead);
+        On(root, ":resource", (SocketValue argument, out Request request) => TryReadPart(argument, "resourceId", "resource:updates:", out request));
+        On(root, ":suggestions", TryReadSuggestions);
     }
 
-    static async Task HandleAsync(SocketEvent e, LiveChannels live, CarillonOptions options)
+    delegate bool Reading(SocketValue argument, out Request request);
+
+    void On(SocketNamespace root, string what, Reading read)
+    {
+        root.On("subscribe" + what, e => HandleAsync(e, read));
+        root.On("unsubscribe" + what, e => LeaveAsync(e, read));
+    }
+
+    async Task HandleAsync(SocketEvent e, Reading read)
     {
         if (live.Find(e.Socket) is not { } subscriber) return;
-        if (!TryRead(e.Arguments[0], out var request))
+        if (!read(e.Arguments[0], out var request))
         {
             RefuseMalformed(e);
             return;
@@ -39,21 +50,28 @@ static class Subscribe
         using var turn = await subscriber.TakeTurnAsync();
         if (subscriber.HasEnded) return;
         if (live.AreaOf(request.Channel) is not { } area)
-            Answer.Refuse(e, ErrorCode.UnknownChannel, channel);
-        else if (!area.Admits(subscriber.Caller, request.Channel))
-            Answer.Refuse(e, ErrorCode.Forbidden, channel);
+            Refuse(e, subscriber, ErrorCode.UnknownChannel, channel);
+        else if (!await area.AdmitsAsync(subscriber.Caller, request.Channel, AreaAction.Subscribe, live.IsPresent))
+            Refuse(e, subscriber, ErrorCode.Forbidden, channel);
         else if (subscriber.Count >= options.MaxSubscriptions && !subscriber.Has(channel))
             Answer.Refuse(e, ErrorCode.RateLimited, channel, WhenFull);
         else
-            await JoinAsync(e, live, subscriber, request, area);
+            await JoinAsync(e, subscriber, request, area);
     }
 
-    static async Task JoinAsync(SocketEvent e, LiveChannels live, Subscriber subscriber, Request request, Area area)
+    void Refuse(SocketEvent e, Subscriber subscriber, ErrorCode error, string channel)
+    {
+        audit.Note(subscriber.Caller.Actor, "subscribe", channel, subscriber.Caller.Address, AuditEntry.Refused, error.Code);
+        Answer.Refuse(e, error, channel);
+    }
+
+    async Task JoinAsync(SocketEvent e, Subscriber subscriber, Request request, Area area)
     {
         try
         {
             await live.JoinAsync(subscriber, request.Channel, area, request.Since,
                 (position, recovered) => Answer.Subscribed(e, request.Channel.Value, position, recovered), CancellationToken.None);
+            audit.Note(subscriber.Caller.Actor, "subscribe", request.Channel.Value, subscriber.Caller.Address, AuditEntry.Allowed);
         }
         catch (Exception)
         {
@@ -68,10 +86,10 @@ static class Subscribe
         Answer.Refuse(e, ErrorCode.InvalidPayload, NameIn(e.Arguments[0]));
     }
 
-    static async Task LeaveAsync(SocketEvent e, LiveChannels live)
+    async Task LeaveAsync(SocketEvent e, Reading read)
     {
         if (live.Find(e.Socket) is not { } subscriber) return;
-        if (!TryRead(e.Arguments[0], out var request))
+        if (!read(e.Arguments[0], out var request))
         {
             RefuseMalformed(e);
             return;
@@ -85,9 +103,30 @@ static class Subscribe
     internal static bool TryRead(SocketValue argument, out Request request)
     {
         request = default;
+        var text = argument.Json.ValueKind == JsonValueKind.Object ? argument["channel"].AsString() : argument.AsString();
+        return ChannelName.TryParse(text, out var channel) && TryReadSince(argument, channel, out request);
+    }
+
+    /// <summary>Reads <c>"7"</c> or <c>{ resourceId: "7", since? }</c>: the last part of a name, without colons.</summary>
+    static bool TryReadPart(SocketValue argument, string member, string prefix, out Request request)
+    {
+        request = default;
+        var part = argument.Json.ValueKind == JsonValueKind.Object ? argument[member].AsString() : argument.AsString();
+        return part?.Contains(':') == false && ChannelName.TryParse(prefix + part, out var channel) && TryReadSince(argument, channel, out request);
+    }
+
+    /// <summary>Reads nothing, or <c>{ since? }</c>.</summary>
+    static bool TryReadSuggestions(SocketValue argument, out Request request)
+    {
+        request = default;
+        return argument.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null or JsonValueKind.Object
+            && ChannelName.TryParse("suggestions:votes", out var channel) && TryReadSince(argument, channel, out request);
+    }
+
+    static bool TryReadSince(SocketValue argument, ChannelName channel, out Request request)
+    {
+        request = default;
         var isObject = argument.Json.ValueKind == JsonValueKind.Object;
-        var text = isObject ? argument["channel"].AsString() : argument.AsString();
-        if (!ChannelName.TryParse(text, out var channel)) return false;
         var since = isObject ? argument["since"].Json : default;
         if (since.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
         {

@@ -8,20 +8,33 @@ namespace Carillon.Live;
 /// channel must not overtake each other, and the end of the connection comes last.
 /// </summary>
 #pragma warning disable CA1001 // The semaphore holds nothing that must be given back: nobody asks for its wait handle.
-sealed class Subscriber(Socket socket, Caller caller)
+sealed class Subscriber(Socket socket, Caller caller, long generation)
 #pragma warning restore CA1001
 {
     readonly HashSet<string> _channels = [];
+    Caller _caller = caller;
     readonly SemaphoreSlim _turn = new(1, 1);
 
     public Socket Socket => socket;
 
-    public Caller Caller => caller;
+    /// <summary>Who it is, as of the last look.</summary>
+    public Caller Caller => Volatile.Read(ref _caller);
+
+    /// <summary>Says anew who it is, unless somebody else did so since it was asked.</summary>
+    public bool Replace(Caller before, Caller after) => ReferenceEquals(Interlocked.CompareExchange(ref _caller, after, before), before);
+
+    /// <summary>The latest change of rights (<see cref="AccessNews.Generation"/>) that was known when it was let in.</summary>
+    public long Generation => generation;
+
+    /// <summary>Whether the client was told that its token has expired.</summary>
+    public bool WasToldOfExpiry { get; set; }
 
     /// <summary>Whether the connection has ended. Nothing is joined any more.</summary>
     public bool HasEnded { get; private set; }
 
     public int Count => _channels.Count;
+
+    public string[] Channels => [.. _channels];
 
     /// <summary>Waits for the turn; disposing the answer gives it back. All that follows is only used in turn.</summary>
     public async Task<Turn> TakeTurnAsync()

@@ -1,4 +1,5 @@
-using Carillon.Live;
+using Carillon.Access;
+using Carillon.Api;
 using Carillon.SocketIO;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -13,18 +14,21 @@ static class Bans
 
     public static void Map(RouteGroupBuilder api)
     {
-        api.MapGet("/bans", List);
+        api.MapGet("/bans", List).Needs(Need.Manage).WithSummary("Lists the addresses that are banned.").Produces<Page<Item>>();
         // A network is written with a slash, which clients may or may not escape.
-        api.MapDelete("/bans/{**address}", Lift);
+        api.MapDelete("/bans/{**address}", Lift).Needs(Need.Manage).WithSummary("Lifts a ban.").Produces(StatusCodes.Status204NoContent);
     }
 
     static IResult List(string? limit, string? cursor, SocketServer server, HttpContext http) =>
         PageRequest.TryRead(limit, cursor, out var page)
             ? TypedResults.Ok(page.Of(server.Engine.Addresses.Bans().Select(ban => new Item(ban.Address, ban.Until.UtcDateTime, ban.Strikes, ban.Reason)), ban => ban.Address))
-            : Problem.Of(http, ErrorCode.InvalidPayload, "limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
+            : PageRequest.Refuse(http);
 
-    static IResult Lift(string address, SocketServer server, HttpContext http) =>
-        server.Engine.Addresses.Lift(Uri.UnescapeDataString(address))
-            ? TypedResults.NoContent()
-            : Problem.Of(http, ErrorCode.NotFound, "This address is not banned.");
+    static IResult Lift(string address, Caller caller, SocketServer server, Audit audit, HttpContext http)
+    {
+        var banned = Uri.UnescapeDataString(address);
+        if (!server.Engine.Addresses.Lift(banned)) return Problem.Of(http, ErrorCode.NotFound, "This address is not banned.");
+        audit.Note(caller.Actor, "ban:lifted", banned, caller.Address, AuditEntry.Allowed);
+        return TypedResults.NoContent();
+    }
 }

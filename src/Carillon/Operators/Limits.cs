@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
-using Carillon.Live;
+using Carillon.Access;
+using Carillon.Api;
 using Carillon.SocketIO;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -14,7 +15,7 @@ static class Limits
     public sealed record Item(
         string Address, int Open, int HalfOpen, int Strikes, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTime? BannedUntil);
 
-    public static void Map(RouteGroupBuilder api) => api.MapGet("/limits", Show);
+    public static void Map(RouteGroupBuilder api) => api.MapGet("/limits", Show).Needs(Need.Manage).WithSummary("Shows the limits in force and the addresses that take most.");
 
     static IResult Show(string? limit, SocketServer server, IOptions<CarillonOptions> options, HttpContext http)
     {

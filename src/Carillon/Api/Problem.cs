@@ -1,7 +1,6 @@
-using Carillon.Live;
 using Microsoft.AspNetCore.Http;
 
-namespace Carillon.Operators;
+namespace Carillon.Api;
 
 /// <summary>What goes wrong over HTTP is told as a problem document (RFC 9457) with a stable code.</summary>
 static class Problem
@@ -11,7 +10,7 @@ static class Problem
         Dictionary<string, object?> members = new() { ["code"] = error.Code, ["retryable"] = error.Retryable };
         if (retryAfter is { } wait)
         {
-            var seconds = Answer.SecondsOf(wait);
+            var seconds = ErrorCode.SecondsOf(wait);
             members["retryAfter"] = seconds;
             http.Response.Headers.RetryAfter = seconds.ToString();
         }
@@ -20,11 +19,14 @@ static class Problem
 
     internal static int StatusOf(ErrorCode error) => error.Code switch
     {
-        "unauthorized" => StatusCodes.Status401Unauthorized,
+        "unauthorized" or "token-expired" or "token-revoked" or "token-replayed" or "unknown-user" => StatusCodes.Status401Unauthorized,
         "forbidden" or "banned" => StatusCodes.Status403Forbidden,
         "not-found" or "unknown-channel" => StatusCodes.Status404NotFound,
+        "conflict" => StatusCodes.Status409Conflict,
+        "gone" => StatusCodes.Status410Gone,
+        "payload-too-large" => StatusCodes.Status413PayloadTooLarge,
         "rate-limited" => StatusCodes.Status429TooManyRequests,
-        "too-many-connections" or "unavailable" => StatusCodes.Status503ServiceUnavailable,
+        "too-many-connections" or "unavailable" or "server-closing" => StatusCodes.Status503ServiceUnavailable,
         _ => StatusCodes.Status400BadRequest,
     };
 
@@ -33,6 +35,9 @@ static class Problem
         StatusCodes.Status401Unauthorized => "Not known",
         StatusCodes.Status403Forbidden => "Not allowed",
         StatusCodes.Status404NotFound => "Not found",
+        StatusCodes.Status409Conflict => "Contradiction",
+        StatusCodes.Status410Gone => "Not there any more",
+        StatusCodes.Status413PayloadTooLarge => "Too large",
         StatusCodes.Status429TooManyRequests => "Too many requests",
         StatusCodes.Status503ServiceUnavailable => "Not now",
         _ => "The request cannot be understood",

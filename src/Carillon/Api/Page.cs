@@ -1,8 +1,9 @@
 using System.Buffers.Text;
 using System.Text;
 using System.Text.Json.Serialization;
+using Microsoft.AspNetCore.Http;
 
-namespace Carillon.Operators;
+namespace Carillon.Api;
 
 /// <summary>A part of a list.</summary>
 /// <param name="Items">The part.</param>
@@ -25,13 +26,18 @@ readonly record struct PageRequest(int Limit, string? After)
         return true;
     }
 
+    /// <summary>Tells what a list takes.</summary>
+    public static IResult Refuse(HttpContext http) => Problem.Of(http, ErrorCode.InvalidPayload, $"limit is a number from 1 to {Most}, cursor what an earlier answer gave as next.");
+
     /// <summary>Takes the part out of a list that is in the order of a key.</summary>
     public Page<T> Of<T>(IEnumerable<T> sorted, Func<T, string> key)
     {
         var (limit, after) = this;
-        var items = sorted.SkipWhile(item => after is not null && string.CompareOrdinal(key(item), after) <= 0).Take(limit + 1).ToArray();
-        return items.Length <= limit
-            ? new Page<T>(items, null)
-            : new Page<T>(items[..limit], Base64Url.EncodeToString(Encoding.UTF8.GetBytes(key(items[limit - 1]))));
+        return Cut(sorted.SkipWhile(item => after is not null && string.CompareOrdinal(key(item), after) <= 0).Take(limit + 1).ToArray(), key);
     }
+
+    /// <summary>Makes the page of rows that were read with one more than the limit, to see whether there are more.</summary>
+    public Page<T> Cut<T>(IReadOnlyList<T> read, Func<T, string> key) => read.Count <= Limit
+        ? new Page<T>(read, null)
+        : new Page<T>([.. read.Take(Limit)], Base64Url.EncodeToString(Encoding.UTF8.GetBytes(key(read[Limit - 1]))));
 }

@@ -1,0 +1,165 @@
+using System.Net;
+using System.Text.Json.Serialization;
+using System.Threading.Channels;
+using Carillon.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Access;
+
+/// <summary>One line of the audit log: who did what, from where, and how it ended. It never holds a token, a key or a payload.</summary>
+sealed record AuditEntry(DateTimeOffset At, string? Actor, string Action, string? Subject, IPAddress? From, string Outcome, string? Code = null)
+{
+    public const string Allowed = "allowed", Refused = "refused";
+
+    /// <summary>What a client chose may be long; what it is called in the log need not be.</summary>
+    public static string? Short(string? text) => text is { Length: > 200 } ? text[..200] : text;
+}
+
+/// <summary>An entry as it is read, by API and on the channel <c>audit</c>.</summary>
+sealed record AuditItem(
+    [property: JsonIgnore] long Id, string At, string? Actor, string Action, string? Subject, string? From, string Outcome,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Code);
+
+/// <summary>
+/// The audit log. What many clients do is noted without waiting and written in batches; what administrators do is written in the transaction of the act itself. Whatever was
+/// written is told, in its order, by reading the log.
+/// </summary>
+sealed partial class Audit(Database db, AccessOptions options, TimeProvider clock, ILogger<Audit> logger) : BackgroundService
+{
+    const int Most = 20_000;              // entries that wait: some megabytes, a second or two of the worst storm
+    const int Batch = 500;
+
+    static readonly TimeSpan PruneEvery = TimeSpan.FromHours(1);
+    static readonly TimeSpan AgainAfter = TimeSpan.FromSeconds(1);
+
+    readonly Channel<AuditEntry> _waiting = Channel.CreateBounded<AuditEntry>(new BoundedChannelOptions(Most) { SingleReader = true });
+    readonly SemaphoreSlim _look = new(0, 1);
+    readonly SemaphoreSlim _writing = new(1, 1);
+    readonly List<AuditEntry> _batch = [];
+    long _lost;
+    long _told;
+
+    /// <summary>Raised for each entry after it was written, in the order of the log.</summary>
+    public Func<AuditItem, CancellationToken, ValueTask>? Written { get; set; }
+
+    /// <summary>Notes an entry. It never waits; what there is no room for is counted, and the log says how many entries it misses.</summary>
+    public void Note(string? actor, string action, string? subject, IPAddress? from, string outcome, string? code = null)
+    {
+        if (!_waiting.Writer.TryWrite(new AuditEntry(clock.GetUtcNow(), AuditEntry.Short(actor), action, AuditEntry.Short(subject), from, outcome, code)))
+            Interlocked.Increment(ref _lost);
+        Look();
+    }
+
+    /// <summary>Writes an entry with the act that it tells of. Say <see cref="Look"/> after the commit.</summary>
+    public static Task WriteAsync(DatabaseTransaction tx, AuditEntry entry, CancellationToken ct) => WriteAsync(tx, [entry], ct);
+
+    static async Task WriteAsync(DatabaseTransaction tx, IReadOnlyList<AuditEntry> entries, CancellationToken ct) =>
+        await tx.ExecuteAsync("""
+            INSERT INTO carillon_audit (at, actor, action, subject, source, outcome, code) VALUES (@At, @Actor, @Action, @Subject, @Source, @Outcome, @Code)
+            """, entries.Select(e => new { At = Iso.Of(e.At), e.Actor, e.Action, e.Subject, Source = e.From?.ToString(), e.Outcome, e.Code }).ToArray(), ct);
+
+    /// <summary>Something was written: tell it now.</summary>
+    public void Look()
+    {
+        if (_look.CurrentCount > 0) return;
+        try
+        {
+            _look.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // Somebody else was quicker to say it.
+        }
+    }
+
+    /// <summary>Writes all that waits: called when the server stops, after the last thing that is worth an entry.</summary>
+    public Task FlushAsync(CancellationToken ct) => WriteWaitingAsync(ct);
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        var pruned = clock.GetTimestamp();
+        _told = await LastAsync(stopping);
+        await PruneAsync(stopping);
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await _look.WaitAsync(PruneEvery, stopping);
+                await WriteWaitingAsync(stopping);
+                await TellAsync(stopping);
+                if (clock.GetElapsedTime(pruned) < PruneEvery) continue;
+                await PruneAsync(stopping);
+                pruned = clock.GetTimestamp();
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception ex)
+            {
+                LogFailed(ex);      // what waits stays, up to its bound; the file may be busy, or back in a moment
+                await Task.Delay(AgainAfter, clock, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                Look();
+            }
+        }
+        await WriteWaitingAsync(CancellationToken.None);
+    }
+
+    async Task WriteWaitingAsync(CancellationToken ct)
+    {
+        await _writing.WaitAsync(ct);
+        try
+        {
+            while (true)
+            {
+                // What could not be written stays, and is tried again before what came later.
+                while (_batch.Count < Batch && _waiting.Reader.TryRead(out var entry)) _batch.Add(entry);
+                if (_batch.Count < Batch && Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
+                    _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "audit:lost", $"{lost} entries", null, AuditEntry.Refused));
+                if (_batch.Count == 0) return;
+                await using var tx = await db.BeginAsync(null, ct);
+                await WriteAsync(tx, _batch, ct);
+                await tx.CommitAsync(ct);
+                _batch.Clear();
+            }
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
+    async Task TellAsync(CancellationToken ct)
+    {
+        while (true)
+        {
+            var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told = _told }, ct);
+            foreach (var item in items)
+            {
+                if (Written is { } tell) await tell(item, ct);
+                _told = item.Id;
+            }
+            if (items.Count < 500) return;
+        }
+    }
+
+    Task<long> LastAsync(CancellationToken ct) => db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
+
+    async Task PruneAsync(CancellationToken ct)
+    {
+        var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > options.KeepAudit ? Iso.Of(clock.GetUtcNow() - options.KeepAudit) : Iso.Of(DateTimeOffset.UnixEpoch);
+        int pruned;
+        do
+        {
+            // A few at a time: the writers' queue is not ours alone.
+            await using var tx = await db.BeginAsync(null, ct);
+            pruned = await tx.ExecuteAsync("DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit WHERE at < @before ORDER BY id LIMIT 2000)", new { before }, ct);
+            await tx.CommitAsync(ct);
+        } while (pruned == 2000);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The audit log could not be written; entries wait or are counted as lost")]
+    partial void LogFailed(Exception error);
+}

@@ -1,0 +1,102 @@
+using System.Net;
+using System.Text.Json;
+using Carillon.Storage;
+using Dapper;
+
+namespace Carillon.Access;
+
+/// <summary>What is on record about a user and a token.</summary>
+sealed record Standing
+{
+    public bool IsKnown { get; init; }
+
+    public bool IsDisabled { get; init; }
+
+    public bool IsDeleted { get; init; }
+
+    public string? Name { get; init; }
+
+    public IReadOnlyList<string> Roles { get; init; } = [];
+
+    public bool TokenIsRevoked { get; init; }
+
+    public DateTimeOffset? RevokedBefore { get; init; }
+
+    public IReadOnlySet<string> Memberships { get; init; } = new HashSet<string>();
+}
+
+/// <summary>The users on record: who is known, with which roles, and what was revoked.</summary>
+sealed class Directory(Database db, AccessOptions options, TimeProvider clock)
+{
+    sealed record Row(string? Name, string? Roles, long? Disabled, long? Deleted, long? TokenRevoked, long? RevokedBefore);
+
+    /// <summary>Looks a token's user up, and enters a new one where the options say so.</summary>
+    public async ValueTask<(Caller? Caller, ErrorCode? Error)> LookUpAsync(Token token, IPAddress? address, CancellationToken ct)
+    {
+        var standing = await ReadAsync(token, ct);
+        if (!standing.IsKnown && options.UnknownUsers == UnknownUsers.Create)
+        {
+            await EnterAsync(token, address, ct);
+            standing = await ReadAsync(token, ct);
+        }
+        return Decide(standing, token) is { } error ? (null, error) : (CallerOf(standing, token, address), null);
+    }
+
+    /// <summary>Whether somebody with such a record and such a token is let in.</summary>
+    internal static ErrorCode? Decide(Standing standing, Token token) =>
+        standing.TokenIsRevoked ? ErrorCode.TokenRevoked :
+        // Without a time of issue nobody can say that it was given after the revocation.
+        standing.RevokedBefore is { } before && !(token.IssuedAt >= before) ? ErrorCode.TokenRevoked :
+        !standing.IsKnown || standing.IsDeleted || standing.IsDisabled ? ErrorCode.UnknownUser :
+        null;
+
+    Caller CallerOf(Standing standing, Token token, IPAddress? address)
+    {
+        // The directory wins; what the token says counts only where the directory says nothing.
+        var roles = standing.Roles.Count > 0 ? standing.Roles : token.Roles;
+        return new Caller(token.Subject, standing.Name ?? token.Name, roles, address)
+        {
+            Capabilities = token.Capabilities,
+            Memberships = standing.Memberships,
+            ExpiresAt = token.ExpiresAt == DateTimeOffset.MaxValue ? null : token.ExpiresAt,
+            Manages = roles.Any(options.ManagerRoles.Contains) || Capability.Allows(token.Capabilities, "*", "manage"),
+            Token = token,
+        };
+    }
+
+    async Task<Standing> ReadAsync(Token token, CancellationToken ct)
+    {
+        await using var connection = await db.OpenReadAsync(ct);
+        var row = await connection.QuerySingleAsync<Row>(new CommandDefinition("""
+            SELECT u.name AS Name, u.roles AS Roles, u.disabled AS Disabled, u.deleted AS Deleted,
+                   (SELECT 1 FROM carillon_revoked_tokens WHERE jti = @Id) AS TokenRevoked,
+                   (SELECT before_ms FROM carillon_revoked_users WHERE user_id = @Subject) AS RevokedBefore
+            FROM (SELECT @Subject AS id) AS asked LEFT JOIN carillon_users u ON u.id = asked.id
+            """, new { token.Id, token.Subject }, cancellationToken: ct));
+        var memberships = await connection.QueryAsync<string>(new CommandDefinition(
+            "SELECT channel FROM carillon_members WHERE user_id = @Subject", new { token.Subject }, cancellationToken: ct));
+        return new Standing
+        {
+            IsKnown = row.Roles is not null,
+            IsDisabled = row.Disabled == 1,
+            IsDeleted = row.Deleted == 1,
+            Name = row.Name,
+            Roles = row.Roles is null ? [] : JsonSerializer.Deserialize<string[]>(row.Roles)!,
+            TokenIsRevoked = row.TokenRevoked == 1,
+            RevokedBefore = row.RevokedBefore is { } ms ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : null,
+            Memberships = memberships.ToHashSet(StringComparer.Ordinal),
+        };
+    }
+
+    async Task EnterAsync(Token token, IPAddress? address, CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(token.Subject, ct);
+        var now = Iso.Of(clock.GetUtcNow());
+        var entered = await tx.ExecuteAsync("""
+            INSERT INTO carillon_users (id, name, region, interests, created_at, updated_at) VALUES (@Subject, @Name, @Region, @interests, @now, @now)
+            ON CONFLICT (id) DO NOTHING
+            """, new { token.Subject, token.Name, token.Region, interests = JsonSerializer.Serialize(token.Interests), now }, ct);
+        if (entered == 1) await Audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), token.Subject, "user:created", token.Subject, address, AuditEntry.Allowed), ct);
+        await tx.CommitAsync(ct);
+    }
+}

@@ -1,0 +1,126 @@
+using System.Threading.RateLimiting;
+using Carillon.Api;
+using Carillon.SocketIO;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Carillon.Access;
+
+/// <summary>
+/// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before anything of the request is read.
+/// </summary>
+sealed class Guard(AccessOptions options, Identity identity, ApiKeys keys, Audit audit, SocketServer server, Idempotency idempotency) : IDisposable
+{
+    const int MaxBody = 1_000_000;
+
+    readonly PartitionedRateLimiter<Caller> _limits = PartitionedRateLimiter.Create<Caller, string>(caller =>
+        RateLimitPartition.Get(caller.Actor!, _ => LimiterFor(options, caller.KeyId is not null)));
+
+    static RateLimiter LimiterFor(AccessOptions options, bool isKey)
+    {
+        var (rate, burst) = isKey ? (options.RequestsPerSecondPerKey, options.RequestBurstPerKey) : (options.RequestsPerSecondPerUser, options.RequestBurstPerUser);
+        if (rate == 0) return new ConcurrencyLimiter(new ConcurrencyLimiterOptions { PermitLimit = int.MaxValue, QueueLimit = 0 });
+        return new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
+        {
+            TokenLimit = Math.Max(1, Math.Max(rate, burst)),
+            TokensPerPeriod = Math.Max(1, rate / 10),
+            ReplenishmentPeriod = TimeSpan.FromMilliseconds(rate >= 10 ? 100 : 1000.0 / rate),
+            QueueLimit = 0,
+        });
+    }
+
+    /// <summary>The group of all endpoints of Carillon's API.</summary>
+    public static RouteGroupBuilder Map(IEndpointRouteBuilder endpoints)
+    {
+        // The token or key decides, whatever schemes and policies the application has besides.
+        var api = endpoints.MapGroup("/api").AllowAnonymous();
+        ((IEndpointConventionBuilder)api).Add(endpoint =>
+        {
+            var need = endpoint.Metadata.OfType<Need>().LastOrDefault() ?? throw new InvalidOperationException($"{endpoint.DisplayName} does not say who may call it.");
+            var next = endpoint.RequestDelegate!;
+            endpoint.RequestDelegate = http => http.RequestServices.GetRequiredService<Guard>().PassAsync(http, need, next);
+        });
+        return api;
+    }
+
+    public void Dispose() => _limits.Dispose();
+
+    async Task PassAsync(HttpContext http, Need need, RequestDelegate next)
+    {
+        var address = http.Connection.RemoteIpAddress;
+        // Asked before the key is looked at: otherwise guessing would be limited in nothing but its answers.
+        if (!server.Engine.Addresses.MayTry(address, out var wait))
+        {
+            await RefuseAsync(http, ErrorCode.RateLimited, "Too many wrong keys or tokens came from this address.", wait);
+            return;
+        }
+        var (caller, error, subject) = await IdentifyAsync(http);
+        if (caller is null)
+        {
+            audit.Note(subject, "request", http.Request.Path, address, AuditEntry.Refused, error!.Code);
+            http.Response.Headers.WWWAuthenticate = need.Schemes;
+            await RefuseAsync(http, error, error == ErrorCode.Unauthorized ? $"This needs a valid Authorization header: {need.Schemes}." : error.Message);
+            return;
+        }
+        if (!need.Admits(caller))
+        {
+            audit.Note(caller.Actor, "request", http.Request.Path, address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
+            await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+            return;
+        }
+        using var lease = _limits.AttemptAcquire(caller);
+        if (!lease.IsAcquired)
+        {
+            await RefuseAsync(http, ErrorCode.RateLimited, ErrorCode.RateLimited.Message,
+                lease.TryGetMetadata(MetadataName.RetryAfter, out var retryAfter) ? retryAfter : TimeSpan.FromSeconds(1));
+            return;
+        }
+        http.Features.Set(caller);
+        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = MaxBody;
+        await ServeAsync(http, caller, next);
+    }
+
+    async Task ServeAsync(HttpContext http, Caller caller, RequestDelegate next)
+    {
+        try
+        {
+            await idempotency.ServeAsync(http, caller.Actor!, next);
+        }
+        catch (BadHttpRequestException ex) when (!http.Response.HasStarted)
+        {
+            await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload, "The body is not as it should be.");
+            return;
+        }
+        // Where the framework itself refused a body or a parameter, it left no word of it.
+        if (http.Response is { StatusCode: >= 400 and < 500, HasStarted: false, ContentType: null })
+            await RefuseAsync(http, http.Response.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload,
+                "The body must be JSON of the form that this address takes, with the content type application/json.");
+    }
+
+    async ValueTask<Identified> IdentifyAsync(HttpContext http)
+    {
+        var authorization = http.Request.Headers.Authorization.ToString();
+        var address = http.Connection.RemoteIpAddress;
+        if (ApiKeys.In(authorization) is { } text)
+        {
+            if (await keys.FindAsync(text, http.RequestAborted) is { } key)
+                return new Identified(new Caller(null, key.Name, [], address) { KeyId = key.Id, Scopes = key.Scopes }, null, null);
+            server.Engine.Addresses.Failed(address);
+            return new Identified(null, ErrorCode.Unauthorized, null);
+        }
+        if (options.UseHostAuthentication) return await identity.OfUserAsync(http.User, address, http.RequestAborted);
+        if (BearerIn(authorization) is not { } token) return new Identified(null, ErrorCode.Unauthorized, null);
+        var identified = await identity.OfTokenAsync(token, address, http.RequestAborted);
+        if (identified.Error == ErrorCode.Unauthorized) server.Engine.Addresses.Failed(address);
+        return identified;
+    }
+
+    /// <summary>The token that an Authorization header brings (RFC 6750, section 2.1).</summary>
+    public static string? BearerIn(string? authorization) =>
+        authorization?.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) == true ? authorization["Bearer ".Length..].Trim() : null;
+
+    static Task RefuseAsync(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null) => Problem.Of(http, error, detail, retryAfter).ExecuteAsync(http);
+}

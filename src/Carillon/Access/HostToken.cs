@@ -1,0 +1,27 @@
+using System.Globalization;
+using System.Security.Claims;
+
+namespace Carillon.Access;
+
+/// <summary>What the application's own authentication says of a request's user, in the form of a token.</summary>
+static class HostToken
+{
+    public static Token? Of(ClaimsPrincipal user)
+    {
+        if (user.Identity?.IsAuthenticated != true || (user.FindFirst("sub") ?? user.FindFirst(ClaimTypes.NameIdentifier))?.Value is not { } id || !Claims.IsSubject(id)) return null;
+        return new Token(
+            Subject: id,
+            Name: user.Identity.Name ?? user.FindFirst("name")?.Value,
+            Roles: [.. user.FindAll(claim => claim.Type is "role" or "roles" or ClaimTypes.Role).Select(claim => claim.Value).Distinct()],
+            Region: user.FindFirst("region")?.Value,
+            Interests: [],
+            Id: user.FindFirst("jti")?.Value,
+            IssuedAt: TimeOf(user.FindFirst("iat")),
+            // A session of the application without an end ends with the connection.
+            ExpiresAt: TimeOf(user.FindFirst("exp")) ?? DateTimeOffset.MaxValue,
+            Capabilities: new Dictionary<string, IReadOnlyList<string>>());
+    }
+
+    static DateTimeOffset? TimeOf(Claim? claim) =>
+        long.TryParse(claim?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds < 253_402_300_800 ? DateTimeOffset.FromUnixTimeSeconds(seconds) : null;
+}

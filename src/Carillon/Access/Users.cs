@@ -1,0 +1,99 @@
+using System.Text.Json;
+using Carillon.Api;
+using Carillon.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Carillon.Access;
+
+/// <summary>The directory over HTTP. Whatever changes here is felt on every open connection at once.</summary>
+static class Users
+{
+    const int MaxName = 200, MaxRoles = 100;
+
+    public sealed record Entry(string? Name, IReadOnlyList<string>? Roles, string? Region, IReadOnlyList<string>? Interests, bool? Disabled);
+
+    public sealed record Item(string Id, string? Name, IReadOnlyList<string> Roles, string? Region, IReadOnlyList<string> Interests, bool Disabled, string CreatedAt, string UpdatedAt);
+
+    sealed record Row(string Id, string? Name, string Roles, string? Region, string Interests, long Disabled, string CreatedAt, string UpdatedAt);
+
+    const string Select = """
+        SELECT id AS Id, name AS Name, roles AS Roles, region AS Region, interests AS Interests, disabled AS Disabled, created_at AS CreatedAt, updated_at AS UpdatedAt
+        FROM carillon_users WHERE deleted = 0
+        """;
+
+    public static void Map(RouteGroupBuilder api)
+    {
+        api.MapGet("/users", ListAsync).Needs(Need.ReadUsers).WithSummary("Lists the directory in the order of the ids.").Produces<Page<Item>>();
+        api.MapGet("/users/{id}", GetAsync).Needs(Need.ReadUsers).WithSummary("Reads one user.").Produces<Item>();
+        api.MapPut("/users/{id}", PutAsync).Needs(Need.Users).WithSummary("Enters a user, or replaces what is known of one. What is left out is empty afterwards.").Produces<Item>();
+        api.MapDelete("/users/{id}", DeleteAsync).Needs(Need.Users).WithSummary("Deletes a user: connections end, tokens are refused.").Produces(StatusCodes.Status204NoContent);
+    }
+
+    static async Task<IResult> ListAsync(string? limit, string? cursor, Database db, HttpContext http, CancellationToken ct)
+    {
+        if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
+        var rows = await db.QueryAsync<Row>(Select + " AND (@After IS NULL OR id > @After) ORDER BY id LIMIT @most", new { page.After, most = page.Limit + 1 }, ct);
+        return TypedResults.Ok(page.Cut([.. rows.Select(ItemOf)], item => item.Id));
+    }
+
+    static async Task<IResult> GetAsync(string id, Database db, HttpContext http, CancellationToken ct) =>
+        await FindAsync(db, id, ct) is { } item ? TypedResults.Ok(item) : Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
+
+    static async Task<IResult> PutAsync(string id, Entry entry, Caller caller, Database db, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    {
+        if (Wrong(id, entry) is { } wrong) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
+        var now = clock.GetUtcNow();
+        await using var tx = await db.BeginAsync(caller.Actor, ct);
+        await tx.ExecuteAsync("""
+            INSERT INTO carillon_users (id, name, roles, region, interests, disabled, created_at, updated_at) VALUES (@id, @Name, @roles, @Region, @interests, @disabled, @now, @now)
+            ON CONFLICT (id) DO UPDATE SET name = @Name, roles = @roles, region = @Region, interests = @interests, disabled = @disabled, deleted = 0, updated_at = @now
+            """, new
+        {
+            id,
+            entry.Name,
+            roles = JsonSerializer.Serialize((entry.Roles ?? []).Distinct()),
+            entry.Region,
+            interests = JsonSerializer.Serialize((entry.Interests ?? []).Distinct()),
+            disabled = entry.Disabled == true ? 1 : 0,
+            now = Iso.Of(now),
+        }, ct);
+        await Audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, entry.Disabled == true ? "user:disabled" : "user:changed", id, caller.Address, AuditEntry.Allowed), ct);
+        await tx.CommitAsync(ct);
+        news.Tell(new AccessChange(id, null));
+        audit.Look();
+        return TypedResults.Ok(await FindAsync(db, id, ct));
+    }
+
+    static async Task<IResult> DeleteAsync(string id, Caller caller, Database db, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    {
+        var now = clock.GetUtcNow();
+        await using var tx = await db.BeginAsync(caller.Actor, ct);
+        // The id stays, so that nobody is entered again on first sight; what was known of the person does not.
+        var deleted = await tx.ExecuteAsync(
+            "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now WHERE id = @id AND deleted = 0", new { id, now = Iso.Of(now) }, ct);
+        if (deleted == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
+        await tx.ExecuteAsync("DELETE FROM carillon_members WHERE user_id = @id", new { id }, ct);
+        await Audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "user:deleted", id, caller.Address, AuditEntry.Allowed), ct);
+        await tx.CommitAsync(ct);
+        news.Tell(new AccessChange(id, null));
+        audit.Look();
+        return TypedResults.NoContent();
+    }
+
+    static string? Wrong(string id, Entry entry) =>
+        !Claims.IsSubject(id) ? "An id has 1 to 200 characters, no colon and no control characters." :
+        entry.Name?.Length > MaxName || entry.Region?.Length > MaxName ? $"name and region have at most {MaxName} characters." :
+        !AreWords(entry.Roles) || !AreWords(entry.Interests) ? $"roles and interests are lists of at most {MaxRoles} texts of 1 to {MaxName} characters." :
+        null;
+
+    static bool AreWords(IReadOnlyList<string>? words) => words is null || (words.Count <= MaxRoles && words.All(word => word is { Length: > 0 and <= MaxName }));
+
+    static async Task<Item?> FindAsync(Database db, string id, CancellationToken ct) =>
+        await db.QuerySingleOrDefaultAsync<Row>(Select + " AND id = @id", new { id }, ct) is { } row ? ItemOf(row) : null;
+
+    static Item ItemOf(Row row) => new(row.Id, row.Name, Words(row.Roles), row.Region, Words(row.Interests), row.Disabled == 1, row.CreatedAt, row.UpdatedAt);
+
+    static string[] Words(string json) => JsonSerializer.Deserialize<string[]>(json)!;
+}

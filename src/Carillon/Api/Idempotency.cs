@@ -1,0 +1,116 @@
+using System.Security.Cryptography;
+using System.Text;
+using Carillon.Storage;
+using Microsoft.AspNetCore.Http;
+
+namespace Carillon.Api;
+
+/// <summary>
+/// Writes with an <c>Idempotency-Key</c> happen once: the same request again, within a day, gets the first one's answer; another request with the same key, or the same while the
+/// first is under way, is a conflict. Refused requests are not remembered: they did nothing.
+/// </summary>
+sealed class Idempotency(Database db, TimeProvider clock)
+{
+    static readonly TimeSpan KeepFor = TimeSpan.FromDays(1);
+
+    // Whoever died while it worked does not keep the key for ever.
+    static readonly TimeSpan UnderWayFor = TimeSpan.FromMinutes(1);
+
+    const int MaxLength = 200;
+
+    sealed record Row(string Request, long? Status, string? Type, byte[]? Body, long AtMs);
+
+    public async Task ServeAsync(HttpContext http, string caller, RequestDelegate next)
+    {
+        var given = http.Request.Headers["Idempotency-Key"];
+        if (given.Count == 0 || HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method))
+        {
+            await next(http);
+            return;
+        }
+        if (given is not [{ Length: > 0 and <= MaxLength } key])
+        {
+            await Problem.Of(http, ErrorCode.InvalidPayload, $"An Idempotency-Key has 1 to {MaxLength} characters.").ExecuteAsync(http);
+            return;
+        }
+        var request = await HashOfAsync(http);
+        if (await TakeAsync(caller, key, request, http.RequestAborted) is { } earlier)
+            await AnswerAgainAsync(http, earlier, request);
+        else
+            await ServeFirstAsync(http, caller, key, next);
+    }
+
+    async Task ServeFirstAsync(HttpContext http, string caller, string key, RequestDelegate next)
+    {
+        var stream = http.Response.Body;
+        using var copy = new MemoryStream();
+        http.Response.Body = copy;
+        var done = false;
+        try
+        {
+            await next(http);
+            done = http.Response.StatusCode is >= 200 and < 300;
+        }
+        finally
+        {
+            http.Response.Body = stream;
+            // Not given up when the client goes away: what was done stays done, and it will ask again.
+            await EndAsync(caller, key, done ? http.Response : null, copy, CancellationToken.None);
+        }
+        copy.Position = 0;
+        await copy.CopyToAsync(stream, http.RequestAborted);
+    }
+
+    static async Task AnswerAgainAsync(HttpContext http, Row earlier, string request)
+    {
+        if (earlier.Request != request)
+            await Problem.Of(http, ErrorCode.Conflict, "This Idempotency-Key was used for another request.").ExecuteAsync(http);
+        else if (earlier.Status is not { } status)
+            await Problem.Of(http, ErrorCode.Conflict, "The first request with this Idempotency-Key is still under way.").ExecuteAsync(http);
+        else
+        {
+            http.Response.StatusCode = (int)status;
+            http.Response.Headers["Idempotency-Replayed"] = "true";
+            if (earlier.Type is not null) http.Response.ContentType = earlier.Type;
+            if (earlier.Body is { Length: > 0 } body) await http.Response.Body.WriteAsync(body, http.RequestAborted);
+        }
+    }
+
+    async Task<string> HashOfAsync(HttpContext http)
+    {
+        http.Request.EnableBuffering();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes($"{http.Request.Method} {http.Request.Path}{http.Request.QueryString}\n"));
+        var buffer = new byte[16 * 1024];
+        int read;
+        while ((read = await http.Request.Body.ReadAsync(buffer, http.RequestAborted)) > 0) hash.AppendData(buffer.AsSpan(0, read));
+        http.Request.Body.Position = 0;
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    /// <summary>Takes the key for a new request; or answers what is known of an earlier one.</summary>
+    async Task<Row?> TakeAsync(string caller, string key, string request, CancellationToken ct)
+    {
+        var now = clock.GetUtcNow().ToUnixTimeMilliseconds();
+        await using var tx = await db.BeginAsync(null, ct);
+        await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE at_ms < @old OR (status IS NULL AND at_ms < @stuck)",
+            new { old = now - (long)KeepFor.TotalMilliseconds, stuck = now - (long)UnderWayFor.TotalMilliseconds }, ct);
+        var taken = await tx.ExecuteAsync(
+            "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, key) DO NOTHING", new { caller, key, request, now }, ct);
+        var earlier = taken == 1 ? null : await tx.QuerySingleOrDefaultAsync<Row>(
+            "SELECT request AS Request, status AS Status, type AS Type, body AS Body, at_ms AS AtMs FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
+        await tx.CommitAsync(ct);
+        return earlier;
+    }
+
+    async Task EndAsync(string caller, string key, HttpResponse? answered, MemoryStream body, CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(null, ct);
+        if (answered is null)
+            await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
+        else
+            await tx.ExecuteAsync("UPDATE carillon_idempotency SET status = @status, type = @type, body = @body WHERE caller = @caller AND key = @key",
+                new { status = answered.StatusCode, type = answered.ContentType, body = body.ToArray(), caller, key }, ct);
+        await tx.CommitAsync(ct);
+    }
+}

@@ -1,0 +1,97 @@
+using Carillon.Access;
+using Carillon.SocketIO;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Live;
+
+/// <summary>How a client comes in and goes: who it is, its own channels, the <c>session</c> event, and what it leaves behind.</summary>
+sealed partial class Connections(
+    LiveChannels live, LiveRights rights, Identity identity, AccessNews news, Audit audit, CarillonOptions options, TimeProvider clock, ILogger<Connections> logger)
+{
+    public void On(SocketNamespace root)
+    {
+        root.Use(AdmitAsync);
+        root.OnConnection(WelcomeAsync);
+        root.OnDisconnect(FarewellAsync);
+    }
+
+    async ValueTask<ConnectRefusal?> AdmitAsync(Socket socket)
+    {
+        var address = socket.Handshake.Address;
+        var generation = news.Generation;       // before anything is asked: what changes meanwhile is asked again
+        var (caller, error, subject) = await IdentifyAsync(socket.Handshake);
+        if (caller is null)
+        {
+            audit.Note(subject, "connect", null, address, AuditEntry.Refused, error!.Code);
+            return Refusal(error);
+        }
+        socket.Account = caller.UserId;
+        socket.Tag = new Subscriber(socket, caller, generation);
+        return null;
+    }
+
+    async ValueTask<Identified> IdentifyAsync(Handshake handshake)
+    {
+        try
+        {
+            var token = new SocketValue(handshake.Auth, [])["token"];
+            var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
+            // Who brings something is judged by it; only who brings nothing at all is anonymous.
+            var bringsNothing = text is null && token.Json.ValueKind is System.Text.Json.JsonValueKind.Undefined or System.Text.Json.JsonValueKind.Null;
+            if (bringsNothing && options.AllowAnonymous && handshake.User.Identity?.IsAuthenticated != true) return new Identified(Caller.Anonymous(handshake.Address), null, null);
+            return await identity.OfConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
+        }
+        catch (Exception ex)
+        {
+            LogUnidentified(ex);
+            return new Identified(null, ErrorCode.Unavailable, null);
+        }
+    }
+
+    static ConnectRefusal Refusal(ErrorCode error)
+    {
+        var (code, message, retryable) = (error.Code, error.Message, error.Retryable);
+        return new ConnectRefusal(code, new { code, message, retryable }) { ClosesConnection = true };
+    }
+
+    async Task WelcomeAsync(Socket socket)
+    {
+        var subscriber = (Subscriber)socket.Tag!;
+        using (await subscriber.TakeTurnAsync())     // nothing the client asks overtakes what follows
+        {
+            live.Enter(subscriber);
+            if (news.Generation != subscriber.Generation && !await rights.IsStillKnownAsync(subscriber)) return;
+            var caller = subscriber.Caller;
+            if (caller.UserId is { } id) socket.Join("user:" + id);
+            var channels = await live.JoinOwnAsync(subscriber, CancellationToken.None);
+            socket.Emit("session", new
+            {
+                user = caller.IsKnown ? new { id = caller.UserId, name = caller.Name, roles = caller.Roles } : null,
+                connectionId = socket.Id,
+                channels,
+                unread = new { notifications = 0, messages = 0 },
+                serverTime = Iso.Of(clock.GetUtcNow()),
+            });
+            audit.Note(caller.Actor, "connect", socket.Id, caller.Address, AuditEntry.Allowed);
+        }
+        // It may have ended before it was entered; then nobody else takes it out.
+        if (!socket.IsConnected) await live.FarewellAsync(socket);
+    }
+
+    Task FarewellAsync(Socket socket, string reason)
+    {
+        if (socket.Tag is Subscriber { Caller: var caller }) audit.Note(caller.Actor, "disconnect", socket.Id, caller.Address, AuditEntry.Allowed, CodeOf(reason));
+        return live.FarewellAsync(socket);
+    }
+
+    // Why it ended is told where it was not the client's own doing.
+    static string? CodeOf(string reason) => reason switch
+    {
+        DisconnectReason.SlowConsumer => ErrorCode.SlowConsumer.Code,
+        DisconnectReason.ServerShuttingDown => ErrorCode.ServerClosing.Code,
+        _ => null,
+    };
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A client could not be identified and was told to come back later")]
+    partial void LogUnidentified(Exception error);
+}

@@ -1,0 +1,95 @@
+using Carillon.Access;
+
+namespace Carillon.Live;
+
+/// <summary>
+/// To whom something is open. Grants are joined with <c>|</c>, and each has a text form for configuration: <c>everyone</c>, <c>users</c>, <c>nobody</c>, <c>owner</c>,
+/// <c>members</c>, <c>subscribers</c>, <c>present</c>, <c>managers</c>, <c>role:</c> with a role, and several of them with commas between.
+/// </summary>
+public sealed class Grant
+{
+    readonly Func<Question, ValueTask<bool>> _admits;
+    readonly string _text;
+
+    /// <summary>What is asked: may this caller do this in that channel of an area?</summary>
+    internal readonly record struct Question(Caller Caller, ChannelName Channel, Area Area, Func<Caller, ChannelName, bool> IsPresent);
+
+    Grant(string text, Func<Question, ValueTask<bool>> admits) => (_text, _admits) = (text, admits);
+
+    Grant(string text, Func<Question, bool> admits) : this(text, question => new ValueTask<bool>(admits(question)))
+    {
+    }
+
+    /// <summary>To nobody. What is not granted is denied.</summary>
+    public static Grant Nobody { get; } = new("nobody", _ => false);
+
+    /// <summary>To everyone whom the host lets in, with a token or without.</summary>
+    public static Grant Everyone { get; } = new("everyone", _ => true);
+
+    /// <summary>To every known user.</summary>
+    public static Grant Users { get; } = new("users", q => q.Caller.IsKnown);
+
+    /// <summary>To the user whose id stands in the channel's name where the area's pattern says <c>{me}</c>.</summary>
+    public static Grant Owner { get; } = new("owner", q => q.Caller.UserId is { } id && q.Area.PartOf(q.Channel, "{me}").SequenceEqual(id));
+
+    /// <summary>To the members of the channel (<c>PUT /api/channels/{channel}/members/{userId}</c>).</summary>
+    public static Grant Members { get; } = new("members", q => q.Caller.Memberships.Contains(q.Channel.Value));
+
+    /// <summary>To all who may subscribe to the channel.</summary>
+    public static Grant Subscribers { get; } = new("subscribers", q => q.Area.AdmitsAsync(q.Caller, q.Channel, AreaAction.Subscribe, q.IsPresent));
+
+    /// <summary>To the users who are in the channel, on whatever device.</summary>
+    public static Grant Present { get; } = new("present", q => q.IsPresent(q.Caller, q.Channel));
+
+    /// <summary>To those who may administer (<see cref="AccessOptions.ManagerRoles"/>).</summary>
+    public static Grant Managers { get; } = new("managers", q => q.Caller.Manages);
+
+    /// <summary>To the users with a role.</summary>
+    public static Grant Role(string role) => new("role:" + role, q => q.Caller.Roles.Contains(role));
+
+    /// <summary>To those of whom the application says so. It is asked when somebody subscribes, and again when rights change: keep it quick.</summary>
+    public static Grant When(Func<Caller, ChannelName, ValueTask<bool>> rule) => new("when", q => rule(q.Caller, q.Channel));
+
+    /// <summary>To those of whom the application says so.</summary>
+    public static Grant When(Func<Caller, ChannelName, bool> rule) => new("when", q => rule(q.Caller, q.Channel));
+
+    /// <summary>To those of the one and those of the other.</summary>
+    public static Grant operator |(Grant left, Grant right) => new($"{left},{right}", q => EitherAsync(left, right, q));
+
+    /// <summary>The same as <c>|</c>.</summary>
+    public static Grant BitwiseOr(Grant left, Grant right) => left | right;
+
+    /// <summary>Reads the text form; false where it is none.</summary>
+    public static bool TryParse(string? text, out Grant grant)
+    {
+        grant = Nobody;
+        var words = (text ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        foreach (var word in words)
+        {
+            if (OfWord(word) is not { } one) return false;
+            grant = grant == Nobody ? one : grant | one;
+        }
+        return words.Length > 0;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => _text;
+
+    internal ValueTask<bool> AdmitsAsync(Question question) => _admits(question);
+
+    static Grant? OfWord(string word) => word switch
+    {
+        "nobody" => Nobody,
+        "everyone" => Everyone,
+        "users" => Users,
+        "owner" => Owner,
+        "members" => Members,
+        "subscribers" => Subscribers,
+        "present" => Present,
+        "managers" => Managers,
+        ['r', 'o', 'l', 'e', ':', _, ..] => Role(word["role:".Length..]),
+        _ => null,
+    };
+
+    static async ValueTask<bool> EitherAsync(Grant left, Grant right, Question question) => await left.AdmitsAsync(question) || await right.AdmitsAsync(question);
+}

@@ -1,0 +1,139 @@
+using System.Threading.Channels;
+using Carillon.Access;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Live;
+
+/// <summary>
+/// Keeps rights alive on open connections: when something changes about a user or a token, the connections that it concerns are looked at anew, subscriptions that were lost are taken
+/// away, and connections without a right to be there end. An expired token ends its connection after a grace.
+/// </summary>
+sealed partial class LiveRights(LiveChannels live, Identity identity, AccessNews news, Audit audit, AccessOptions options, TimeProvider clock, ILogger<LiveRights> logger) : BackgroundService
+{
+    // Well below the second that is promised; a look at ten thousand connections takes a fraction of a millisecond.
+    static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+    const int AtOnce = 8;
+
+    readonly Channel<AccessChange> _changes = Channel.CreateUnbounded<AccessChange>(new UnboundedChannelOptions { SingleReader = true });
+    readonly HashSet<Subscriber> _again = [];       // those that could not be looked at, because the database was out of reach
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        news.Changed += Note;
+        await using var timer = clock.CreateTimer(_ => Note(default), null, LookEvery, LookEvery);
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await _changes.Reader.WaitToReadAsync(stopping);
+                await LookAsync(TakeChanges(), stopping);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                break;
+            }
+        }
+        news.Changed -= Note;
+    }
+
+    /// <summary>Somebody's rights have changed for a reason that no table tells, such as what the application's own rule answers: their connections are looked at anew.</summary>
+    public void Note(AccessChange change) => _changes.Writer.TryWrite(change);
+
+    /// <summary>Looks at one connection anew: whether its user is still let in, and as whom. Who is not is told, and the connection ends.</summary>
+    public async Task<bool> IsStillKnownAsync(Subscriber subscriber)
+    {
+        while (true)
+        {
+            var before = subscriber.Caller;
+            if (before.Token is null) return true;
+            var (caller, error) = await identity.AgainAsync(before, CancellationToken.None);
+            // A newer token may have come while the older one was looked up.
+            if (caller is not null ? !subscriber.Replace(before, caller) : !ReferenceEquals(subscriber.Caller, before)) continue;
+            if (error is not null) End(subscriber, error);
+            return error is null;
+        }
+    }
+
+    /// <summary>Takes away what a connection has joined and may not hear any more. It must be its turn.</summary>
+    public async Task TakeAwayLostAsync(Subscriber subscriber)
+    {
+        foreach (var channel in subscriber.Channels)
+        {
+            if (!ChannelName.TryParse(channel, out var name) || await live.AdmitsAsync(subscriber.Caller, name, AreaAction.Subscribe)) continue;
+            await live.LeaveAsync(subscriber, name);
+            subscriber.Socket.Emit("unsubscribed", new { channel, code = ErrorCode.Forbidden.Code });
+            audit.Note(subscriber.Caller.Actor, "unsubscribed", channel, subscriber.Caller.Address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
+        }
+    }
+
+    (HashSet<string> Users, HashSet<string> Tokens) TakeChanges()
+    {
+        HashSet<string> users = [], tokens = [];
+        while (_changes.Reader.TryRead(out var change))
+        {
+            if (change.UserId is { } user) users.Add(user);
+            if (change.TokenId is { } token) tokens.Add(token);
+        }
+        return (users, tokens);
+    }
+
+    async Task LookAsync((HashSet<string> Users, HashSet<string> Tokens) changed, CancellationToken ct)
+    {
+        var now = clock.GetUtcNow();
+        List<Subscriber> concerned = [.. _again];
+        _again.Clear();
+        foreach (var subscriber in live.Subscribers)
+        {
+            var caller = subscriber.Caller;
+            if (Concerns(changed, caller)) concerned.Add(subscriber);
+            else if (caller.ExpiresAt is { } end && end <= now) Expire(subscriber, late: now - end);
+        }
+        if (concerned.Count > 0)
+            await Parallel.ForEachAsync(concerned.Distinct(), new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = ct }, async (subscriber, _) => await LookAgainAsync(subscriber));
+    }
+
+    static bool Concerns((HashSet<string> Users, HashSet<string> Tokens) changed, Caller caller) =>
+        (caller.UserId is { } user && changed.Users.Contains(user)) || (caller.Token?.Id is { } token && changed.Tokens.Contains(token));
+
+    async Task LookAgainAsync(Subscriber subscriber)
+    {
+        try
+        {
+            // Not in its turn: who is not let in any more is not let wait for what it has asked before.
+            if (!await IsStillKnownAsync(subscriber)) return;
+            using var turn = await subscriber.TakeTurnAsync();
+            if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
+        }
+        catch (Exception ex)
+        {
+            LogNotLooked(ex, subscriber.Socket.Id);
+            lock (_again) _again.Add(subscriber);
+        }
+    }
+
+    void Expire(Subscriber subscriber, TimeSpan late)
+    {
+        if (late >= options.ExpiryGrace)
+        {
+            End(subscriber, ErrorCode.TokenExpired);
+            return;
+        }
+        if (subscriber.WasToldOfExpiry) return;
+        subscriber.WasToldOfExpiry = true;
+        var (code, message, retryable) = (ErrorCode.TokenExpired.Code, ErrorCode.TokenExpired.Message, ErrorCode.TokenExpired.Retryable);
+        subscriber.Socket.Emit("error", new { code, message, retryable, @event = "token:refresh" });
+    }
+
+    void End(Subscriber subscriber, ErrorCode error)
+    {
+        if (!subscriber.Socket.IsConnected) return;
+        subscriber.Socket.Emit("error", new { code = error.Code, message = error.Message, retryable = error.Retryable, @event = "connect" });
+        audit.Note(subscriber.Caller.Actor, "connection:ended", subscriber.Socket.Id, subscriber.Caller.Address, AuditEntry.Refused, error.Code);
+        subscriber.Socket.Disconnect(close: true);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The rights of connection {Connection} could not be looked at; they are in a moment")]
+    partial void LogNotLooked(Exception error, string connection);
+}

@@ -1,0 +1,51 @@
+using Carillon.Access;
+using Carillon.SocketIO;
+
+namespace Carillon.Live;
+
+/// <summary>The event <c>token:refresh</c>: a newer token of the same user for the open connection. Subscriptions stay, but for those that the newer token does not allow.</summary>
+sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identity identity, AccessOptions options, Audit audit)
+{
+    public void On(SocketNamespace root) => root.On("token:refresh", HandleAsync);
+
+    async Task HandleAsync(SocketEvent e)
+    {
+        if (live.Find(e.Socket) is not { } subscriber) return;
+        if (options.UseHostAuthentication || subscriber.Caller.UserId is not { } userId)
+        {
+            Answer.Refuse(e, ErrorCode.Forbidden, channel: null);      // who came without a token has none to refresh
+            return;
+        }
+        if (e.Arguments[0]["token"].AsString() is not { } text)
+        {
+            e.Socket.ReportMalformed();
+            Answer.Refuse(e, ErrorCode.InvalidPayload, channel: null);
+            return;
+        }
+        if (!e.Socket.TrySpend(1, out var retryAfter))
+        {
+            Answer.Refuse(e, ErrorCode.RateLimited, channel: null, retryAfter);
+            return;
+        }
+        using var turn = await subscriber.TakeTurnAsync();
+        if (subscriber.HasEnded) return;
+        var (caller, error, _) = await identity.OfTokenAsync(text, subscriber.Caller.Address, CancellationToken.None);
+        // A connection is one user's as long as it lasts.
+        if (caller is not null && caller.UserId != userId) (caller, error) = (null, ErrorCode.Forbidden);
+        audit.Note(userId, "token:refresh", e.Socket.Id, subscriber.Caller.Address, caller is null ? AuditEntry.Refused : AuditEntry.Allowed, error?.Code);
+        if (caller is null)
+        {
+            Answer.Refuse(e, error!, channel: null);
+            return;
+        }
+        while (!subscriber.Replace(subscriber.Caller, caller))
+        {
+            // A look at the older token came between; the newer one wins.
+        }
+        subscriber.WasToldOfExpiry = false;
+        e.Ack(new { ok = true, expiresAt = caller.ExpiresAt is { } end ? Iso.Of(end) : null });
+        await rights.TakeAwayLostAsync(subscriber);
+        // What was revoked while this was read was looked at with the token from before.
+        rights.Note(new AccessChange(userId, caller.Token!.Id));
+    }
+}
