@@ -1,7 +1,7 @@
 namespace Carillon.Access;
 
 /// <summary>Who may use what Carillon offers over HTTP.</summary>
-public sealed class AccessOptions
+public sealed partial class AccessOptions
 {
     /// <summary>
     /// The keys with which back ends and administrators call the HTTP API (<c>Authorization: ApiKey …</c>), each with every right. None: then nobody gets in.
