@@ -15,7 +15,7 @@ public sealed class CarillonOptions
 
     /// <summary>
     /// Whether clients may connect without a token. Off. A shop on its own network may turn it on; such clients reach only the areas that are open to
-    /// <see cref="Audience.Everyone"/>.
+    /// <see cref="Grant.Everyone"/>.
     /// </summary>
     public bool AllowAnonymous { get; set; }
 
@@ -25,11 +25,8 @@ public sealed class CarillonOptions
     /// <summary>The live tables, and how long their changes are kept.</summary>
     public ChangesOptions Changes { get; } = new();
 
-    /// <summary>To whom <c>changes:{table}</c> is open. To nobody, unless it is said: a change tells what is in the table.</summary>
-    public Audience ChangesAudience { get; set; }
-
-    /// <summary>The application's own areas.</summary>
-    public IList<Area> Areas { get; } = [];
+    /// <summary>The areas of channels: those that come with Carillon, to be opened or narrowed, and the application's own.</summary>
+    public AreaList Areas { get; } = new();
 
     /// <summary>How many channels one connection may join: 1,000, far more than a screen shows.</summary>
     public int MaxSubscriptions { get; set; } = 1000;

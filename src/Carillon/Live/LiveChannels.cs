@@ -16,15 +16,16 @@ public sealed partial class LiveChannels : IDisposable
     readonly SocketServer _server;
     readonly IChannelLayer _layer;
     readonly CarillonOptions _options;
+    readonly AccessNews _news;
     readonly TimeProvider _clock;
     readonly ILogger<LiveChannels> _logger;
     readonly ConcurrentDictionary<string, LiveChannel> _channels = new();
     readonly ConcurrentDictionary<Socket, Subscriber> _subscribers = new();
     readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
 
-    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, TimeProvider clock, ILogger<LiveChannels> logger)
+    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, AccessNews news, TimeProvider clock, ILogger<LiveChannels> logger)
     {
-        (_server, _layer, _options, _clock, _logger) = (server, layer, options, clock, logger);
+        (_server, _layer, _options, _news, _clock, _logger) = (server, layer, options, news, clock, logger);
         options.Areas.Presence.Exists = channel => ChannelOfPresence(channel) is not null;
         options.Areas.Presence.Subscribe = Grant.When((caller, channel) => ChannelOfPresence(channel) is { } of ? AdmitsAsync(caller, of, AreaAction.Presence) : new(false));
         layer.OnMessage(Deliver);
@@ -55,6 +56,13 @@ public sealed partial class LiveChannels : IDisposable
 
     /// <summary>How many connections of this node have joined a channel.</summary>
     public int CountOf(string channel) => _server.Root.To(LiveChannel.RoomOf(channel)).Count;
+
+    /// <summary>
+    /// Says that a rule of the application (<see cref="Grant.When(Func{Caller, ChannelName, bool})"/>) would answer differently for a user now: the user's connections are looked at anew,
+    /// and what they may not hear any more is taken away. Carillon's own tables need no such word.
+    /// </summary>
+    /// <param name="userId">The user.</param>
+    public void RightsChanged(string userId) => _news.Tell(new AccessChange(userId, null));
 
     /// <inheritdoc/>
     public void Dispose() => _coming.Dispose();

@@ -1,0 +1,35 @@
+namespace Carillon.Access;
+
+/// <summary>What a token says that was checked.</summary>
+/// <param name="Subject">The user's id (<c>sub</c>); fit to be a part of a channel's name.</param>
+/// <param name="Name">The user's name, for people.</param>
+/// <param name="Roles">The user's roles.</param>
+/// <param name="Region">Where the user is at home, in the application's own words.</param>
+/// <param name="Interests">What the user wants to hear of.</param>
+/// <param name="Id">The token's own id (<c>jti</c>), by which it can be revoked.</param>
+/// <param name="IssuedAt">When it was issued (<c>iat</c>).</param>
+/// <param name="ExpiresAt">From when on it is not good any more (<c>exp</c>).</param>
+/// <param name="Capabilities">What the token allows by itself: actions, by the name of a channel or a pattern.</param>
+sealed record Token(
+    string Subject,
+    string? Name,
+    IReadOnlyList<string> Roles,
+    string? Region,
+    IReadOnlyList<string> Interests,
+    string? Id,
+    DateTimeOffset? IssuedAt,
+    DateTimeOffset ExpiresAt,
+    IReadOnlyDictionary<string, IReadOnlyList<string>> Capabilities);
+
+/// <summary>What came of reading a token: the token, or why it is refused.</summary>
+/// <param name="Token">The token; null where it is refused.</param>
+/// <param name="Error">What the client is told; null where the token is good.</param>
+/// <param name="Reason">What the log and the audit are told: never a part of the token.</param>
+readonly record struct TokenReading(Token? Token, ErrorCode? Error, string? Reason)
+{
+    public static TokenReading Good(Token token) => new(token, null, null);
+
+    public static TokenReading Refused(string reason) => new(null, ErrorCode.Unauthorized, reason);
+
+    public static TokenReading Expired() => new(null, ErrorCode.TokenExpired, "The token has expired.");
+}

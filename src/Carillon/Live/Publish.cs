@@ -1,0 +1,78 @@
+using System.Text.Json;
+using Carillon.Access;
+using Carillon.Api;
+using Carillon.Channels;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Carillon.Live;
+
+/// <summary>Publishes over HTTP: a back end to any channel, a user to those whose area lets users publish.</summary>
+static class Publish
+{
+    const int MostChannels = 100, LongestEvent = 100;
+    const string DefaultEvent = "message";
+
+    // What the server itself says, and what clients keep for themselves.
+    static readonly HashSet<string> Reserved =
+    [
+        "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
+        "session", "error", "subscribed", "unsubscribed", "connection:quality", "server:closing",
+    ];
+
+    public sealed record Request(string? Channel, IReadOnlyList<string>? Channels, string? Event, JsonElement Data, Importance? Importance, string? Key);
+
+    public sealed record Published(string Channel, Position Position);
+
+    public sealed record Result(IReadOnlyList<Published> Items);
+
+    public static void Map(RouteGroupBuilder api) =>
+        api.MapPost("/publish", HandleAsync).Needs(Need.Publish)
+            .WithSummary("Publishes data to one channel or to several, under the event of their area or one of its own. Answers the position that each publication got.").Produces<Result>();
+
+    static async Task<IResult> HandleAsync(Request request, Caller caller, LiveChannels live, Audit audit, HttpContext http, CancellationToken ct)
+    {
+        if (!TryRead(request, out var names, out var wrong)) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
+        // All or none: each is asked about before any is published to.
+        foreach (var name in names)
+        {
+            if (await MayAsync(live, caller, name, request.Event)) continue;
+            audit.Note(caller.Actor, "publish", name.Value, caller.Address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
+            return Problem.Of(http, ErrorCode.Forbidden, $"You may not publish this to {name}.");
+        }
+        var body = JsonSerializer.SerializeToUtf8Bytes(request.Data);
+        List<Published> published = [];
+        foreach (var name in names)
+        {
+            var area = live.AreaOf(name);
+            published.Add(new Published(name.Value, await live.PublishAsync(name, area, request.Event ?? area?.Event ?? DefaultEvent, body, request.Importance, request.Key, ct)));
+            audit.Note(caller.Actor, "publish", name.Value, caller.Address, AuditEntry.Allowed);
+        }
+        return TypedResults.Ok(new Result(published));
+    }
+
+    // Changes, presence and the audit log tell what is: nobody may say otherwise.
+    static async ValueTask<bool> MayAsync(LiveChannels live, Caller caller, ChannelName name, string? @event) => live.AreaOf(name) switch
+    {
+        { IsOfTheServer: true } => false,
+        _ when caller.HasScope(Scopes.Publish) => true,
+        { } area => (@event is null || @event == area.Event) && await area.AdmitsAsync(caller, name, AreaAction.Publish, live.IsPresent),
+        null => false,
+    };
+
+    static bool TryRead(Request request, out List<ChannelName> names, out string wrong)
+    {
+        (names, wrong) = ([], "");
+        if ((request.Channel is null) == (request.Channels is null) || request.Channels is { Count: 0 or > MostChannels })
+            wrong = $"Either channel is to be given, or channels with 1 to {MostChannels} names.";
+        else if (request.Data.ValueKind == JsonValueKind.Undefined)
+            wrong = "data is missing.";
+        else if (request.Event is { } name && (name.Length is 0 or > LongestEvent || Reserved.Contains(name) || name.Any(char.IsControl)))
+            wrong = $"event is a name of at most {LongestEvent} characters that neither the server nor the protocol uses.";
+        foreach (var text in wrong.Length > 0 ? [] : request.Channels ?? [request.Channel!])
+            if (!ChannelName.TryParse(text, out var channel)) wrong = "A channel's name is parts joined by colons, at most 200 characters, without control characters.";
+            else if (!names.Contains(channel)) names.Add(channel);
+        return wrong.Length == 0;
+    }
+}
