@@ -5,7 +5,7 @@ namespace Carillon.Channels;
 
 /// <summary>
 /// The channel layer of a single process: positions, history and delivery in memory. A restart begins new epochs, so nobody is told
-/// "recovered" about publications that went with the process.
+/// "recovered" about publications that went with the process, unless what <see cref="Export"/> gave is handed to <see cref="Import"/>.
 /// </summary>
 /// <remarks>
 /// The layer keeps a publication's body by reference: whoever publishes must not change it afterwards. Asking about channels that
@@ -83,6 +83,54 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
                 }
 
         return ValueTask.FromResult(Since(new Position(CurrentEpoch(channel), 0), [], since, limit));
+    }
+
+    /// <summary>
+    /// What is remembered of every channel that had publications, for <see cref="Import"/> into the layer of the next process. Take it after the last publication: what is published later
+    /// gets offsets that the next process gives again.
+    /// </summary>
+    public IReadOnlyList<KeptChannel> Export()
+    {
+        List<KeptChannel> all = [];
+        foreach (var (channel, state) in channels)
+            lock (state.Gate)
+            {
+                if (state.Forgotten || state.Offset == 0) continue;
+                DropExpired(state);
+                all.Add(new(channel, state.Epoch, state.Offset, [.. state.Kept.Select(one => new KeptMessage(one.Message, UntilOf(one)))]));
+            }
+        return all;
+    }
+
+    /// <summary>
+    /// Takes back what <see cref="Export"/> gave: positions go on in their epochs, and who comes back with an old one recovers. Call it before anybody subscribes. A channel that has had
+    /// publications here already keeps its own history.
+    /// </summary>
+    /// <param name="all">What was remembered. A message whose time is over is forgotten; a history with a gap is forgotten whole, and its position kept.</param>
+    public void Import(IEnumerable<KeptChannel> all)
+    {
+        ArgumentNullException.ThrowIfNull(all);
+        foreach (var channel in all)
+            WithState(channel.Channel, state =>
+            {
+                if (state.Offset > 0 || channel.Offset <= 0) return;
+                (state.Epoch, state.Offset) = (channel.Epoch, channel.Offset);
+                if (!IsWhole(channel)) return;
+                foreach (var (message, until) in channel.Messages) state.Kept.Enqueue(new Kept(message, clock.GetTimestamp(), until - clock.GetUtcNow()));
+                DropExpired(state);
+            });
+    }
+
+    static bool IsWhole(KeptChannel channel)
+    {
+        var expected = channel.Offset - channel.Messages.Count;
+        return channel.Messages.All(kept => kept.Message.Position == new Position(channel.Epoch, ++expected));
+    }
+
+    DateTimeOffset UntilOf(Kept one)
+    {
+        var (now, left) = (clock.GetUtcNow(), one.KeepFor - clock.GetElapsedTime(one.Since));
+        return left < DateTimeOffset.MaxValue - now ? now + left : DateTimeOffset.MaxValue;
     }
 
     /// <summary>How many channels have state, for tests and measurements.</summary>
@@ -191,7 +239,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
     sealed class ChannelState(string epoch)
     {
         public readonly Lock Gate = new();
-        public readonly string Epoch = epoch;
+        public string Epoch = epoch;
         public readonly Queue<Kept> Kept = new();
         public long Offset;
         public bool Subscribed;

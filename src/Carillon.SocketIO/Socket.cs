@@ -10,6 +10,7 @@ public sealed partial class Socket
     readonly SocketClient _client;
     readonly Lock _gate = new();
     State _state;
+    long _lastEvent;
     List<string>? _early;                     // rooms that were joined before the socket was in its namespace
     ConcurrentDictionary<string, object?>? _data;
 
@@ -17,6 +18,7 @@ public sealed partial class Socket
     {
         (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
         Id = SessionId.Create();
+        NoteEvent();
         if (nsp.Recovery is not null) Pid = SessionId.Create();
     }
 
@@ -26,6 +28,7 @@ public sealed partial class Socket
         (Id, Pid, Recovered) = (lost.SocketId, lost.Pid, true);
         _early = [.. lost.Rooms];
         (_data, Account) = (lost.Data, lost.Account);
+        NoteEvent();
     }
 
     /// <summary>The socket's id: 20 characters, known to the client, unlike the id of its connection.</summary>
@@ -51,6 +54,9 @@ public sealed partial class Socket
 
     /// <summary>The connection that carries the socket, which it may share with sockets of other namespaces.</summary>
     public EngineSocket Connection { get; }
+
+    /// <summary>When the client last sent an event on this socket, UTC; when it came where it has sent none. Answers, pongs and transports do not count.</summary>
+    public DateTimeOffset LastEventAt => Clock.GetUtcNow() - Clock.GetElapsedTime(_lastEvent);
 
     /// <summary>The rooms the socket is in, its own (named by its id) among them.</summary>
     public IReadOnlyCollection<string> Rooms
@@ -135,6 +141,10 @@ public sealed partial class Socket
     }
 
     internal string? Pid { get; }
+
+    internal void NoteEvent() => _lastEvent = Clock.GetTimestamp();
+
+    TimeProvider Clock => Namespace.Server.Clock;
 
     internal bool HasJoined => _state != State.Joining;
 

@@ -29,11 +29,19 @@ sealed class SocketClient
         Engine = engine;
         engine.MessageReceived = OnMessage;
         engine.Closed = OnClosed;
+        engine.Owner = this;
         _connectTimeout = new ConnectTimeout(this);
         server.Engine.Wheel.Set(_connectTimeout, server.Options.ConnectTimeout);
     }
 
     public EngineSocket Engine { get; }
+
+    /// <summary>The round trip of the connection was measured.</summary>
+    public void OnMeasured()
+    {
+        foreach (var socket in Sockets())
+            if (socket.IsConnected) socket.Namespace.OnMeasured(socket);
+    }
 
     void OnMessage(EngineMessage message)
     {
@@ -139,6 +147,7 @@ sealed class SocketClient
         var received = new SocketEvent(socket, name, new SocketArguments(packet.Data, skip: 1, attachments), packet.Id);
         var nsp = socket.Namespace;
         Meters.EventsReceived.Add(1);
+        socket.NoteEvent();
         if ((nsp.Handlers.Find(name) ?? nsp.Handlers.Unknown) is not { } handler) return;
         // Handlers that wait for something else hold memory: a client that asks faster than it is answered must stop at some point.
         if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers)

@@ -22,6 +22,7 @@ public static class SocketIOExtensions
         if (configure is not null) services.Configure(configure);
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<SocketServer>();
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, SocketServerLifetime>());
         services.TryAddSingleton<DirectRoutes>();
         services.TryAddEnumerable(ServiceDescriptor.Transient<IStartupFilter, ForwardedAddress>());
         return services;
@@ -63,12 +64,12 @@ public static class SocketIOExtensions
         configure?.Invoke(options);
         var server = new EngineServer(options, connected, endpoints.ServiceProvider.GetService<TimeProvider>(),
             endpoints.ServiceProvider.GetRequiredService<ILogger<EngineServer>>());
+        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(server.Close);
         return Map(endpoints, path, server, serveClient: false);
     }
 
     static IEndpointConventionBuilder Map(IEndpointRouteBuilder endpoints, string path, EngineServer engine, bool serveClient)
     {
-        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(engine.Close);
         var prefix = path.TrimEnd('/') + "/";
         endpoints.ServiceProvider.GetService<DirectRoutes>()?.Add(prefix, engine);
         return endpoints.Map(prefix + "{**rest}", async (HttpContext context) =>

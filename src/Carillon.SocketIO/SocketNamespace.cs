@@ -20,6 +20,7 @@ public abstract class SocketHandlers
     readonly List<Func<Socket, ValueTask<ConnectRefusal?>>> _middlewares = [];
     readonly List<Func<Socket, Task>> _connections = [];
     readonly List<Func<Socket, string, Task>> _disconnections = [];
+    readonly List<Func<Socket, Task>> _measurements = [];
     Action<SocketEvent, TimeSpan> _tooMuch = TellTooMuch;
 
     private protected SocketHandlers()
@@ -48,6 +49,16 @@ public abstract class SocketHandlers
 
     /// <summary>Calls something for each socket that has left, with one of the texts of <see cref="DisconnectReason"/>.</summary>
     public void OnDisconnect(Func<Socket, string, Task> handler) => _disconnections.Add(handler);
+
+    /// <summary>
+    /// Calls something for each socket that has joined, each time that the round trip of its connection was measured (<see cref="EngineSocket.RoundTrip"/>). Who joins after a
+    /// measurement hears of the next.
+    /// </summary>
+    public void OnMeasured(Action<Socket> handler) => _measurements.Add(socket =>
+    {
+        handler(socket);
+        return Task.CompletedTask;
+    });
 
     /// <summary>
     /// Handles an event. Handlers of one socket start in the order of its events, and run on the thread that reads from the client: what
@@ -96,6 +107,8 @@ public abstract class SocketHandlers
     internal IReadOnlyList<Func<Socket, Task>> Connections => _connections;
 
     internal IReadOnlyList<Func<Socket, string, Task>> Disconnections => _disconnections;
+
+    internal IReadOnlyList<Func<Socket, Task>> Measurements => _measurements;
 
     internal Func<SocketEvent, Task>? Find(string name) => _events.GetValueOrDefault(name);
 }
@@ -212,6 +225,11 @@ public sealed partial class SocketNamespace : SocketHandlers
         Meters.EndFanOut(began, count);
         Rooms.Return(receivers, count);
         return count;
+    }
+
+    internal void OnMeasured(Socket socket)
+    {
+        foreach (var handler in Handlers.Measurements) Run(() => handler(socket), "measured", socket.Id);
     }
 
     internal void OnDisconnected(Socket socket, string reason)

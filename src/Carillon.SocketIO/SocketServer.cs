@@ -26,7 +26,11 @@ public sealed class SocketServer
         Options.Validate();
         Clock = clock ?? TimeProvider.System;
         Logger = logger ?? NullLogger<SocketServer>.Instance;
-        Engine = new EngineServer(Options.Engine, engine => _ = new SocketClient(this, engine), Clock, Logger) { AwaitsJoin = true };
+        Engine = new EngineServer(Options.Engine, engine => _ = new SocketClient(this, engine), Clock, Logger)
+        {
+            AwaitsJoin = true,
+            Measured = static engine => ((SocketClient)engine.Owner!).OnMeasured(),
+        };
         Root = Of("/");
     }
 

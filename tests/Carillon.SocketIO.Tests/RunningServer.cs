@@ -5,6 +5,7 @@ using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Carillon.SocketIO.Tests;
@@ -18,6 +19,8 @@ sealed class RunningServer : IAsyncDisposable
 
     public SocketServer Io => _app.Services.GetRequiredService<SocketServer>();
 
+    public IHost Host => _app;
+
     public Uri Address => new(_app.Urls.First());
 
     public HttpClient Http { get; } = new();
@@ -25,7 +28,8 @@ sealed class RunningServer : IAsyncDisposable
     public string Polling => $"{Address}socket.io/?EIO=4&transport=polling";
 
     public static async Task<RunningServer> StartAsync(
-        Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, bool direct = false)
+        Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, bool direct = false,
+        Action<IServiceCollection>? services = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -33,6 +37,7 @@ sealed class RunningServer : IAsyncDisposable
         if (direct) builder.WebHost.UseSocketIO();
         if (clock is not null) builder.Services.AddSingleton(clock);
         builder.Services.AddSocketIO(configure);
+        services?.Invoke(builder.Services);
         var app = builder.Build();
         setUp?.Invoke(app.Services.GetRequiredService<SocketServer>());
         app.MapSocketIO();

@@ -16,6 +16,7 @@ sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.S
     public static readonly EngineRefusal UnsupportedVersion = new(5, "Unsupported protocol version");
     public static readonly EngineRefusal TooManyConnections = Of(new(Refusal.TooManyConnections, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
     public static readonly EngineRefusal ShortOfMemory = Of(new(Refusal.Unavailable, TimeSpan.FromSeconds(10)), StatusCodes.Status503ServiceUnavailable);
+    public static readonly EngineRefusal ServerClosing = Of(new(Refusal.ServerClosing, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
 
     /// <summary>Why it was refused without looking at the request, where it was: the client is told when to come back.</summary>
     public Refusal? NotNow { get; private init; }

@@ -14,6 +14,29 @@ public sealed class EngineOptions
     /// <summary>How long a client may take to answer a ping before it counts as gone. 20 seconds: a phone that wakes up answers in time.</summary>
     public TimeSpan PingTimeout { get; set; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>
+    /// The least that a client may take to answer a ping, where the time-out follows the measured round trip of its connection: never shorter than this, never longer than
+    /// <see cref="PingTimeout"/>, which holds until there were three measurements. <see langword="null"/>, the default: it is always <see cref="PingTimeout"/>, as clients are told.
+    /// </summary>
+    public TimeSpan? MinPingTimeout { get; set; }
+
+    /// <summary>
+    /// How long after connecting a client is pinged first, so that its round trip is known soon; at most <see cref="PingInterval"/>, because that is how long clients wait for a ping.
+    /// <see langword="null"/>, the default: after <see cref="PingInterval"/>.
+    /// </summary>
+    public TimeSpan? FirstPingAfter { get; set; }
+
+    /// <summary>
+    /// Called each time that a ping was answered, with the connection whose <see cref="EngineSocket.RoundTrip"/> is new. No lock is held, and no further message of the connection is read
+    /// meanwhile: it must not block.
+    /// </summary>
+    public Action<EngineSocket>? Measured { get; set; }
+
+    /// <summary>
+    /// How long a client may take to answer the end of its WebSocket before the network connection is cut. 3 seconds: a round trip on any network, and nobody waits for it.
+    /// </summary>
+    public TimeSpan CloseAnswerWithin { get; set; } = TimeSpan.FromSeconds(3);
+
     /// <summary>How long an upgrade from polling to WebSocket may take; after that the connection stays on polling. 10 seconds.</summary>
     public TimeSpan UpgradeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
@@ -82,6 +105,9 @@ public sealed class EngineOptions
     {
         Require(PingInterval > TimeSpan.Zero, nameof(PingInterval), "must be longer than zero");
         Require(PingTimeout > TimeSpan.Zero, nameof(PingTimeout), "must be longer than zero");
+        Require(MinPingTimeout is not { } least || (least > TimeSpan.Zero && least <= PingTimeout), nameof(MinPingTimeout), "must be longer than zero and at most PingTimeout, or null");
+        Require(FirstPingAfter is not { } first || (first > TimeSpan.Zero && first <= PingInterval), nameof(FirstPingAfter), "must be longer than zero and at most PingInterval, or null");
+        Require(CloseAnswerWithin > TimeSpan.Zero, nameof(CloseAnswerWithin), "must be longer than zero");
         Require(UpgradeTimeout > TimeSpan.Zero, nameof(UpgradeTimeout), "must be longer than zero");
         Require(MaxPayload > 0, nameof(MaxPayload), "must be at least one byte");
         Require(MaxQueuedBytes > 0, nameof(MaxQueuedBytes), "must be at least one byte");

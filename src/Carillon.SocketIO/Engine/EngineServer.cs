@@ -20,6 +20,7 @@ public sealed partial class EngineServer
     readonly ILogger _logger;
     readonly Networks _proxies;
     int _places;      // taken by connections, from their admission to their end
+    volatile bool _closed;         // to newcomers
     volatile bool _stopping;
 
     /// <summary>Creates a server. It does nothing until it is mapped to a path.</summary>
@@ -35,7 +36,7 @@ public sealed partial class EngineServer
         _connected = connected;
         Clock = clock ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
-        Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.PingTimeout), LogDeadlineFailed);
+        Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.MinPingTimeout ?? options.PingTimeout), LogDeadlineFailed);
         _proxies = new Networks(options.Fairness.TrustedProxies, nameof(options.Fairness.TrustedProxies));
         Addresses = new Addresses(options.Fairness, Clock, _logger);
         Accounts = new Accounts(options.Fairness, Clock);
@@ -72,17 +73,45 @@ public sealed partial class EngineServer
 
     internal MemoryWatch Memory { get; }
 
+    /// <summary>Called each time that a ping was answered.</summary>
+    internal Action<EngineSocket>? Measured { get; init; }
+
     /// <summary>Whether connections have something to join after they were let in. Until then they are half-open.</summary>
     internal bool AwaitsJoin { get; init; }
+
+    /// <summary>How many bytes wait for clients, over all connections: zero once all that was sent has left.</summary>
+    public long WaitingBytes => _sessions.Values.Sum(session => (long)session.Waiting);
+
+    /// <summary>
+    /// Lets no new client in any more: handshakes are answered with 503, the code <c>server-closing</c> and when to come back. Connections that are open go on, with their polls and
+    /// upgrades.
+    /// </summary>
+    public void StopAccepting() => _closed = true;
 
     /// <summary>Closes every connection with the reason <c>server shutting down</c> and refuses new ones.</summary>
     public void Close()
     {
+        StopAccepting();
         _stopping = true;
         foreach (var session in _sessions.Values) session.Drop(DisconnectReason.ServerShuttingDown);
     }
 
     internal IEnumerable<EngineSocket> Connections => _sessions.Values;
+
+    /// <summary>A ping was answered: whoever stands on top is told, then the application.</summary>
+    internal void OnMeasured(EngineSocket session)
+    {
+        try
+        {
+            Measured?.Invoke(session);
+            Options.Measured?.Invoke(session);
+        }
+        catch (Exception ex)
+        {
+            LogHandlerFailed(ex, session.Id);
+            session.Drop(DisconnectReason.TransportError);
+        }
+    }
 
     internal void Remove(EngineSocket session)
     {
@@ -131,6 +160,7 @@ public sealed partial class EngineServer
 
     EngineRefusal? Admit(IPAddress? address)
     {
+        if (_closed) return EngineRefusal.ServerClosing;
         if (!TryTakePlace()) return EngineRefusal.TooManyConnections;
         var refusal = Memory.IsOver ? EngineRefusal.ShortOfMemory : Addresses.Admit(address) is { } notNow ? EngineRefusal.Of(notNow) : null;
         if (refusal is not null) Interlocked.Decrement(ref _places);
@@ -156,7 +186,7 @@ public sealed partial class EngineServer
 
     bool TryTakePlace()
     {
-        while (!_stopping && Volatile.Read(ref _places) is var taken && taken < Options.MaxConnections)
+        while (Volatile.Read(ref _places) is var taken && taken < Options.MaxConnections)
             if (Interlocked.CompareExchange(ref _places, taken + 1, taken) == taken) return true;
         return false;
     }

@@ -8,28 +8,48 @@ public sealed partial class EngineSocket
     TimerPhase _phase;
     long _lastPing;
     long _lastPong;
+    RoundTrip _roundTrip;
+
+    /// <summary>How long the way to the client and back takes, from all pings so far.</summary>
+    public RoundTrip RoundTrip
+    {
+        get
+        {
+            lock (_gate) return _roundTrip;
+        }
+    }
 
     internal void StartHeartbeat()
     {
         lock (_gate)
-            if (_state == State.Open) SetTimer(TimerPhase.NextPing, _server.Options.PingInterval);
+            if (_state == State.Open) SetTimer(TimerPhase.NextPing, _server.Options.FirstPingAfter ?? _server.Options.PingInterval);
         // A handshake that was let in just before the server stopped may have been added just after all were closed.
         if (_server.IsStopping) Drop(DisconnectReason.ServerShuttingDown);
     }
 
     // Comparing clocks besides the timer: a client that comes back exactly when its time is over must not find the timer late.
     bool IsExpired =>
-        _server.Clock.GetElapsedTime(_lastPong) >= _server.Options.PingInterval + _server.Options.PingTimeout;
+        _server.Clock.GetElapsedTime(_lastPong) >= _server.Options.PingInterval + PingTimeout
+        || (_phase == TimerPhase.Pong && _server.Clock.GetElapsedTime(_lastPing) >= PingTimeout);
+
+    // The same from a ping to its end: only a pong changes what is known of the round trip.
+    TimeSpan PingTimeout => _roundTrip.PingTimeout(_server.Options.MinPingTimeout, _server.Options.PingTimeout);
 
     void OnPong()
     {
+        TimeSpan measured;
         lock (_gate)
         {
             if (_state != State.Open) return;
+            var answersPing = _phase == TimerPhase.Pong;
             _lastPong = _server.Clock.GetTimestamp();
-            if (_phase == TimerPhase.Pong && Meters.RoundTrip.Enabled) Meters.RoundTrip.Record(_server.Clock.GetElapsedTime(_lastPing, _lastPong).TotalSeconds);
             SetTimer(TimerPhase.NextPing, _server.Options.PingInterval);
+            if (!answersPing) return;
+            measured = _server.Clock.GetElapsedTime(_lastPing, _lastPong);
+            _roundTrip = _roundTrip.With(measured);
         }
+        if (Meters.RoundTrip.Enabled) Meters.RoundTrip.Record(measured.TotalSeconds);
+        _server.OnMeasured(this);
     }
 
     void OnTimer()
@@ -42,7 +62,7 @@ public sealed partial class EngineSocket
             if (due == TimerPhase.NextPing && _state == State.Open)
             {
                 _lastPing = _server.Clock.GetTimestamp();
-                SetTimer(TimerPhase.Pong, _server.Options.PingTimeout);
+                SetTimer(TimerPhase.Pong, PingTimeout);
             }
         }
         switch (due)

@@ -78,7 +78,7 @@ public sealed partial class EngineSocket
         {
             if (connection.IsDismissed) connection.Abort();
             connection.Dismiss();
-        }, null, _server.Options.UpgradeTimeout, CloseAnswerWithin);
+        }, null, _server.Options.UpgradeTimeout, _server.Options.CloseAnswerWithin);
         var code = CloseCode.None;
         try
         {

@@ -12,7 +12,6 @@ public sealed partial class EngineSocket
     enum State { Open, Closing, Closed }
 
     static readonly TimeSpan LastPollWithin = TimeSpan.FromSeconds(30);
-    static readonly TimeSpan CloseAnswerWithin = TimeSpan.FromSeconds(3);
 
     readonly EngineServer _server;
     readonly Lock _gate = new();         // guards all below; never held across an await, nor while a callback runs
@@ -53,6 +52,9 @@ public sealed partial class EngineSocket
     /// <summary>Called once when the connection has ended, with one of the texts of <see cref="DisconnectReason"/>.</summary>
     public Action<string>? Closed { get; set; }
 
+    /// <summary>Whoever stands on top of the connection.</summary>
+    internal object? Owner { get; set; }
+
     /// <summary>Sends a text message.</summary>
     public void Send(string text)
     {
@@ -66,16 +68,18 @@ public sealed partial class EngineSocket
     public void Send(ReadOnlyMemory<byte> binary) => Enqueue(SharedFrame.OfMessage([], [binary]));
 
     /// <summary>
-    /// Closes the connection after what is already queued. Where that must wait (a polling client that is not polling, a WebSocket still writing),
-    /// <see cref="Closed"/> is called when it is done.
+    /// Closes the connection after what is already queued: the client sees <c>transport close</c>. Where that must wait (a polling client that is not polling, a WebSocket still
+    /// writing), <see cref="Closed"/> is called when it is done.
     /// </summary>
-    public void Close()
+    /// <param name="reason">What <see cref="Closed"/> is told.</param>
+    public void Close(string reason = DisconnectReason.ForcedClose)
     {
         bool done;
         lock (_gate)
         {
             if (_state != State.Open) return;
             _state = State.Closing;
+            _closeReason = reason;
             done = _probe is null && BeginClose();   // an upgrade under way completes first
         }
         if (done) End(_closeReason);
@@ -234,7 +238,7 @@ public sealed partial class EngineSocket
             _state = State.Closed;
             _poll?.TrySetResult(_lastPoll is null ? ClosePayload : NoopPayload);   // one that came since the end began: nothing else would wake it
             if (_webSocket is null) StopTimer();
-            else SetTimer(TimerPhase.Abort, CloseAnswerWithin);   // the client may answer our close frame
+            else SetTimer(TimerPhase.Abort, _server.Options.CloseAnswerWithin);   // the client may answer our close frame
             _probe?.Dismiss();
         }
         if (_lastPoll is null) _server.Remove(this);

@@ -6,6 +6,7 @@ sealed record Refusal(string Code, TimeSpan RetryAfter)
     public const string Banned = "banned";
     public const string RateLimited = "rate-limited";
     public const string TooManyConnections = "too-many-connections";
+    public const string ServerClosing = "server-closing";
     public const string Unavailable = "unavailable";
 
     /// <summary>Whether trying again can help without anybody changing anything.</summary>

@@ -1,0 +1,13 @@
+namespace Carillon.Channels;
+
+/// <summary>What a layer remembers of one channel, so that it can be taken elsewhere: over a restart that was planned.</summary>
+/// <param name="Channel">The channel's name.</param>
+/// <param name="Epoch">The history that its offsets count in.</param>
+/// <param name="Offset">How many publications it has had in this epoch.</param>
+/// <param name="Messages">The latest of them, oldest first and without a gap up to <paramref name="Offset"/>.</param>
+public sealed record KeptChannel(string Channel, string Epoch, long Offset, IReadOnlyList<KeptMessage> Messages);
+
+/// <summary>A publication that is kept.</summary>
+/// <param name="Message">The publication.</param>
+/// <param name="Until">When it is to be forgotten, UTC: it ages while nobody keeps it in memory.</param>
+public sealed record KeptMessage(ChannelMessage Message, DateTimeOffset Until);
