@@ -1,4 +1,3 @@
-using Carillon.Access;
 using Carillon.Live;
 using Carillon.Storage;
 using Dapper;
@@ -49,8 +48,8 @@ internal static class Boutique
             carillon.Changes.Tables = ["produits", "clients", "ventes"];
             // A shop on its own network: whoever reaches the till may use it.
             carillon.AllowAnonymous = true;
-            carillon.ChangesAudience = Audience.Everyone;
-            carillon.Areas.Add(new Area(QuiEstLa.Channel, "connexions") { Audience = Audience.Everyone });
+            carillon.Areas.Changes.Subscribe = Grant.Everyone;
+            carillon.Areas.Add(new Area(QuiEstLa.Channel, "connexions") { Subscribe = Grant.Everyone });
         });
         builder.Services.AddSingleton<Histoire>();
         builder.Services.AddSingleton<QuiEstLa>();

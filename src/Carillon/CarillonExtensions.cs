@@ -3,6 +3,7 @@ using Carillon.Access;
 using Carillon.Changes;
 using Carillon.Channels;
 using Carillon.Live;
+using Carillon.Api;
 using Carillon.Operators;
 using Carillon.SocketIO;
 using Carillon.Storage;
@@ -26,7 +27,7 @@ public static class CarillonExtensions
         if (configure is not null) options.Configure(configure);
         services.AddSingleton<IValidateOptions<CarillonOptions>, OptionsCheck>();
         services.AddSocketIO();
-        services.TryAddSingleton(provider => new ApiKeys(Options(provider).Access, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<IPostConfigureOptions<SocketIOOptions>, SocketIODefaults>();
         services.TryAddSingleton<IChannelLayer, InProcessChannelLayer>();
         services.TryAddSingleton(provider => new Database(Options(provider).DatabasePath));
         services.TryAddSingleton(provider => Options(provider).Changes);
@@ -36,7 +37,35 @@ public static class CarillonExtensions
         services.TryAddSingleton<ChangePump>();
         services.AddHostedService(provider => provider.GetRequiredService<ChangePump>());
         services.TryAddSingleton(CreateChannels);
+        AddAccess(services);
+        AddLive(services);
         return services;
+    }
+
+    static void AddAccess(IServiceCollection services)
+    {
+        services.TryAddSingleton(provider => Options(provider).Access);
+        services.TryAddSingleton(provider => new Tokens(
+            provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Tokens>>()));
+        services.TryAddSingleton<AccessNews>();
+        services.TryAddSingleton<UserDirectory>();
+        services.TryAddSingleton<Tickets>();
+        services.TryAddSingleton<ApiKeys>();
+        services.TryAddSingleton<Identification>();
+        services.TryAddSingleton<Idempotency>();
+        services.TryAddSingleton<Guard>();
+        services.TryAddSingleton<Audit>();
+        services.AddHostedService(provider => provider.GetRequiredService<Audit>());
+    }
+
+    static void AddLive(IServiceCollection services)
+    {
+        services.TryAddSingleton(provider => Options(provider));
+        services.TryAddSingleton<LiveRights>();
+        services.AddHostedService(provider => provider.GetRequiredService<LiveRights>());
+        services.TryAddSingleton<Reception>();
+        services.TryAddSingleton<Subscribe>();
+        services.TryAddSingleton<TokenRefresh>();
     }
 
     /// <summary>Gives Carillon its path, and operators theirs under <c>/api</c>.</summary>
@@ -45,9 +74,23 @@ public static class CarillonExtensions
     public static IEndpointConventionBuilder MapCarillon(this IEndpointRouteBuilder endpoints, string path = "/socket.io")
     {
         var services = endpoints.ServiceProvider;
-        var live = services.GetRequiredService<LiveChannels>();
-        Connection.On(services.GetRequiredService<SocketServer>().Root, live, Options(services), services.GetRequiredService<TimeProvider>());
-        OperatorsApi.Map(endpoints);
+        var server = services.GetRequiredService<SocketServer>();
+        services.GetRequiredService<Reception>().On(server.Root);
+        services.GetRequiredService<Subscribe>().On(server.Root);
+        services.GetRequiredService<TokenRefresh>().On(server.Root);
+        server.Root.OnUnknown(e => Answer.Refuse(e, ErrorCode.UnknownEvent, channel: null));
+
+        var api = Guard.Map(endpoints);
+        Users.Map(api);
+        Members.Map(api);
+        Revoke.Map(api);
+        Tickets.Map(api);
+        Keys.Map(api);
+        AuditLog.Map(api);
+        Publish.Map(api);
+        ReadHistory.Map(api);
+        Bans.Map(api);
+        Limits.Map(api);
         return endpoints.MapSocketIO(path);
     }
 
@@ -55,14 +98,11 @@ public static class CarillonExtensions
     {
         var options = Options(provider);
         var log = provider.GetRequiredService<ChangeLog>();
-        var changes = new Area("changes:{table}", ChangeAnnouncement.Event)
-        {
-            Audience = options.ChangesAudience,
-            Exists = channel => log.Knows(TableOf(channel)),
-            ReadHistory = (channel, since, limit, ct) => log.HistoryAsync(TableOf(channel), since, limit, ct),
-        };
-        var live = new LiveChannels(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), options, [changes],
+        options.Areas.Changes.Exists = channel => log.Knows(TableOf(channel));
+        options.Areas.Changes.ReadHistory = (channel, since, limit, ct) => log.HistoryAsync(TableOf(channel), since, limit, ct);
+        var live = new LiveChannels(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), options, provider.GetRequiredService<AccessNews>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<LiveChannels>>());
+        provider.GetRequiredService<Audit>().Written = async (item, ct) => await live.PublishAsync(options.Areas.Audit.Pattern, item, ct);
         provider.GetRequiredService<ChangePump>().EpochChanged += (table, position) => live.BeginEpoch(ChangeAnnouncement.ChannelOf(table), position);
         return live;
     }
@@ -84,6 +124,18 @@ public static class CarillonExtensions
             {
                 return ValidateOptionsResult.Fail(ex.Message);
             }
+        }
+    }
+
+    // What rights need of the server below.
+    sealed class SocketIODefaults(IOptions<CarillonOptions> carillon) : IPostConfigureOptions<SocketIOOptions>
+    {
+        public void PostConfigure(string? name, SocketIOOptions options)
+        {
+            // Channels recover by their positions, and whoever comes back is asked again who it is; rooms given back unasked would be rights given back unasked.
+            if (options.RecoverWithin is not null) throw new InvalidOperationException("SocketIOOptions.RecoverWithin cannot be used with Carillon: its channels recover by position.");
+            // The application's authentication sees handshakes only where they pass through HTTP.
+            if (carillon.Value.Access.UseHostAuthentication) options.Engine.OnHandshakeResponse ??= static _ => { };
         }
     }
 }

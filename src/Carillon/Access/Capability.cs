@@ -17,12 +17,21 @@ static class Capability
     {
         while (true)
         {
-            var (p, c) = (pattern.IndexOf(':'), channel.IndexOf(':'));
-            if (p < 0 && pattern is Any) return true;
-            var (part, piece) = (p < 0 ? pattern : pattern[..p], c < 0 ? channel : channel[..c]);
+            if (pattern is Any) return true;
+            var part = Cut(ref pattern, out var patternEnds);
+            var piece = Cut(ref channel, out var channelEnds);
             if (part is not Any && !part.SequenceEqual(piece)) return false;
-            if (p < 0 || c < 0) return p < 0 && c < 0;
-            (pattern, channel) = (pattern[(p + 1)..], channel[(c + 1)..]);
+            if (patternEnds || channelEnds) return patternEnds && channelEnds;
         }
+    }
+
+    // The first part, taken off.
+    static ReadOnlySpan<char> Cut(ref ReadOnlySpan<char> name, out bool ends)
+    {
+        var colon = name.IndexOf(':');
+        ends = colon < 0;
+        var part = ends ? name : name[..colon];
+        name = ends ? default : name[(colon + 1)..];
+        return part;
     }
 }

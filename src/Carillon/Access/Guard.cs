@@ -12,7 +12,7 @@ namespace Carillon.Access;
 /// <summary>
 /// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before anything of the request is read.
 /// </summary>
-sealed class Guard(AccessOptions options, Identity identity, ApiKeys keys, Audit audit, SocketServer server, Idempotency idempotency) : IDisposable
+sealed class Guard(AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, Idempotency idempotency) : IDisposable
 {
     const int MaxBody = 1_000_000;
 
@@ -111,9 +111,9 @@ sealed class Guard(AccessOptions options, Identity identity, ApiKeys keys, Audit
             server.Engine.Addresses.Failed(address);
             return new Identified(null, ErrorCode.Unauthorized, null);
         }
-        if (options.UseHostAuthentication) return await identity.OfUserAsync(http.User, address, http.RequestAborted);
+        if (options.UseHostAuthentication) return await identification.OfUserAsync(http.User, address, http.RequestAborted);
         if (BearerIn(authorization) is not { } token) return new Identified(null, ErrorCode.Unauthorized, null);
-        var identified = await identity.OfTokenAsync(token, address, http.RequestAborted);
+        var identified = await identification.OfTokenAsync(token, address, http.RequestAborted);
         if (identified.Error == ErrorCode.Unauthorized) server.Engine.Addresses.Failed(address);
         return identified;
     }

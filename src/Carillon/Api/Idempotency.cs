@@ -76,7 +76,7 @@ sealed class Idempotency(Database db, TimeProvider clock)
         }
     }
 
-    async Task<string> HashOfAsync(HttpContext http)
+    static async Task<string> HashOfAsync(HttpContext http)
     {
         http.Request.EnableBuffering();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

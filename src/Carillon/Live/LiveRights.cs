@@ -9,7 +9,7 @@ namespace Carillon.Live;
 /// Keeps rights alive on open connections: when something changes about a user or a token, the connections that it concerns are looked at anew, subscriptions that were lost are taken
 /// away, and connections without a right to be there end. An expired token ends its connection after a grace.
 /// </summary>
-sealed partial class LiveRights(LiveChannels live, Identity identity, AccessNews news, Audit audit, AccessOptions options, TimeProvider clock, ILogger<LiveRights> logger) : BackgroundService
+sealed partial class LiveRights(LiveChannels live, Identification identification, AccessNews news, Audit audit, AccessOptions options, TimeProvider clock, ILogger<LiveRights> logger) : BackgroundService
 {
     // Well below the second that is promised; a look at ten thousand connections takes a fraction of a millisecond.
     static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
@@ -48,7 +48,7 @@ sealed partial class LiveRights(LiveChannels live, Identity identity, AccessNews
         {
             var before = subscriber.Caller;
             if (before.Token is null) return true;
-            var (caller, error) = await identity.AgainAsync(before, CancellationToken.None);
+            var (caller, error) = await identification.AgainAsync(before, CancellationToken.None);
             // A newer token may have come while the older one was looked up.
             if (caller is not null ? !subscriber.Replace(before, caller) : !ReferenceEquals(subscriber.Caller, before)) continue;
             if (error is not null) End(subscriber, error);

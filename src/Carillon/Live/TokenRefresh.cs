@@ -4,7 +4,7 @@ using Carillon.SocketIO;
 namespace Carillon.Live;
 
 /// <summary>The event <c>token:refresh</c>: a newer token of the same user for the open connection. Subscriptions stay, but for those that the newer token does not allow.</summary>
-sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identity identity, AccessOptions options, Audit audit)
+sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identification identification, AccessOptions options, Audit audit)
 {
     public void On(SocketNamespace root) => root.On("token:refresh", HandleAsync);
 
@@ -29,7 +29,7 @@ sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identity identit
         }
         using var turn = await subscriber.TakeTurnAsync();
         if (subscriber.HasEnded) return;
-        var (caller, error, _) = await identity.OfTokenAsync(text, subscriber.Caller.Address, CancellationToken.None);
+        var (caller, error, _) = await identification.OfTokenAsync(text, subscriber.Caller.Address, CancellationToken.None);
         // A connection is one user's as long as it lasts.
         if (caller is not null && caller.UserId != userId) (caller, error) = (null, ErrorCode.Forbidden);
         audit.Note(userId, "token:refresh", e.Socket.Id, subscriber.Caller.Address, caller is null ? AuditEntry.Refused : AuditEntry.Allowed, error?.Code);

@@ -8,7 +8,7 @@ namespace Carillon.Tests.Live;
 
 public class ChannelsTests
 {
-    static readonly Area News = new("news:{topic}", "news") { Audience = Audience.Everyone, KeepCount = 100 };
+    static readonly Area News = new("news:{topic}", "news") { Subscribe = Grant.Everyone, KeepCount = 100 };
 
     static void Open(CarillonOptions options)
     {

@@ -1,4 +1,3 @@
-using Carillon.Access;
 using Carillon.Channels;
 using Carillon.Live;
 
@@ -12,7 +11,7 @@ public class GatheringTests
     static Task<TestApp> StartAsync(TimeSpan gatherFor) => TestApp.StartAsync(options =>
     {
         options.AllowAnonymous = true;
-        options.Areas.Add(new Area("stock:{part}", "stock") { Audience = Audience.Everyone, KeepCount = 100, GatherFor = gatherFor });
+        options.Areas.Add(new Area("stock:{part}", "stock") { Subscribe = Grant.Everyone, KeepCount = 100, GatherFor = gatherFor });
     });
 
     [Fact]

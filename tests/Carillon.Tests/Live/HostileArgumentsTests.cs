@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Carillon.Access;
 using Carillon.Live;
 
 namespace Carillon.Tests.Live;
@@ -83,7 +82,7 @@ public class HostileArgumentsTests
     static Task<TestApp> StartAsync() => TestApp.StartAsync(options =>
     {
         options.AllowAnonymous = true;
-        options.Areas.Add(new Area("news:{topic}", "news") { Audience = Audience.Everyone, KeepCount = 10 });
+        options.Areas.Add(new Area("news:{topic}", "news") { Subscribe = Grant.Everyone, KeepCount = 10 });
     });
 
     static async Task<JsonElement> AskAsync(TestClient client, string json)

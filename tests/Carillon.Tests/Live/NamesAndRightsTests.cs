@@ -49,21 +49,88 @@ public class NamesAndRightsTests
     public void A_pattern_stands_for_names(string pattern, string name, bool matches) =>
         Assert.Equal(matches, new Area(pattern, "event").Matches(Name(name)));
 
+    [Theory]
+    [InlineData("nobody", false, false)]
+    [InlineData("everyone", true, true)]
+    [InlineData("users", false, true)]
+    [InlineData("role:seller", false, true)]
+    [InlineData("role:teacher", false, false)]
+    [InlineData("role:teacher, role:seller", false, true)]
+    [InlineData("owner", false, false)]
+    [InlineData("members", false, true)]
+    [InlineData("managers", false, false)]
+    [InlineData("present", false, false)]
+    public async Task A_grant_says_who_may(string grant, bool nobody, bool alice)
+    {
+        Assert.True(Grant.TryParse(grant, out var who));
+        var area = new Area("a:{b}", "event") { Subscribe = who };
+        Assert.Equal(nobody, await MayAsync(area, Nobody, "a:1"));
+        Assert.Equal(alice, await MayAsync(area, Alice with { Memberships = new HashSet<string> { "a:1" } }, "a:1"));
+        Assert.Equal(grant.Replace(" ", ""), who.ToString());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(null)]
+    [InlineData("role:")]
+    [InlineData("Everyone")]
+    [InlineData("users, rubbish")]
+    public void What_is_no_grant_is_not_read(string? text) => Assert.False(Grant.TryParse(text, out _));
+
     [Fact]
-    public void What_is_not_granted_is_denied()
+    public async Task What_is_not_granted_is_denied()
     {
         var area = new Area("a:{b}", "event");
-        Assert.False(area.Admits(Alice, Name("a:1")));
-        area.Audience = Audience.KnownUsers;
-        Assert.True(area.Admits(Alice, Name("a:1")));
-        Assert.False(area.Admits(Nobody, Name("a:1")));
-        area.Audience = Audience.Everyone;
-        Assert.True(area.Admits(Nobody, Name("a:1")));
-        area.MaySubscribe = (caller, channel) => caller.Roles.Contains("seller") && channel.Value != "a:secret";
-        Assert.True(area.Admits(Alice, Name("a:1")));
-        Assert.False(area.Admits(Alice, Name("a:secret")));
-        Assert.False(area.Admits(Nobody, Name("a:1")));
+        foreach (var action in Enum.GetValues<AreaAction>()) Assert.False(await area.AdmitsAsync(Alice, Name("a:1"), action, static (_, _) => false));
     }
+
+    [Fact]
+    public async Task The_owner_is_whose_id_stands_in_the_name()
+    {
+        var area = new Area("mailbox:{me}:{folder}", "mail") { Subscribe = Grant.Owner };
+        Assert.True(await MayAsync(area, Alice, "mailbox:alice:in"));
+        Assert.False(await MayAsync(area, Alice, "mailbox:bob:in"));
+        Assert.False(await MayAsync(area, Alice, "mailbox:bob:alice"));
+        Assert.False(await MayAsync(area, Nobody, "mailbox:alice:in"));
+        Assert.False(await MayAsync(new Area("mailbox:{id}", "mail") { Subscribe = Grant.Owner }, Alice, "mailbox:alice"));
+    }
+
+    [Fact]
+    public async Task The_application_s_own_rule_is_asked()
+    {
+        var area = new Area("a:{b}", "event") { Subscribe = Grant.When((caller, channel) => caller.Roles.Contains("seller") && channel.Value != "a:secret") };
+        Assert.True(await MayAsync(area, Alice, "a:1"));
+        Assert.False(await MayAsync(area, Alice, "a:secret"));
+        Assert.False(await MayAsync(area, Nobody, "a:1"));
+    }
+
+    [Theory]
+    [InlineData("orders:7", "orders:7", true)]
+    [InlineData("orders:*", "orders:7", true)]
+    [InlineData("orders:*", "orders:7:lines", true)]
+    [InlineData("*", "orders:7", true)]
+    [InlineData("orders:*:lines", "orders:7:lines", true)]
+    [InlineData("orders:*:lines", "orders:7:8:lines", false)]
+    [InlineData("orders:*:lines", "orders:7", false)]
+    [InlineData("orders:*", "orders", false)]
+    [InlineData("orders", "orders:7", false)]
+    [InlineData("orders:7", "orders:70", false)]
+    [InlineData("Orders:7", "orders:7", false)]
+    [InlineData("", "orders:7", false)]
+    public void A_capability_is_a_pattern_of_names(string pattern, string channel, bool matches) => Assert.Equal(matches, Capability.Matches(pattern, channel));
+
+    [Fact]
+    public async Task A_capability_of_the_token_allows_its_actions_and_no_others()
+    {
+        var area = new Area("orders:{id}", "order");
+        var bearer = Alice with { Capabilities = new Dictionary<string, IReadOnlyList<string>> { ["orders:7"] = ["subscribe"], ["orders:8"] = ["*"] } };
+        Assert.True(await MayAsync(area, bearer, "orders:7"));
+        Assert.False(await MayAsync(area, bearer, "orders:9"));
+        Assert.False(await area.AdmitsAsync(bearer, Name("orders:7"), AreaAction.Publish, static (_, _) => false));
+        Assert.True(await area.AdmitsAsync(bearer, Name("orders:8"), AreaAction.Publish, static (_, _) => false));
+    }
+
+    static ValueTask<bool> MayAsync(Area area, Caller caller, string channel) => area.AdmitsAsync(caller, Name(channel), AreaAction.Subscribe, static (_, _) => false);
 
     static ChannelName Name(string text) => ChannelName.TryParse(text, out var name) ? name : throw new ArgumentException(text);
 }

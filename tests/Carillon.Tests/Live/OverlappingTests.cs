@@ -104,7 +104,7 @@ public class OverlappingTests
     static Task<TestApp> StartAsync(SlowLayer layer) => TestApp.StartAsync(options =>
     {
         options.AllowAnonymous = true;
-        options.Areas.Add(new Area("news:{topic}", "news") { Audience = Audience.Everyone, KeepCount = 1000 });
+        options.Areas.Add(new Area("news:{topic}", "news") { Subscribe = Grant.Everyone, KeepCount = 1000 });
     }, services => services.AddSingleton<IChannelLayer>(layer));
 
     /// <summary>The layer of one process behind a network that a test can hold up.</summary>

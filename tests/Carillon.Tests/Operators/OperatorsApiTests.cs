@@ -26,7 +26,7 @@ public class OperatorsApiTests
         {
             using var answer = await SendAsync(app, new HttpMethod(method), path, authorization);
             await AssertProblemAsync(answer, HttpStatusCode.Unauthorized, "unauthorized");
-            Assert.Equal("ApiKey", answer.Headers.WwwAuthenticate.ToString());
+            Assert.Equal("ApiKey, Bearer", answer.Headers.WwwAuthenticate.ToString());
         }
     }
 

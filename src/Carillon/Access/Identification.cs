@@ -10,7 +10,7 @@ namespace Carillon.Access;
 readonly record struct Identified(Caller? Caller, ErrorCode? Error, string? Subject);
 
 /// <summary>Tells who somebody is: the token first, then what is on record about it and its user.</summary>
-sealed class Identity(Tokens tokens, Tickets tickets, Directory directory, AccessOptions options)
+sealed class Identification(Tokens tokens, Tickets tickets, UserDirectory directory, AccessOptions options)
 {
     /// <summary>Whoever opens a connection.</summary>
     public async ValueTask<Identified> OfConnectionAsync(string? text, ClaimsPrincipal user, IPAddress? address, CancellationToken ct)

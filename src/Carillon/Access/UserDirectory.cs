@@ -26,7 +26,7 @@ sealed record Standing
 }
 
 /// <summary>The users on record: who is known, with which roles, and what was revoked.</summary>
-sealed class Directory(Database db, AccessOptions options, TimeProvider clock)
+sealed class UserDirectory(Database db, AccessOptions options, TimeProvider clock)
 {
     sealed record Row(string? Name, string? Roles, long? Disabled, long? Deleted, long? TokenRevoked, long? RevokedBefore);
 

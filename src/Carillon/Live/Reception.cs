@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Carillon.Access;
 using Carillon.SocketIO;
 using Microsoft.Extensions.Logging;
@@ -5,8 +6,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Live;
 
 /// <summary>How a client comes in and goes: who it is, its own channels, the <c>session</c> event, and what it leaves behind.</summary>
-sealed partial class Connections(
-    LiveChannels live, LiveRights rights, Identity identity, AccessNews news, Audit audit, CarillonOptions options, TimeProvider clock, ILogger<Connections> logger)
+sealed partial class Reception(
+    LiveChannels live, LiveRights rights, Identification identification, AccessNews news, Audit audit, CarillonOptions options, TimeProvider clock, ILogger<Reception> logger)
 {
     public void On(SocketNamespace root)
     {
@@ -34,12 +35,12 @@ sealed partial class Connections(
     {
         try
         {
-            var token = new SocketValue(handshake.Auth, [])["token"];
-            var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
+            var token = handshake.Auth.TryGetProperty("token", out var given) ? given : default;
+            var text = token.ValueKind == JsonValueKind.String ? token.GetString() : Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
             // Who brings something is judged by it; only who brings nothing at all is anonymous.
-            var bringsNothing = text is null && token.Json.ValueKind is System.Text.Json.JsonValueKind.Undefined or System.Text.Json.JsonValueKind.Null;
+            var bringsNothing = text is null && token.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
             if (bringsNothing && options.AllowAnonymous && handshake.User.Identity?.IsAuthenticated != true) return new Identified(Caller.Anonymous(handshake.Address), null, null);
-            return await identity.OfConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
+            return await identification.OfConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
         }
         catch (Exception ex)
         {
