@@ -2,11 +2,15 @@ using Carillon;
 using Carillon.Access;
 using Carillon.Changes;
 using Carillon.Channels;
+using Carillon.Delivery;
 using Carillon.Live;
 using Carillon.Api;
 using Carillon.Operators;
+using Carillon.Presence;
+using Carillon.Resources;
 using Carillon.SocketIO;
 using Carillon.Storage;
+using Carillon.Votes;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -53,6 +57,7 @@ public static class CarillonExtensions
         services.TryAddSingleton<ApiKeys>();
         services.TryAddSingleton<Identification>();
         services.TryAddSingleton<Idempotency>();
+        services.TryAddSingleton<RequestShares>();
         services.TryAddSingleton<Guard>();
         services.TryAddSingleton<Audit>();
         services.AddHostedService(provider => provider.GetRequiredService<Audit>());
@@ -66,6 +71,12 @@ public static class CarillonExtensions
         services.TryAddSingleton<Reception>();
         services.TryAddSingleton<Subscribe>();
         services.TryAddSingleton<TokenRefresh>();
+        services.TryAddSingleton<Announcements>();
+        services.AddHostedService(provider => provider.GetRequiredService<Announcements>());
+        services.TryAddSingleton<PresenceBoard>();
+        services.AddHostedService(provider => provider.GetRequiredService<PresenceBoard>());
+        services.TryAddSingleton<ReadPresence>();
+        services.TryAddSingleton<CastVote>();
     }
 
     /// <summary>Gives Carillon its path, and operators theirs under <c>/api</c>.</summary>
@@ -89,6 +100,10 @@ public static class CarillonExtensions
         AuditLog.Map(api);
         Publish.Map(api);
         ReadHistory.Map(api);
+        services.GetRequiredService<ReadPresence>().Map(api, server.Root);
+        Suggestions.Map(api);
+        services.GetRequiredService<CastVote>().Map(api, server.Root);
+        PostUpdate.Map(api);
         Bans.Map(api);
         Limits.Map(api);
         return endpoints.MapSocketIO(path);

@@ -1,6 +1,8 @@
 using Carillon.Access;
 using Carillon.Changes;
 using Carillon.Live;
+using Carillon.Presence;
+using Carillon.Votes;
 
 namespace Carillon;
 
@@ -28,6 +30,12 @@ public sealed class CarillonOptions
     /// <summary>The areas of channels: those that come with Carillon, to be opened or narrowed, and the application's own.</summary>
     public AreaList Areas { get; } = new();
 
+    /// <summary>Who may suggest and vote.</summary>
+    public VoteOptions Votes { get; } = new();
+
+    /// <summary>When somebody counts as present, gone or idle.</summary>
+    public PresenceOptions Presence { get; } = new();
+
     /// <summary>How many channels one connection may join: 1,000, far more than a screen shows.</summary>
     public int MaxSubscriptions { get; set; } = 1000;
 
@@ -53,6 +61,7 @@ public sealed class CarillonOptions
         if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
         if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");
+        if (Presence.Problem() is { } unsound) throw new InvalidOperationException($"Carillon's Presence: {unsound}");
         if (Changes.Problem() is { } problem) throw new InvalidOperationException($"Carillon's Changes: {problem}");
     }
 }

@@ -97,5 +97,7 @@ public struct TokenBucket
 
     internal void Refill() => Interlocked.Exchange(ref _fullAt, 0);
 
-    internal readonly bool IsFull(long now) => _fullAt <= now;
+    /// <summary>Whether nothing is missing from it: forgetting it changes nothing.</summary>
+    /// <param name="now">The timestamp of the rate's clock.</param>
+    public readonly bool IsFull(long now) => _fullAt <= now;
 }

@@ -1,4 +1,3 @@
-using System.Threading.RateLimiting;
 using Carillon.Api;
 using Carillon.SocketIO;
 using Microsoft.AspNetCore.Builder;
@@ -12,32 +11,16 @@ namespace Carillon.Access;
 /// <summary>
 /// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before anything of the request is read.
 /// </summary>
-sealed class Guard(AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, Idempotency idempotency) : IDisposable
+sealed class Guard(AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, RequestShares shares, Idempotency idempotency)
 {
     const int MaxBody = 1_000_000;
-
-    readonly PartitionedRateLimiter<Caller> _limits = PartitionedRateLimiter.Create<Caller, string>(caller =>
-        RateLimitPartition.Get(caller.Actor!, _ => LimiterFor(options, caller.KeyId is not null)));
-
-    static RateLimiter LimiterFor(AccessOptions options, bool isKey)
-    {
-        var (rate, burst) = isKey ? (options.RequestsPerSecondPerKey, options.RequestBurstPerKey) : (options.RequestsPerSecondPerUser, options.RequestBurstPerUser);
-        if (rate == 0) return new ConcurrencyLimiter(new ConcurrencyLimiterOptions { PermitLimit = int.MaxValue, QueueLimit = 0 });
-        return new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
-        {
-            TokenLimit = Math.Max(1, Math.Max(rate, burst)),
-            TokensPerPeriod = Math.Max(1, rate / 10),
-            ReplenishmentPeriod = TimeSpan.FromMilliseconds(rate >= 10 ? 100 : 1000.0 / rate),
-            QueueLimit = 0,
-        });
-    }
 
     /// <summary>The group of all endpoints of Carillon's API.</summary>
     public static RouteGroupBuilder Map(IEndpointRouteBuilder endpoints)
     {
         // The token or key decides, whatever schemes and policies the application has besides.
         var api = endpoints.MapGroup("/api").AllowAnonymous();
-        ((IEndpointConventionBuilder)api).Add(endpoint =>
+        ((IEndpointConventionBuilder)api).Finally(endpoint =>
         {
             var need = endpoint.Metadata.OfType<Need>().LastOrDefault() ?? throw new InvalidOperationException($"{endpoint.DisplayName} does not say who may call it.");
             var next = endpoint.RequestDelegate!;
@@ -45,8 +28,6 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
         });
         return api;
     }
-
-    public void Dispose() => _limits.Dispose();
 
     async Task PassAsync(HttpContext http, Need need, RequestDelegate next)
     {
@@ -71,11 +52,9 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
             await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
             return;
         }
-        using var lease = _limits.AttemptAcquire(caller);
-        if (!lease.IsAcquired)
+        if (!shares.TrySpend(caller, out wait))
         {
-            await RefuseAsync(http, ErrorCode.RateLimited, ErrorCode.RateLimited.Message,
-                lease.TryGetMetadata(MetadataName.RetryAfter, out var retryAfter) ? retryAfter : TimeSpan.FromSeconds(1));
+            await RefuseAsync(http, ErrorCode.RateLimited, ErrorCode.RateLimited.Message, wait);
             return;
         }
         http.Features.Set(caller);

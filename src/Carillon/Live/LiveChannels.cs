@@ -96,11 +96,19 @@ public sealed partial class LiveChannels : IDisposable
             Key = key,
         }, ct);
 
+    /// <summary>Publishes what has a position of its own.</summary>
+    internal ValueTask<Position> PublishAsync(ChannelName name, Area area, object payload, Position position, CancellationToken ct) =>
+        _layer.PublishAsync(name.Value, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web), new PublishOptions { Event = area.Event, Position = position }, ct);
+
     internal Area? AreaOf(ChannelName name) => _options.Areas.AreaOf(name);
 
     /// <summary>Whether a caller may do something with a channel.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, AreaAction action) =>
         AreaOf(name) is { } area ? area.AdmitsAsync(caller, name, action, IsPresent) : new(false);
+
+    /// <summary>Whether a grant of a feature's own holds for a caller, in an area that has one channel.</summary>
+    internal ValueTask<bool> AdmitsAsync(Caller caller, Area area, Grant grant) =>
+        ChannelName.TryParse(area.Pattern, out var name) ? grant.AdmitsAsync(new Grant.Question(caller, name, area, IsPresent)) : new(false);
 
     internal void Enter(Subscriber subscriber) => _subscribers[subscriber.Socket] = subscriber;
 

@@ -11,6 +11,7 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     readonly SqliteTransaction transaction;
     readonly bool namesAnActor;
     readonly Action<bool> ended;
+    Action? whenCommitted;
     bool committed;
     bool disposed;
 
@@ -53,6 +54,13 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     public Task<T?> QuerySingleOrDefaultAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
         connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
 
+    /// <summary>
+    /// Does something after the commit and before the next writer begins: what it puts in line is in the order of the commits. It must return at once, and nothing of it happens where the
+    /// transaction is rolled back.
+    /// </summary>
+    /// <param name="action">What is done.</param>
+    public void WhenCommitted(Action action) => whenCommitted += action;
+
     /// <summary>Commits, after which the changes are announced, and lets the next writer in.</summary>
     /// <param name="ct">Ends the waiting before the commit.</param>
     public async Task CommitAsync(CancellationToken ct = default)
@@ -61,7 +69,14 @@ public sealed class DatabaseTransaction : IAsyncDisposable
         if (namesAnActor) await ExecuteAsync("UPDATE carillon_context SET actor = NULL", ct: ct);
         await transaction.CommitAsync(ct);
         committed = true;
-        await EndAsync();
+        try
+        {
+            whenCommitted?.Invoke();
+        }
+        finally
+        {
+            await EndAsync();
+        }
     }
 
     /// <summary>Rolls back what was not committed.</summary>

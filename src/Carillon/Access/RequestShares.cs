@@ -1,0 +1,33 @@
+using System.Collections.Concurrent;
+using Carillon.SocketIO;
+
+namespace Carillon.Access;
+
+/// <summary>What each caller of the HTTP API may still ask for. Who has rested long enough is forgotten.</summary>
+sealed class RequestShares(AccessOptions options, TimeProvider clock)
+{
+    const int Remembered = 10_000;
+
+    sealed class Share
+    {
+        public TokenBucket Requests;
+    }
+
+    readonly Rate _perKey = new(options.RequestsPerSecondPerKey, options.RequestBurstPerKey, clock);
+    readonly Rate _perUser = new(options.RequestsPerSecondPerUser, options.RequestBurstPerUser, clock);
+    readonly ConcurrentDictionary<string, Share> _shares = new(StringComparer.Ordinal);
+
+    /// <summary>Counts a request. False: the caller made too many, and may go on after a while.</summary>
+    public bool TrySpend(Caller caller, out TimeSpan retryAfter)
+    {
+        var now = clock.GetTimestamp();
+        if (_shares.Count > Remembered) ForgetRested(now);
+        return _shares.GetOrAdd(caller.Actor!, static _ => new Share()).Requests.TryTake(caller.KeyId is null ? _perUser : _perKey, 1, now, out retryAfter);
+    }
+
+    void ForgetRested(long now)
+    {
+        foreach (var (actor, share) in _shares)
+            if (share.Requests.IsFull(now)) _shares.TryRemove(actor, out _);
+    }
+}

@@ -1,0 +1,99 @@
+using Carillon.Live;
+using Carillon.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Delivery;
+
+/// <summary>
+/// Publishes what features have committed, in the order of the commits, without making the next writer wait. Of several states of one thing that wait, only the latest is published:
+/// whoever follows it never sees it go backwards.
+/// </summary>
+sealed partial class Announcements(LiveChannels live, ILogger<Announcements> logger) : BackgroundService
+{
+    sealed record Announcement(string Channel, string? Key)
+    {
+        public required object Payload { get; set; }
+    }
+
+    readonly Lock _gate = new();
+    readonly Queue<Announcement> _waiting = new();
+    readonly Dictionary<(string Channel, string Key), Announcement> _latest = [];
+    readonly SemaphoreSlim _look = new(0);
+    readonly SemaphoreSlim _publishing = new(1, 1);
+
+    /// <summary>Announces something when its transaction is committed.</summary>
+    /// <param name="tx">The transaction.</param>
+    /// <param name="channel">The channel.</param>
+    /// <param name="payload">What is published.</param>
+    /// <param name="key">What it is the state of, where only the latest matters; null where each announcement does.</param>
+    public void Add(DatabaseTransaction tx, string channel, object payload, string? key) => tx.WhenCommitted(() => Enqueue(channel, payload, key));
+
+    /// <summary>Publishes what waits: when the server stops, everything that was committed.</summary>
+    public async Task FlushAsync(CancellationToken ct)
+    {
+        await _publishing.WaitAsync(ct);
+        try
+        {
+            while (TakeNext() is { } next)
+                try
+                {
+                    await live.PublishAsync(next.Channel, next.Payload, importance: null, next.Key, ct);
+                }
+                catch (Exception ex) when (ex is not OperationCanceledException)
+                {
+                    LogNotPublished(ex, next.Channel);      // it is committed: whoever loads anew sees it
+                }
+        }
+        finally
+        {
+            _publishing.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        try
+        {
+            while (true)
+            {
+                await _look.WaitAsync(stopping);
+                await FlushAsync(stopping);
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            await FlushAsync(CancellationToken.None);
+        }
+    }
+
+    void Enqueue(string channel, object payload, string? key)
+    {
+        lock (_gate)
+        {
+            if (key is not null && _latest.TryGetValue((channel, key), out var waiting))
+            {
+                waiting.Payload = payload;
+                return;
+            }
+            var announcement = new Announcement(channel, key) { Payload = payload };
+            _waiting.Enqueue(announcement);
+            if (key is not null) _latest[(channel, key)] = announcement;
+            if (_waiting.Count == 1) _look.Release();
+        }
+    }
+
+    Announcement? TakeNext()
+    {
+        lock (_gate)
+        {
+            if (!_waiting.TryDequeue(out var next)) return null;
+            if (next.Key is { } key) _latest.Remove((next.Channel, key));
+            return next;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "An announcement on {Channel} could not be published")]
+    partial void LogNotPublished(Exception error, string channel);
+}

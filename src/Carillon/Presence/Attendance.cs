@@ -1,0 +1,110 @@
+using System.Security.Cryptography;
+using Carillon.Channels;
+using Carillon.Live;
+
+namespace Carillon.Presence;
+
+/// <summary>Somebody who came or went, as it is told.</summary>
+sealed record Person(string Id, string? Name);
+
+/// <summary>What is told at once: who came, who went, and how many there are now.</summary>
+sealed record Movement(IReadOnlyList<Person> Joined, IReadOnlyList<Person> Left, int Count);
+
+/// <summary>
+/// Who is in one channel. A user is there from the first connection on until a while after the last: several pages of one person are one person, and who comes back within that while
+/// has never been away. Used under one lock.
+/// </summary>
+sealed class Attendance
+{
+    internal sealed class Guest(string id, string? name, DateTimeOffset since)
+    {
+        public readonly List<Subscriber> Connections = [];
+
+        public string Id => id;
+
+        public string? Name { get; set; } = name;
+
+        public DateTimeOffset Since => since;
+
+        /// <summary>When the last connection left; null while there is one.</summary>
+        public DateTimeOffset? LeftAt { get; set; }
+    }
+
+    readonly Dictionary<string, Guest> _guests = new(StringComparer.Ordinal);
+    readonly Dictionary<string, Person> _joined = new(StringComparer.Ordinal);     // not told yet
+    readonly Dictionary<string, Person> _left = new(StringComparer.Ordinal);
+    readonly Queue<(Guest Guest, DateTimeOffset LeftAt)> _leaving = new();         // in the order in which their time is over
+
+    public int Count => _guests.Count;
+
+    public bool IsQuiet => _joined.Count == 0 && _left.Count == 0 && _leaving.Count == 0;
+
+    public bool Holds(string userId) => _guests.ContainsKey(userId);
+
+    public IEnumerable<Guest> Guests => _guests.Values;
+
+    /// <summary>Where those who follow the comings and goings stand; without one, nobody ever did.</summary>
+    public Position? Told { get; private set; }
+
+    public Position BeginToTell() => Tell(Told ?? new Position(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)), 0));
+
+    public Position TellNext(Position last) => Tell(last with { Offset = last.Offset + 1 });
+
+    Position Tell(Position position)
+    {
+        Told = position;
+        return position;
+    }
+
+    public void Join(Subscriber connection, string userId, DateTimeOffset now)
+    {
+        var name = connection.Caller.Name;
+        if (_guests.TryGetValue(userId, out var guest))
+        {
+            (guest.LeftAt, guest.Name) = (null, name);
+        }
+        else
+        {
+            _guests[userId] = guest = new Guest(userId, name, now);
+            // Who was told to have come and goes and comes again within one telling is told nothing new.
+            if (!_left.Remove(userId)) _joined[userId] = new Person(userId, name);
+        }
+        guest.Connections.Add(connection);
+    }
+
+    public void Leave(Subscriber connection, string userId, DateTimeOffset now)
+    {
+        if (!_guests.TryGetValue(userId, out var guest) || !guest.Connections.Remove(connection) || guest.Connections.Count > 0) return;
+        guest.LeftAt = now;
+        _leaving.Enqueue((guest, now));
+    }
+
+    /// <summary>Counts those as gone who left before a moment and have not come back; answers them.</summary>
+    public IEnumerable<string> LetGo(DateTimeOffset leftUntil)
+    {
+        List<string> gone = [];
+        while (_leaving.TryPeek(out var first) && first.LeftAt <= leftUntil)
+        {
+            var (guest, leftAt) = _leaving.Dequeue();
+            if (guest.LeftAt != leftAt || !_guests.Remove(guest.Id)) continue;      // came back, and perhaps left again later
+            if (!_joined.Remove(guest.Id)) _left[guest.Id] = new Person(guest.Id, guest.Name);
+            gone.Add(guest.Id);
+        }
+        return gone;
+    }
+
+    /// <summary>What has not been told yet, at most so many people at once; null where there is nothing.</summary>
+    public Movement? TakeMovement(int most)
+    {
+        if (_joined.Count == 0 && _left.Count == 0) return null;
+        var joined = Take(_joined, most);
+        return new Movement(joined, Take(_left, most - joined.Count), _guests.Count);
+    }
+
+    static List<Person> Take(Dictionary<string, Person> people, int most)
+    {
+        List<Person> taken = [.. people.Values.Take(most)];
+        foreach (var person in taken) people.Remove(person.Id);
+        return taken;
+    }
+}

@@ -1,0 +1,160 @@
+using Carillon.Access;
+using Carillon.Channels;
+using Carillon.Live;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Presence;
+
+/// <summary>A user in a channel, as it is read.</summary>
+sealed record PresentUser(string Id, string? Name, string State, string Since, string LastSeen, int Connections);
+
+/// <summary>
+/// Who is in which channel, and the telling of it on <c>presence:{channel}</c>: gathered, so that a thousand arrivals are a few messages. Connections that the network lost count until
+/// the heartbeat misses them.
+/// </summary>
+sealed partial class PresenceBoard : BackgroundService
+{
+    const int MostInOneMessage = 500;
+    const string Prefix = "presence:";
+
+    readonly LiveChannels _live;
+    readonly LiveRights _rights;
+    readonly PresenceOptions _options;
+    readonly Area _area;
+    readonly TimeProvider _clock;
+    readonly ILogger<PresenceBoard> _logger;
+    readonly SemaphoreSlim _telling = new(1, 1);                          // one after the other: positions only grow
+    readonly Lock _gate = new();
+    readonly Dictionary<string, Attendance> _channels = new(StringComparer.Ordinal);
+    readonly HashSet<string> _moving = new(StringComparer.Ordinal);       // channels with something to tell, or with people who are about to be gone
+
+    public PresenceBoard(LiveChannels live, LiveRights rights, CarillonOptions options, TimeProvider clock, ILogger<PresenceBoard> logger)
+    {
+        (_live, _rights, _options, _area, _clock, _logger) = (live, rights, options.Presence, options.Areas.Presence, clock, logger);
+        live.Joined += OnJoined;
+        live.Left += OnLeft;
+        live.IsPresent = Holds;
+        _area.ReadHistory = (presence, since, _, _) => new(HistoryOf(presence, since));
+    }
+
+    /// <summary>Whether a user is in a channel; who has just left it and may be back still is.</summary>
+    public bool Holds(Caller caller, ChannelName channel)
+    {
+        if (caller.UserId is not { } userId) return false;
+        lock (_gate) return _channels.TryGetValue(channel.Value, out var attendance) && attendance.Holds(userId);
+    }
+
+    /// <summary>Who is in a channel, in the order of the ids, after one of them; and how many there are in all.</summary>
+    public (IReadOnlyList<PresentUser> Users, int Count) Read(ChannelName channel, string? after, int most)
+    {
+        lock (_gate)
+        {
+            if (!_channels.TryGetValue(channel.Value, out var attendance)) return ([], 0);
+            var now = _clock.GetUtcNow();
+            return ([.. attendance.Guests.Where(guest => after is null || string.CompareOrdinal(guest.Id, after) > 0)
+                .OrderBy(guest => guest.Id, StringComparer.Ordinal).Take(most).Select(guest => UserOf(guest, now))], attendance.Count);
+        }
+    }
+
+    /// <summary>Tells what has not been told, and counts those as gone whose time is over.</summary>
+    public async Task TellAsync(CancellationToken ct)
+    {
+        await _telling.WaitAsync(ct);
+        try
+        {
+            foreach (var (channel, movement, position) in TakeMovements())
+                await _live.PublishAsync(channel, _area, movement, position, ct);
+        }
+        finally
+        {
+            _telling.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        using var timer = new PeriodicTimer(_options.TellEvery, _clock);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping))
+                try
+                {
+                    await TellAsync(stopping);
+                }
+                catch (Exception ex) when (ex is not OperationCanceledException)
+                {
+                    LogNotTold(ex);
+                }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+    }
+
+    void OnJoined(Subscriber connection, ChannelName channel, Area area)
+    {
+        if (!area.TellsPresence || connection.Caller.UserId is not { } userId) return;
+        lock (_gate)
+        {
+            AttendanceOf(channel.Value).Join(connection, userId, _clock.GetUtcNow());
+            _moving.Add(channel.Value);
+        }
+    }
+
+    void OnLeft(Subscriber connection, ChannelName channel)
+    {
+        lock (_gate)
+        {
+            if (connection.Caller.UserId is { } userId && _channels.TryGetValue(channel.Value, out var attendance)) attendance.Leave(connection, userId, _clock.GetUtcNow());
+            else if (!channel.Value.StartsWith(Prefix, StringComparison.Ordinal) || !_channels.ContainsKey(channel.Value[Prefix.Length..])) return;
+            _moving.Add(channel.Value.StartsWith(Prefix, StringComparison.Ordinal) ? channel.Value[Prefix.Length..] : channel.Value);
+        }
+    }
+
+    // What was told is not kept, only where it stands: who missed something is told so, and reads the list anew.
+    History HistoryOf(ChannelName presence, Position? since)
+    {
+        var channel = presence.Value[Prefix.Length..];
+        lock (_gate)
+        {
+            var now = AttendanceOf(channel).BeginToTell();
+            return new History(now, since == now, []);
+        }
+    }
+
+    Attendance AttendanceOf(string channel) => _channels.TryGetValue(channel, out var known) ? known : _channels[channel] = new Attendance();
+
+    List<(ChannelName Channel, Movement Movement, Position Position)> TakeMovements()
+    {
+        List<(ChannelName, Movement, Position)> movements = [];
+        lock (_gate)
+        {
+            var leftUntil = _clock.GetUtcNow() - _options.LeaveAfter;
+            foreach (var channel in _moving.ToArray())
+            {
+                var attendance = _channels[channel];
+                // Who sees others because of being there does not any more.
+                foreach (var gone in attendance.LetGo(leftUntil)) _rights.Note(new AccessChange(gone, null));
+                while (attendance.TakeMovement(MostInOneMessage) is { } movement)
+                    if (attendance.Told is { } told && ChannelName.TryParse(Prefix + channel, out var presence))
+                        movements.Add((presence, movement, attendance.TellNext(told)));
+                if (!attendance.IsQuiet) continue;
+                _moving.Remove(channel);
+                // Without anybody there and anybody who listens it is forgotten; whoever listens later begins a new epoch, and is told so.
+                if (attendance.Count == 0 && _live.CountOf(Prefix + channel) == 0) _channels.Remove(channel);
+            }
+        }
+        return movements;
+    }
+
+    PresentUser UserOf(Attendance.Guest guest, DateTimeOffset now)
+    {
+        var lastSeen = guest.Connections.Count == 0 ? guest.LeftAt ?? now : guest.Connections.Max(connection => connection.Socket.LastEventAt);
+        return new PresentUser(guest.Id, guest.Name, now - lastSeen >= _options.IdleAfter ? "idle" : "active", Iso.Of(guest.Since), Iso.Of(lastSeen), guest.Connections.Count);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Who came and went could not be told")]
+    partial void LogNotTold(Exception error);
+}

@@ -1,0 +1,62 @@
+using System.Text.Json.Serialization;
+using Carillon.Access;
+using Carillon.Api;
+using Carillon.Live;
+using Carillon.SocketIO;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Carillon.Presence;
+
+/// <summary>Who is in a channel: over HTTP, and by the event <c>presence</c>.</summary>
+sealed class ReadPresence(PresenceBoard board, LiveChannels live)
+{
+    public sealed record Result(
+        string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
+
+    public void Map(RouteGroupBuilder api, SocketNamespace root)
+    {
+        api.MapGet("/channels/{channel}/presence", HandleAsync).Needs(Need.Read).WithSummary("Reads who is in a channel, in the order of the ids, and how many there are.").Produces<Result>();
+        root.On("presence", HandleEventAsync);
+    }
+
+    async Task<IResult> HandleAsync(string channel, string? limit, string? cursor, Caller caller, HttpContext http)
+    {
+        if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
+        var (result, error) = await ReadAsync(caller, channel, page);
+        return result is not null ? TypedResults.Ok(result) : Problem.Of(http, error!, error!.Message);
+    }
+
+    async Task HandleEventAsync(SocketEvent e)
+    {
+        if (live.Find(e.Socket) is not { } subscriber) return;
+        var argument = e.Arguments[0];
+        var channel = argument.AsString() ?? argument["channel"].AsString();
+        var limit = argument["limit"].Json is { ValueKind: System.Text.Json.JsonValueKind.Number } number ? number.GetRawText() : null;
+        if (!ChannelName.TryParse(channel, out _) || !PageRequest.TryRead(limit, argument["cursor"].AsString(), out var page))
+        {
+            e.Socket.ReportMalformed();
+            Answer.Refuse(e, ErrorCode.InvalidPayload, channel: null);
+            return;
+        }
+        if (!e.Socket.TrySpend(1, out var retryAfter))
+        {
+            Answer.Refuse(e, ErrorCode.RateLimited, channel, retryAfter);
+            return;
+        }
+        var (result, error) = await ReadAsync(subscriber.Caller, channel, page);
+        if (result is null) Answer.Refuse(e, error!, channel);
+        else e.Ack(new { ok = true, result.Channel, result.Count, result.Items, result.Next });
+    }
+
+    async ValueTask<(Result? Result, ErrorCode? Error)> ReadAsync(Caller caller, string? channel, PageRequest page)
+    {
+        if (!ChannelName.TryParse(channel, out var name)) return (null, ErrorCode.InvalidPayload);
+        if (live.AreaOf(name) is not { TellsPresence: true } area) return (null, ErrorCode.UnknownChannel);
+        if (!caller.HasScope(Scopes.Read) && !await area.AdmitsAsync(caller, name, AreaAction.Presence, live.IsPresent)) return (null, ErrorCode.Forbidden);
+        var (users, count) = board.Read(name, page.After, page.Limit + 1);
+        var part = page.Cut(users, user => user.Id);
+        return (new Result(name.Value, count, part.Items, part.Next), null);
+    }
+}

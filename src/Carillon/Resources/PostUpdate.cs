@@ -1,0 +1,47 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Carillon.Access;
+using Carillon.Api;
+using Carillon.Delivery;
+using Carillon.Live;
+using Carillon.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Carillon.Resources;
+
+/// <summary>A back end says what became of a resource; whoever follows that resource hears it. No resource needs creating first.</summary>
+static class PostUpdate
+{
+    const int LongestWord = 100;
+
+    public sealed record Request(string? Operation, JsonElement? Data, JsonElement? Patch, string? Actor);
+
+    /// <summary>An update as subscribers hear it.</summary>
+    public sealed record Update(
+        string ResourceId, long Version, string Operation,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Patch,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Data,
+        string? Actor, string At);
+
+    public static void Map(RouteGroupBuilder api) =>
+        api.MapPost("/resources/{id}/updates", HandleAsync).Needs(Need.BackEndPublish)
+            .WithSummary("Announces an update of a resource (an operation, with the new data or a patch) to those who follow it.").Produces<Update>(StatusCodes.Status201Created);
+
+    static async Task<IResult> HandleAsync(
+        string id, Request request, Caller caller, Database db, Announcements announcements, TimeProvider clock, HttpContext http, CancellationToken ct)
+    {
+        if (id.Contains(':') || !ChannelName.TryParse("resource:updates:" + id, out var channel))
+            return Problem.Of(http, ErrorCode.InvalidPayload, "A resource's id has no colon and no control characters, and at most 183 characters.");
+        if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data is not null && request.Patch is not null))
+            return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters; with it comes data or patch, not both.");
+        await using var tx = await db.BeginAsync(caller.Actor, ct);
+        await tx.ExecuteAsync("INSERT INTO carillon_resources (id, version) VALUES (@id, 1) ON CONFLICT (id) DO UPDATE SET version = carillon_resources.version + 1", new { id }, ct);
+        var version = await tx.ExecuteScalarAsync<long>("SELECT version FROM carillon_resources WHERE id = @id", new { id }, ct);
+        var update = new Update(id, version, operation, request.Patch, request.Data, request.Actor, Iso.Of(clock.GetUtcNow()));
+        announcements.Add(tx, channel.Value, update, key: null);
+        await tx.CommitAsync(ct);
+        return TypedResults.Json(update, statusCode: StatusCodes.Status201Created);
+    }
+}

@@ -1,0 +1,13 @@
+using Carillon.Live;
+
+namespace Carillon.Votes;
+
+/// <summary>Who may suggest and vote. Who may watch says the area <c>suggestions:votes</c>.</summary>
+public sealed class VoteOptions
+{
+    /// <summary>Who may make a suggestion: every known user.</summary>
+    public Grant MaySuggest { get; set; } = Grant.Users;
+
+    /// <summary>Who may vote: every known user.</summary>
+    public Grant MayVote { get; set; } = Grant.Users;
+}
