@@ -1,8 +1,9 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
+using System.Text;
 using Carillon.Storage;
+using Dapper;
 
 namespace Carillon.Access;
 
@@ -23,6 +24,7 @@ sealed class ApiKeys
     readonly Database _db;
     readonly TimeProvider _clock;
 
+    [method: ExplicitConstructor]
     sealed record Row(string Name, string Hash, string Scopes, string? ExpiresAt);
 
     public ApiKeys(AccessOptions options, Database db, TimeProvider clock)

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json.Serialization;
 using System.Threading.Channels;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -17,6 +18,7 @@ sealed record AuditEntry(DateTimeOffset At, string? Actor, string Action, string
 }
 
 /// <summary>An entry as it is read, by API and on the channel <c>audit</c>.</summary>
+[method: ExplicitConstructor]
 sealed record AuditItem(
     [property: JsonIgnore] long Id, string At, string? Actor, string Action, string? Subject, string? From, string Outcome,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Code);

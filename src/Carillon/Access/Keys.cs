@@ -1,7 +1,8 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json;
 using Carillon.Api;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -18,6 +19,7 @@ static class Keys
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ExpiresAt,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Key = null);
 
+    [method: ExplicitConstructor]
     sealed record Row(string Id, string Name, string Scopes, string CreatedBy, string CreatedAt, string? ExpiresAt);
 
     public static void Map(RouteGroupBuilder api)

@@ -1,9 +1,10 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
+using System.Text;
 using Carillon.Api;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -20,6 +21,7 @@ sealed class Tickets(Database db, AccessOptions options, TimeProvider clock)
 
     public sealed record Given(string Ticket, string ExpiresAt);
 
+    [method: ExplicitConstructor]
     sealed record Row(string Token, long ExpiresMs);
 
     public static void Map(RouteGroupBuilder api) =>

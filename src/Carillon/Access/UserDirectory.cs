@@ -28,7 +28,21 @@ sealed record Standing
 /// <summary>The users on record: who is known, with which roles, and what was revoked.</summary>
 sealed class UserDirectory(Database db, AccessOptions options, TimeProvider clock)
 {
-    sealed record Row(string? Name, string? Roles, long? Disabled, long? Deleted, long? TokenRevoked, long? RevokedBefore);
+    // With properties: what a subquery answers where there is nothing has no type that a constructor could be chosen by.
+    sealed record Row
+    {
+        public string? Name { get; init; }
+
+        public string? Roles { get; init; }
+
+        public bool Disabled { get; init; }
+
+        public bool Deleted { get; init; }
+
+        public long? TokenRevoked { get; init; }
+
+        public long? RevokedBefore { get; init; }
+    }
 
     /// <summary>Looks a token's user up, and enters a new one where the options say so.</summary>
     public async ValueTask<(Caller? Caller, ErrorCode? Error)> LookUpAsync(Token token, IPAddress? address, CancellationToken ct)
@@ -78,11 +92,11 @@ sealed class UserDirectory(Database db, AccessOptions options, TimeProvider cloc
         return new Standing
         {
             IsKnown = row.Roles is not null,
-            IsDisabled = row.Disabled == 1,
-            IsDeleted = row.Deleted == 1,
+            IsDisabled = row.Disabled,
+            IsDeleted = row.Deleted,
             Name = row.Name,
             Roles = row.Roles is null ? [] : JsonSerializer.Deserialize<string[]>(row.Roles)!,
-            TokenIsRevoked = row.TokenRevoked == 1,
+            TokenIsRevoked = row.TokenRevoked is not null,
             RevokedBefore = row.RevokedBefore is { } ms ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : null,
             Memberships = memberships.ToHashSet(StringComparer.Ordinal),
         };

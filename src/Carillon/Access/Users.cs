@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Carillon.Api;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -16,6 +17,7 @@ static class Users
 
     public sealed record Item(string Id, string? Name, IReadOnlyList<string> Roles, string? Region, IReadOnlyList<string> Interests, bool Disabled, string CreatedAt, string UpdatedAt);
 
+    [method: ExplicitConstructor]
     sealed record Row(string Id, string? Name, string Roles, string? Region, string Interests, long Disabled, string CreatedAt, string UpdatedAt);
 
     const string Select = """

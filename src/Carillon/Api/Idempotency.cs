@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Api;
@@ -18,6 +19,7 @@ sealed class Idempotency(Database db, TimeProvider clock)
 
     const int MaxLength = 200;
 
+    [method: ExplicitConstructor]
     sealed record Row(string Request, long? Status, string? Type, byte[]? Body, long AtMs);
 
     public async Task ServeAsync(HttpContext http, string caller, RequestDelegate next)

@@ -5,6 +5,7 @@ using Carillon.Delivery;
 using Carillon.Live;
 using Carillon.SocketIO;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -22,6 +23,7 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
     /// <summary>The tally after a vote, as everybody hears it.</summary>
     public sealed record Tally(string SuggestionId, long Up, long Down, long Score, long Version);
 
+    [method: ExplicitConstructor]
     sealed record Row(long Up, long Down, long Version, long Mine);
 
     /// <summary>How a tally changes when one person's vote does.</summary>

@@ -3,6 +3,7 @@ using Carillon.Access;
 using Carillon.Api;
 using Carillon.Live;
 using Carillon.Storage;
+using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -16,6 +17,7 @@ static class Suggestions
 
     public sealed record Request(string? Title, string? Body);
 
+    [method: ExplicitConstructor]
     public sealed record Item(
         string Id, string Title, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Body, string Author,
         long Up, long Down, long Score, long Version, long MyVote, string CreatedAt);

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Carillon.Live;
 using Carillon.SocketIO;
 using Carillon.Storage;
+using Carillon.Tests.Access;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -46,21 +47,83 @@ sealed class TestApp : IAsyncDisposable
         return new TestApp(app, folder);
     }
 
-    public async Task<TestClient> ConnectAsync()
+    /// <summary>What every application of these tests signs with, and the key of its back end.</summary>
+    public const string Secret = "a secret of exactly 32 bytes, ok", Key = "the key of the back end";
+
+    /// <summary>Starts an application that knows a back end and some users.</summary>
+    public static async Task<TestApp> StartKnowingAsync(string[] users, Action<CarillonOptions>? configure = null, Action<IServiceCollection>? services = null)
     {
-        var client = await OpenAsync();
+        var app = await StartAsync(options =>
+        {
+            options.Access.SigningKey = Secret;
+            options.Access.ApiKeys = [Key];
+            configure?.Invoke(options);
+        }, services);
+        foreach (var user in users) await app.PutUserAsync(user);
+        return app;
+    }
+
+    /// <summary>A token of a user, with further claims.</summary>
+    public string TokenOf(string user, object? claims = null, TimeSpan? expiresIn = null)
+    {
+        var now = Get<TimeProvider>().GetUtcNow();
+        var all = JsonSerializer.SerializeToNode(claims ?? new { })!.AsObject();
+        all["sub"] = user;
+        all["exp"] ??= (now + (expiresIn ?? TimeSpan.FromHours(1))).ToUnixTimeSeconds();
+        all["iat"] ??= now.ToUnixTimeSeconds();
+        return Issuer.Hmac("""{"alg":"HS256","typ":"JWT"}""", all.ToJsonString(), Encoding.UTF8.GetBytes(Secret));
+    }
+
+    public Task PutUserAsync(string id, params string[] roles) => PutUserAsync(id, new { name = id.ToUpperInvariant(), roles });
+
+    public async Task PutUserAsync(string id, object user) => Assert.Equal(HttpStatusCode.OK, (await CallAsync("PUT", $"/api/users/{id}", user)).Status);
+
+    /// <summary>Calls the HTTP API with the back end's key, or with what is given.</summary>
+    public async Task<(HttpStatusCode Status, JsonElement Body)> CallAsync(string method, string path, object? body = null, string? authorization = $"ApiKey {Key}", params (string Name, string Value)[] headers)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), path);
+        if (authorization is not null) request.Headers.TryAddWithoutValidation("Authorization", authorization);
+        foreach (var (name, value) in headers) request.Headers.TryAddWithoutValidation(name, value);
+        if (body is not null) request.Content = new StringContent(body as string ?? JsonSerializer.Serialize(body, JsonSerializerOptions.Web), Encoding.UTF8, "application/json");
+        using var answer = await Http.SendAsync(request);
+        var text = await answer.Content.ReadAsStringAsync();
+        return (answer.StatusCode, text.Length == 0 ? default : JsonElement.Parse(text));
+    }
+
+    public Task<(HttpStatusCode Status, JsonElement Body)> CallAsAsync(string user, string method, string path, object? body = null) =>
+        CallAsync(method, path, body, $"Bearer {TokenOf(user)}");
+
+    public Task<TestClient> ConnectAsAsync(string user, object? claims = null) => ConnectAsync(TokenOf(user, claims));
+
+    /// <summary>The code with which a client is refused; null where it is let in.</summary>
+    public async Task<string?> RefusedAsync(string? token)
+    {
+        using var client = await OpenAsync(token);
+        while (true)
+        {
+            var packet = await client.RawAsync() ?? throw new InvalidOperationException("The connection was closed without a word.");
+            if (packet.StartsWith("40", StringComparison.Ordinal)) return null;
+            if (!packet.StartsWith("44", StringComparison.Ordinal)) continue;
+            Assert.Null(await client.RawAsync());     // a refused client is not kept open
+            return JsonElement.Parse(packet[2..]).GetProperty("message").GetString();
+        }
+    }
+
+    public async Task<TestClient> ConnectAsync(string? token = null, string query = "")
+    {
+        var client = await OpenAsync(token, query);
         client.Session = await client.NextAsync("session");
         return client;
     }
 
     /// <summary>A client that has asked to join and has not looked at the answer.</summary>
-    public async Task<TestClient> OpenAsync()
+    public async Task<TestClient> OpenAsync(string? token = null, string query = "", string? join = null)
     {
         var socket = new ClientWebSocket();
         var authority = new Uri(_app.Urls.First()).Authority;
-        await socket.ConnectAsync(new Uri($"ws://{authority}/socket.io/?EIO=4&transport=websocket"), CancellationToken.None);
+        await socket.ConnectAsync(new Uri($"ws://{authority}/socket.io/?EIO=4&transport=websocket{query}"), CancellationToken.None);
         var client = new TestClient(socket);
-        await client.SendAsync("40");
+        await client.SendAsync(join ?? (token is null ? "40" : "40" + JsonSerializer.Serialize(new { token })));
         return client;
     }
 
@@ -118,7 +181,24 @@ sealed class TestClient(ClientWebSocket socket) : IDisposable
         {
             var packet = Waiting.TryDequeue(out var waiting) ? waiting : await PacketAsync();
             if (packet.StartsWith("42[", StringComparison.Ordinal)) return JsonElement.Parse(packet[2..]);
+            if (packet.StartsWith("44", StringComparison.Ordinal)) throw new InvalidOperationException($"The server refused: {packet}");
         }
+    }
+
+    /// <summary>Reads on until an event of this name comes; its arguments.</summary>
+    public async Task<JsonElement> UntilAsync(string name)
+    {
+        while (true)
+            if (await NextAnyAsync() is var arguments && arguments[0].GetString() == name) return arguments[1];
+    }
+
+    /// <summary>Reads on until the connection ends; the names of the events that came before.</summary>
+    public async Task<string[]> UntilClosedAsync()
+    {
+        List<string> names = [];
+        while (await RawAsync() is { } packet)
+            if (packet.StartsWith("42[", StringComparison.Ordinal)) names.Add(JsonElement.Parse(packet[2..])[0].GetString()!);
+        return [.. names];
     }
 
     /// <summary>The next packet of any kind, pings left out; null when the connection is closed.</summary>

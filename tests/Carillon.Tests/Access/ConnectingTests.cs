@@ -1,0 +1,194 @@
+using System.Net;
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Carillon.Access;
+using Carillon.Tests.Live;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Carillon.Tests.Access;
+
+/// <summary>Who is let in, as whom, and who is not.</summary>
+public class ConnectingTests
+{
+    [Fact]
+    public async Task A_known_user_is_told_who_one_is_and_what_one_has_joined()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        await app.PutUserAsync("alice", "seller");
+        using var client = await app.ConnectAsAsync("alice", new { name = "somebody else", roles = new[] { "admin" } });
+
+        var user = client.Session.GetProperty("user");
+        Assert.Equal(("alice", "ALICE"), (user.GetProperty("id").GetString(), user.GetProperty("name").GetString()));
+        Assert.Equal(["seller"], user.GetProperty("roles").EnumerateArray().Select(role => role.GetString()));     // the directory's, not the token's
+        Assert.Equal(["notifications:alice"], client.Session.GetProperty("channels").EnumerateArray().Select(channel => channel.GetString()));
+    }
+
+    [Fact]
+    public async Task What_the_token_says_counts_where_the_directory_says_nothing()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        await app.PutUserAsync("alice", new { });
+        using var client = await app.ConnectAsAsync("alice", new { name = "Alice", roles = new[] { "seller" } });
+        var user = client.Session.GetProperty("user");
+        Assert.Equal("Alice", user.GetProperty("name").GetString());
+        Assert.Equal("seller", user.GetProperty("roles")[0].GetString());
+    }
+
+    [Fact]
+    public async Task What_is_published_to_a_user_reaches_all_devices_of_the_user_alone()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"]);
+        using var phone = await app.ConnectAsAsync("alice");
+        using var laptop = await app.ConnectAsAsync("alice");
+        using var bob = await app.ConnectAsAsync("bob");
+
+        await app.CallAsync("POST", "/api/publish", new { channels = new[] { "notifications:alice", "notifications:bob" }, data = new { title = "one" } });
+        await app.CallAsync("POST", "/api/publish", new { channel = "notifications:bob", data = new { title = "two" } });
+
+        foreach (var device in new[] { phone, laptop }) Assert.Equal("one", (await device.NextAsync("notification")).GetProperty("title").GetString());
+        Assert.Equal("one", (await bob.NextAsync("notification")).GetProperty("title").GetString());
+        Assert.Equal("two", (await bob.NextAsync("notification")).GetProperty("title").GetString());
+        Assert.Equal("forbidden", (await bob.AskAsync("subscribe", "notifications:alice")).GetProperty("error").GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task Unknown_disabled_and_deleted_users_are_refused()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"]);
+        Assert.Equal("unknown-user", await app.RefusedAsync(app.TokenOf("mallory")));
+        Assert.Null(await app.RefusedAsync(app.TokenOf("alice")));
+        await app.PutUserAsync("alice", new { disabled = true });
+        Assert.Equal("unknown-user", await app.RefusedAsync(app.TokenOf("alice")));
+        await app.PutUserAsync("alice", new { });
+        Assert.Null(await app.RefusedAsync(app.TokenOf("alice")));
+        Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsync("DELETE", "/api/users/bob")).Status);
+        Assert.Equal("unknown-user", await app.RefusedAsync(app.TokenOf("bob")));
+        Assert.Equal(HttpStatusCode.NotFound, (await app.CallAsync("GET", "/api/users/bob")).Status);
+    }
+
+    [Fact]
+    public async Task A_user_may_be_entered_on_first_sight_and_who_was_deleted_is_not_entered_again()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], options => options.Access.UnknownUsers = UnknownUsers.Create);
+        using (var first = await app.ConnectAsAsync("alice", new { name = "Alice", region = "Brittany", interests = new[] { "sailing" } }))
+            Assert.Equal("alice", first.Session.GetProperty("user").GetProperty("id").GetString());
+        var (_, entry) = await app.CallAsync("GET", "/api/users/alice");
+        Assert.Equal(("Alice", "Brittany", "sailing"), (entry.GetProperty("name").GetString(), entry.GetProperty("region").GetString(), entry.GetProperty("interests")[0].GetString()));
+
+        await app.CallAsync("DELETE", "/api/users/alice");
+        Assert.Equal("unknown-user", await app.RefusedAsync(app.TokenOf("alice")));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("rubbish")]
+    [InlineData("a.b.c")]
+    [InlineData("ct_0123456789012345678901234567890123456789012")]
+    public async Task Who_brings_something_wrong_is_not_let_in_as_nobody(string token)
+    {
+        await using var app = await TestApp.StartKnowingAsync([], options => options.AllowAnonymous = true);
+        Assert.Equal("unauthorized", await app.RefusedAsync(token));
+        Assert.Null(await app.RefusedAsync(null));
+    }
+
+    [Theory]
+    [InlineData("40{\"token\":7}")]
+    [InlineData("40{\"token\":{}}")]
+    [InlineData("40{\"token\":[\"x\"]}")]
+    public async Task A_token_that_is_no_text_is_refused(string join)
+    {
+        await using var app = await TestApp.StartKnowingAsync([], options => options.AllowAnonymous = true);
+        using var client = await app.OpenAsync(join: join);
+        Assert.StartsWith("0", await client.RawAsync(), StringComparison.Ordinal);
+        Assert.Contains("\"unauthorized\"", await client.RawAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_ticket_opens_one_connection_as_the_user_who_asked_for_it()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var (status, given) = await app.CallAsAsync("alice", "POST", "/api/tickets");
+        Assert.Equal(HttpStatusCode.OK, status);
+        var ticket = given.GetProperty("ticket").GetString()!;
+        using (var client = await app.ConnectAsync(ticket)) Assert.Equal("alice", client.Session.GetProperty("user").GetProperty("id").GetString());
+        Assert.Equal("token-replayed", await app.RefusedAsync(ticket));
+        Assert.Equal(HttpStatusCode.Unauthorized, (await app.CallAsync("GET", "/api/suggestions", authorization: "Bearer " + ticket)).Status);     // it opens connections, nothing else
+    }
+
+    [Fact]
+    public async Task Of_many_who_bring_one_ticket_at_once_one_gets_in()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var ticket = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
+        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => app.RefusedAsync(ticket)));
+        Assert.Equal(1, answers.Count(code => code is null));
+        Assert.Equal(11, answers.Count(code => code == "token-replayed"));
+    }
+
+    [Fact]
+    public async Task A_ticket_is_good_for_seconds_and_dies_with_its_user_s_tokens()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.AddSingleton<TimeProvider>(clock));
+        var late = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
+        clock.Advance(TimeSpan.FromSeconds(30));
+        Assert.Equal("token-expired", await app.RefusedAsync(late));
+
+        var revoked = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
+        clock.Advance(TimeSpan.FromSeconds(1));
+        await app.CallAsync("POST", "/api/tokens/revoke", new { userId = "alice" });
+        Assert.Equal("token-revoked", await app.RefusedAsync(revoked));
+    }
+
+    [Fact]
+    public async Task Where_tickets_are_required_a_token_opens_nothing()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.RequireTickets = true);
+        Assert.Equal("unauthorized", await app.RefusedAsync(app.TokenOf("alice")));
+        Assert.Null(await app.RefusedAsync((await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()));
+    }
+
+    [Fact]
+    public async Task Revoked_tokens_are_refused_and_newer_ones_of_the_same_user_are_not()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.AddSingleton<TimeProvider>(clock));
+        await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "t1" });
+        Assert.Equal("token-revoked", await app.RefusedAsync(app.TokenOf("alice", new { jti = "t1" })));
+        Assert.Null(await app.RefusedAsync(app.TokenOf("alice", new { jti = "t2" })));
+
+        var old = app.TokenOf("alice");
+        clock.Advance(TimeSpan.FromSeconds(1));
+        await app.CallAsync("POST", "/api/tokens/revoke", new { userId = "alice" });
+        Assert.Equal("token-revoked", await app.RefusedAsync(old));
+        Assert.Equal("token-revoked", (await app.CallAsync("GET", "/api/suggestions", authorization: "Bearer " + old)).Body.GetProperty("code").GetString());
+        clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.Null(await app.RefusedAsync(app.TokenOf("alice")));
+    }
+
+    [Fact]
+    public async Task The_application_s_own_authentication_may_say_who_is_signed_in()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.UseHostAuthentication = true,
+            services => services.AddAuthentication("test").AddScheme<AuthenticationSchemeOptions, NamedInQuery>("test", null));
+        using var client = await app.ConnectAsync(query: "&user=alice");
+        Assert.Equal("alice", client.Session.GetProperty("user").GetProperty("id").GetString());
+        await Assert.ThrowsAnyAsync<Exception>(() => app.ConnectAsync(query: ""));
+        Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions?user=alice", authorization: null)).Status);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await app.CallAsync("GET", "/api/suggestions", authorization: null)).Status);
+        Assert.Equal("unauthorized", await app.RefusedAsync(app.TokenOf("alice")));
+    }
+
+    sealed class NamedInQuery(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder)
+        : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
+    {
+        protected override Task<AuthenticateResult> HandleAuthenticateAsync() => Task.FromResult(Request.Query["user"] is [{ Length: > 0 } user]
+            ? AuthenticateResult.Success(new AuthenticationTicket(new ClaimsPrincipal(new ClaimsIdentity([new Claim("sub", user)], "test")), "test"))
+            : AuthenticateResult.NoResult());
+    }
+}

@@ -1,0 +1,169 @@
+using System.Text.Json;
+using Carillon.Live;
+using Carillon.Tests.Live;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Carillon.Tests.Access;
+
+/// <summary>What is taken away is gone from connections that are open.</summary>
+public class LivingRightsTests
+{
+    static void Areas(CarillonOptions options)
+    {
+        options.Areas.Add(new Area("class:{id}", "class") { Subscribe = Grant.Role("teacher"), KeepCount = 10 });
+        options.Areas.Add(new Area("team:{id}", "team") { Subscribe = Grant.Members });
+        options.Areas.Add(new Area("orders:{id}", "order"));
+    }
+
+    [Theory]
+    [InlineData("revoke-token", "token-revoked")]
+    [InlineData("revoke-user", "token-revoked")]
+    [InlineData("disable", "unknown-user")]
+    [InlineData("delete", "unknown-user")]
+    public async Task Who_has_no_right_to_be_there_any_more_is_told_and_the_connection_ends(string act, string code)
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"]);
+        var token = app.TokenOf("alice", new { jti = "t1", iat = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() - 60 });
+        using var phone = await app.ConnectAsync(token);
+        using var laptop = await app.ConnectAsync(token);
+        using var bob = await app.ConnectAsAsync("bob", new { jti = "t2" });
+        await (act switch
+        {
+            "revoke-token" => app.CallAsync("POST", "/api/tokens/revoke", new { jti = "t1" }),
+            "revoke-user" => app.CallAsync("POST", "/api/tokens/revoke", new { userId = "alice" }),
+            "disable" => app.CallAsync("PUT", "/api/users/alice", new { disabled = true }),
+            _ => app.CallAsync("DELETE", "/api/users/alice"),
+        });
+        foreach (var device in new[] { phone, laptop })
+        {
+            Assert.Equal(code, (await device.NextAsync("error")).GetProperty("code").GetString());
+            Assert.Empty(await device.UntilClosedAsync());
+        }
+        Assert.True((await bob.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
+    }
+
+    [Fact]
+    public async Task A_role_that_is_lost_takes_its_subscriptions_away_and_leaves_the_others()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], Areas);
+        await app.PutUserAsync("alice", "teacher", "seller");
+        using var client = await app.ConnectAsAsync("alice");
+        await client.AskAsync("subscribe", "class:7");
+        await client.AskAsync("subscribe", "suggestions:votes");
+        await client.UntilAsync("subscribed");
+        await client.UntilAsync("subscribed");
+
+        await app.PutUserAsync("alice", "seller");
+
+        var lost = await client.NextAsync("unsubscribed");
+        Assert.Equal(("class:7", "forbidden"), (lost.GetProperty("channel").GetString(), lost.GetProperty("code").GetString()));
+        await app.Live.PublishAsync("class:7", new { secret = true });
+        await app.Live.PublishAsync("suggestions:votes", new { open = true });
+        await client.NextAsync("suggestion:vote");      // and nothing of the class before it
+        Assert.Equal("forbidden", (await client.AskAsync("subscribe", "class:7")).GetProperty("error").GetProperty("code").GetString());
+
+        await app.PutUserAsync("alice", "teacher");
+        await client.UntilAsync("error");
+        Assert.True((await client.AskAsync("subscribe", "class:7")).GetProperty("ok").GetBoolean());
+    }
+
+    [Fact]
+    public async Task A_member_who_is_taken_out_hears_nothing_more()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], Areas);
+        using var client = await app.ConnectAsAsync("alice");
+        Assert.Equal("forbidden", (await client.AskAsync("subscribe", "team:red")).GetProperty("error").GetProperty("code").GetString());
+        await client.NextAsync("error");
+        await app.CallAsync("PUT", "/api/channels/team:red/members/alice");
+        await EventuallyAsync(async () => (await client.AskAsync("subscribe", "team:red")).GetProperty("ok").GetBoolean());
+        await client.UntilAsync("subscribed");
+
+        await app.CallAsync("DELETE", "/api/channels/team:red/members/alice");
+        Assert.Equal("team:red", (await client.NextAsync("unsubscribed")).GetProperty("channel").GetString());
+    }
+
+    [Fact]
+    public async Task The_application_says_when_its_own_rule_has_changed()
+    {
+        var open = true;
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
+            options.Areas.Add(new Area("mine:{x}", "mine") { Subscribe = Grant.When((_, _) => Volatile.Read(ref open)) }));
+        using var client = await app.ConnectAsAsync("alice");
+        await client.AskAsync("subscribe", "mine:1");
+        await client.NextAsync("subscribed");
+        Volatile.Write(ref open, false);
+        app.Live.RightsChanged("alice");
+        Assert.Equal("mine:1", (await client.NextAsync("unsubscribed")).GetProperty("channel").GetString());
+    }
+
+    [Fact]
+    public async Task A_newer_token_keeps_the_connection_and_what_it_allows()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], Areas);
+        using var client = await app.ConnectAsAsync("alice", new { capabilities = new Dictionary<string, string[]> { ["orders:7"] = ["subscribe"] } });
+        foreach (var channel in new[] { "orders:7", "suggestions:votes" })
+        {
+            Assert.True((await client.AskAsync("subscribe", channel)).GetProperty("ok").GetBoolean());
+            await client.UntilAsync("subscribed");
+        }
+        foreach (var (argument, code) in new (object?, string)[]
+        {
+            (new { token = app.TokenOf("bob") }, "forbidden"), (new { token = "rubbish" }, "unauthorized"), (new { token = app.TokenOf("alice", expiresIn: -TimeSpan.FromHours(1)) }, "token-expired"),
+            (new { }, "invalid-payload"), (7, "invalid-payload"), (null, "invalid-payload"),
+        })
+        {
+            Assert.Equal(code, (await client.AskAsync("token:refresh", argument)).GetProperty("error").GetProperty("code").GetString());
+            await client.UntilAsync("error");
+        }
+
+        var answer = await client.AskAsync("token:refresh", new { token = app.TokenOf("alice", expiresIn: TimeSpan.FromHours(2)) });
+        Assert.True(answer.GetProperty("ok").GetBoolean());
+        Assert.Equal("orders:7", (await client.NextAsync("unsubscribed")).GetProperty("channel").GetString());      // the newer token does not allow it
+        await app.Live.PublishAsync("suggestions:votes", new { still = "heard" });
+        await client.NextAsync("suggestion:vote");
+    }
+
+    [Fact]
+    public async Task An_expired_token_ends_its_connection_after_a_grace_unless_a_newer_one_comes()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.AddSingleton<TimeProvider>(clock));
+        using var careless = await app.ConnectAsync(app.TokenOf("alice", expiresIn: TimeSpan.FromMinutes(5)));
+        using var careful = await app.ConnectAsync(app.TokenOf("alice", expiresIn: TimeSpan.FromMinutes(5)));
+        clock.Advance(TimeSpan.FromMinutes(5));
+        foreach (var client in new[] { careless, careful })
+        {
+            var told = await client.UntilAsync("error");
+            Assert.Equal(("token-expired", "token:refresh"), (told.GetProperty("code").GetString(), told.GetProperty("event").GetString()));
+        }
+        Assert.True((await careful.AskAsync("token:refresh", new { token = app.TokenOf("alice", expiresIn: TimeSpan.FromMinutes(5)) })).GetProperty("ok").GetBoolean());
+        clock.Advance(TimeSpan.FromSeconds(15));
+        Assert.Contains("error", await careless.UntilClosedAsync());
+        Assert.True((await careful.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
+    }
+
+    [Fact]
+    public async Task Whatever_comes_between_nobody_stays_who_was_revoked()
+    {
+        // The revocation falls before, into and after the moment in which the connection is let in.
+        await using var server = await TestApp.StartKnowingAsync(["alice"]);
+        for (var i = 0; i < 40; i++)
+        {
+            var token = server.TokenOf("alice", new { jti = $"t{i}" });
+            using var client = await server.OpenAsync(token);
+            await server.CallAsync("POST", "/api/tokens/revoke", new { jti = $"t{i}" });
+            await client.UntilClosedAsync();
+        }
+        await EventuallyAsync(() => Task.FromResult(!server.Live.Subscribers.Any()));
+    }
+
+    static async Task EventuallyAsync(Func<Task<bool>> holds)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while (!await holds())
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
+    }
+}
