@@ -1,0 +1,257 @@
+using System.Net;
+using System.Text.Json;
+using Carillon.Live;
+using Carillon.Storage;
+using Carillon.Tests.Live;
+
+namespace Carillon.Tests.Access;
+
+/// <summary>The HTTP API: who may call what, and that a write with a key of its own happens once.</summary>
+public class ApiTests
+{
+    [Theory]
+    [InlineData("GET", "/api/users", "forbidden")]
+    [InlineData("PUT", "/api/users/bob", "forbidden")]
+    [InlineData("DELETE", "/api/users/bob", "forbidden")]
+    [InlineData("POST", "/api/tokens/revoke", "forbidden")]
+    [InlineData("GET", "/api/audit", "forbidden")]
+    [InlineData("POST", "/api/keys", "forbidden")]
+    [InlineData("GET", "/api/keys", "forbidden")]
+    [InlineData("DELETE", "/api/keys/x", "forbidden")]
+    [InlineData("GET", "/api/bans", "forbidden")]
+    [InlineData("GET", "/api/limits", "forbidden")]
+    [InlineData("POST", "/api/resources/7/updates", "forbidden")]
+    [InlineData("PUT", "/api/channels/a/members/bob", "forbidden")]
+    [InlineData("GET", "/api/channels/a/members", "forbidden")]
+    public async Task A_person_without_a_right_is_forbidden_before_anything_is_read(string method, string path, string code)
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        Assert.Equal(code, (await app.CallAsAsync("alice", method, path, "{rubbish")).Body.GetProperty("code").GetString());
+        Assert.Equal("unauthorized", (await app.CallAsync(method, path, "{rubbish", authorization: null)).Body.GetProperty("code").GetString());
+    }
+
+    [Theory]
+    [InlineData("POST", "/api/suggestions", "{\"title\":\"more bread\"}")]
+    [InlineData("POST", "/api/tickets", null)]
+    public async Task What_is_a_person_s_own_is_not_a_back_end_s(string method, string path, string? body)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal("forbidden", (await app.CallAsync(method, path, body)).Body.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task Administrators_may_what_keys_that_manage_may()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        await app.PutUserAsync("root", "admin");
+        foreach (var path in new[] { "/api/audit", "/api/keys", "/api/bans", "/api/limits", "/api/users" })
+            Assert.Equal(HttpStatusCode.OK, (await app.CallAsAsync("root", "GET", path)).Status);
+        Assert.Equal(HttpStatusCode.Forbidden, (await app.CallAsAsync("root", "DELETE", "/api/users/root")).Status);
+    }
+
+    [Theory]
+    [InlineData("{rubbish")]
+    [InlineData("[]")]
+    [InlineData("7")]
+    [InlineData("{\"roles\":\"teacher\"}")]
+    [InlineData("{\"roles\":[null]}")]
+    [InlineData("{\"roles\":[\"\"]}")]
+    [InlineData("{\"disabled\":\"yes\"}")]
+    [InlineData("null")]
+    public async Task A_body_that_is_not_as_it_should_be_is_told_so(string body)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var (status, problem) = await app.CallAsync("PUT", "/api/users/alice", body);
+        Assert.Equal((HttpStatusCode.BadRequest, "invalid-payload"), (status, problem.GetProperty("code").GetString()));
+        Assert.Equal(HttpStatusCode.NotFound, (await app.CallAsync("GET", "/api/users/alice")).Status);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_too_large_is_told_so()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var (status, problem) = await app.CallAsync("POST", "/api/publish", new { channel = "a", data = new string('x', 1_000_001) });
+        Assert.Equal((HttpStatusCode.RequestEntityTooLarge, "payload-too-large"), (status, problem.GetProperty("code").GetString()));
+    }
+
+    [Theory]
+    [InlineData("a%3Ab")]
+    [InlineData("a%0Ab")]
+    [InlineData("%20")]
+    public async Task An_id_that_could_not_stand_in_a_channel_s_name_is_none(string id)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal(HttpStatusCode.BadRequest, (await app.CallAsync("PUT", $"/api/users/{id}", new { })).Status);
+    }
+
+    [Fact]
+    public async Task The_directory_is_replaced_listed_and_forgotten()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["carol", "alice", "bob"]);
+        await app.PutUserAsync("bob", new { region = "Brittany", interests = new[] { "sailing", "sailing" }, disabled = true });
+        var bob = (await app.CallAsync("GET", "/api/users/bob")).Body;
+        Assert.Equal((JsonValueKind.Null, "Brittany", 1, true), (bob.GetProperty("name").ValueKind, bob.GetProperty("region").GetString(), bob.GetProperty("interests").GetArrayLength(), bob.GetProperty("disabled").GetBoolean()));
+
+        var first = (await app.CallAsync("GET", "/api/users?limit=2")).Body;
+        Assert.Equal(["alice", "bob"], first.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetString()));
+        var rest = (await app.CallAsync("GET", $"/api/users?limit=2&cursor={first.GetProperty("next").GetString()}")).Body;
+        Assert.Equal(["carol"], rest.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetString()));
+        Assert.False(rest.TryGetProperty("next", out _));
+    }
+
+    [Fact]
+    public async Task A_key_is_shown_once_works_within_its_scopes_and_can_be_taken_away()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var (status, made) = await app.CallAsync("POST", "/api/keys", new { name = "the till", scopes = new[] { "publish" } });
+        Assert.Equal(HttpStatusCode.Created, status);
+        var (id, key) = (made.GetProperty("id").GetString(), made.GetProperty("key").GetString()!);
+        var listed = Assert.Single((await app.CallAsync("GET", "/api/keys")).Body.GetProperty("items").EnumerateArray());
+        Assert.Equal(("the till", false), (listed.GetProperty("name").GetString(), listed.TryGetProperty("key", out _)));
+
+        Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("POST", "/api/publish", new { channel = "notifications:alice", data = 1 }, $"ApiKey {key}")).Status);
+        foreach (var (method, path) in new[] { ("GET", "/api/audit"), ("GET", "/api/users"), ("PUT", "/api/users/bob"), ("POST", "/api/keys"), ("GET", "/api/channels/notifications:alice/history") })
+            Assert.Equal("forbidden", (await app.CallAsync(method, path, "{}", $"ApiKey {key}")).Body.GetProperty("code").GetString());
+
+        Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsync("DELETE", $"/api/keys/{id}")).Status);
+        Assert.Equal("unauthorized", (await app.CallAsync("POST", "/api/publish", new { channel = "notifications:alice", data = 1 }, $"ApiKey {key}")).Body.GetProperty("code").GetString());
+        Assert.Equal(HttpStatusCode.NotFound, (await app.CallAsync("DELETE", $"/api/keys/{id}")).Status);
+    }
+
+    [Fact]
+    public async Task A_key_is_refused_when_anything_of_it_is_wrong()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var key = (await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "*" } })).Body.GetProperty("key").GetString()!;
+        Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/keys", authorization: $"ApiKey {key}")).Status);
+        foreach (var wrong in new[]
+        {
+            key[..^1], key + "x", key.ToUpperInvariant(), key[3..], "ck_" + new string('0', 16) + key[19..], key[..20], "ck_", "", new string('k', 5000),
+            "' OR 1=1 --", TestApp.Key + " ", TestApp.Key[..^1],
+        })
+            if (wrong.Trim() != TestApp.Key) Assert.Equal("unauthorized", (await app.CallAsync("GET", "/api/keys", authorization: $"ApiKey {wrong}")).Body.GetProperty("code").GetString());
+        Assert.Equal("unauthorized", (await app.CallAsync("GET", "/api/keys", authorization: $"Bearer {key}")).Body.GetProperty("code").GetString());
+        var hashes = await app.Database.QueryAsync<string>("SELECT hash || id || name || scopes FROM carillon_api_keys");
+        Assert.DoesNotContain(key[20..], Assert.Single(hashes), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{\"name\":\"k\",\"scopes\":[]}")]
+    [InlineData("{\"name\":\"k\"}")]
+    [InlineData("{\"name\":\"k\",\"scopes\":[\"everything\"]}")]
+    [InlineData("{\"name\":\"\",\"scopes\":[\"*\"]}")]
+    [InlineData("{\"name\":\"k\",\"scopes\":[\"*\"],\"expiresAt\":\"2020-01-01T00:00:00Z\"}")]
+    public async Task A_key_is_not_made_of_rubbish(string body)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal("invalid-payload", (await app.CallAsync("POST", "/api/keys", body)).Body.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task A_key_makes_none_with_more_scopes_than_its_own()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var key = (await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "manage" } })).Body.GetProperty("key").GetString();
+        Assert.Equal("forbidden", (await app.CallAsync("POST", "/api/keys", new { name = "more", scopes = new[] { "publish" } }, $"ApiKey {key}")).Body.GetProperty("code").GetString());
+        Assert.Equal(HttpStatusCode.Created, (await app.CallAsync("POST", "/api/keys", new { name = "as much", scopes = new[] { "manage" } }, $"ApiKey {key}")).Status);
+    }
+
+    [Fact]
+    public async Task A_write_with_a_key_of_its_own_happens_once()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        using var client = await app.ConnectAsAsync("alice");
+        var sent = new { channel = "notifications:alice", data = new { n = 1 } };
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", "k1"))));
+        var first = await app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", "k1"));
+        Assert.Equal(HttpStatusCode.OK, first.Status);
+        Assert.All(answers, answer => Assert.True(
+            answer.Status == HttpStatusCode.OK ? answer.Body.GetRawText() == first.Body.GetRawText() : answer.Body.GetProperty("code").GetString() == "conflict"));
+        Assert.Contains(answers, answer => answer.Status == HttpStatusCode.OK);
+
+        Assert.Equal("conflict", (await app.CallAsync("POST", "/api/publish", new { channel = "notifications:alice", data = new { n = 2 } }, headers: ("Idempotency-Key", "k1"))).Body.GetProperty("code").GetString());
+        Assert.Equal("invalid-payload", (await app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", new string('k', 201)))).Body.GetProperty("code").GetString());
+        await app.CallAsync("POST", "/api/publish", new { channel = "notifications:alice", data = new { n = 3 } }, headers: ("Idempotency-Key", "k2"));
+        Assert.Equal(1, (await client.NextAsync("notification")).GetProperty("n").GetInt32());
+        Assert.Equal(3, (await client.NextAsync("notification")).GetProperty("n").GetInt32());
+    }
+
+    [Fact]
+    public async Task A_write_that_was_refused_may_be_sent_again_with_its_key()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal(HttpStatusCode.BadRequest, (await app.CallAsync("POST", "/api/publish", new { channel = "a::b", data = 1 }, headers: ("Idempotency-Key", "k"))).Status);
+        Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("POST", "/api/publish", new { channel = "a:b", data = 1 }, headers: ("Idempotency-Key", "k"))).Status);
+    }
+
+    [Theory]
+    [InlineData("{\"data\":1}")]
+    [InlineData("{\"channel\":\"a\"}")]
+    [InlineData("{\"channel\":\"a\",\"channels\":[\"b\"],\"data\":1}")]
+    [InlineData("{\"channels\":[],\"data\":1}")]
+    [InlineData("{\"channels\":[\"a\",null],\"data\":1}")]
+    [InlineData("{\"channel\":\"a:\",\"data\":1}")]
+    [InlineData("{\"channel\":\"a\",\"event\":\"connect\",\"data\":1}")]
+    [InlineData("{\"channel\":\"a\",\"event\":\"session\",\"data\":1}")]
+    [InlineData("{\"channel\":\"a\",\"event\":\"\",\"data\":1}")]
+    [InlineData("{\"channel\":\"a\",\"importance\":\"huge\",\"data\":1}")]
+    public async Task What_cannot_be_published_is_told_so(string body)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal("invalid-payload", (await app.CallAsync("POST", "/api/publish", body)).Body.GetProperty("code").GetString());
+    }
+
+    [Theory]
+    [InlineData("audit")]
+    [InlineData("presence:suggestions:votes")]
+    public async Task Nobody_says_what_the_server_itself_says(string channel)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal("forbidden", (await app.CallAsync("POST", "/api/publish", new { channel, data = 1 })).Body.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task A_publication_carries_an_event_of_its_own_and_is_read_again()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        using var client = await app.ConnectAsAsync("alice");
+        await client.AskAsync("subscribe:resource", "7");
+        await client.NextAsync("subscribed");
+        for (var i = 0; i < 30; i++) await app.CallAsync("POST", "/api/publish", new { channel = "resource:updates:7", @event = "resource:moved", data = new { i } });
+        var heard = await client.NextWithMetaAsync("resource:moved");
+        Assert.Equal(0, heard[1].GetProperty("i").GetInt32());
+
+        var latest = (await app.CallAsAsync("alice", "GET", "/api/channels/resource:updates:7/history?limit=20")).Body;
+        Assert.Equal(Enumerable.Range(10, 20), latest.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("data").GetProperty("i").GetInt32()));
+        var epoch = heard[2].GetProperty("epoch").GetString();
+        var since = (await app.CallAsAsync("alice", "GET", $"/api/channels/resource:updates:7/history?since={epoch}:28")).Body;
+        Assert.Equal((true, 2), (since.GetProperty("recovered").GetBoolean(), since.GetProperty("items").GetArrayLength()));
+        Assert.False((await app.CallAsAsync("alice", "GET", "/api/channels/resource:updates:7/history?since=other:28")).Body.GetProperty("recovered").GetBoolean());
+        Assert.Equal("unknown-channel", (await app.CallAsAsync("alice", "GET", "/api/channels/nothing:7/history")).Body.GetProperty("code").GetString());
+        Assert.Equal("forbidden", (await app.CallAsAsync("alice", "GET", "/api/channels/notifications:bob/history")).Body.GetProperty("code").GetString());
+        Assert.Equal("invalid-payload", (await app.CallAsAsync("alice", "GET", "/api/channels/resource:updates:7/history?since=28")).Body.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task The_latest_of_a_history_is_what_is_kept_of_it()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], options => options.Areas.Add(new Area("short:{x}", "short") { KeepCount = 7 }));
+        Assert.Empty((await app.CallAsync("GET", "/api/channels/short:1/history")).Body.GetProperty("items").EnumerateArray());
+        for (var i = 1; i <= 40; i++) await app.Live.PublishAsync("short:1", new { i });
+        var items = (await app.CallAsync("GET", "/api/channels/short:1/history")).Body.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("data").GetProperty("i").GetInt32());
+        Assert.Equal(Enumerable.Range(34, 7), items);
+    }
+
+    [Fact]
+    public async Task A_user_publishes_where_the_area_lets_users_and_nowhere_else()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Areas.Add(new Area("wall:{x}", "post") { Subscribe = Grant.Users, Publish = Grant.Users }));
+        using var client = await app.ConnectAsAsync("alice");
+        await client.AskAsync("subscribe", "wall:1");
+        await client.NextAsync("subscribed");
+        Assert.Equal(HttpStatusCode.OK, (await app.CallAsAsync("alice", "POST", "/api/publish", new { channel = "wall:1", data = new { text = "hello" } })).Status);
+        Assert.Equal("hello", (await client.NextAsync("post")).GetProperty("text").GetString());
+        foreach (var body in new object[] { new { channel = "wall:1", @event = "other", data = 1 }, new { channel = "suggestions:votes", data = 1 }, new { channel = "nowhere", data = 1 } })
+            Assert.Equal("forbidden", (await app.CallAsAsync("alice", "POST", "/api/publish", body)).Body.GetProperty("code").GetString());
+    }
+}
