@@ -50,6 +50,7 @@ internal static class Boutique
             // A shop on its own network: whoever reaches the till may use it.
             carillon.AllowAnonymous = true;
             carillon.ChangesAudience = Audience.Everyone;
+            carillon.Shutdown.ReadinessFirst = TimeSpan.Zero;     // no load balancer asks
             carillon.Areas.Add(new Area(QuiEstLa.Channel, "connexions") { Audience = Audience.Everyone });
         });
         builder.Services.AddSingleton<Histoire>();

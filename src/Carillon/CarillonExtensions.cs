@@ -2,6 +2,7 @@ using Carillon;
 using Carillon.Access;
 using Carillon.Changes;
 using Carillon.Channels;
+using Carillon.Lifecycle;
 using Carillon.Live;
 using Carillon.Operators;
 using Carillon.SocketIO;
@@ -36,6 +37,7 @@ public static class CarillonExtensions
         services.TryAddSingleton<ChangePump>();
         services.AddHostedService(provider => provider.GetRequiredService<ChangePump>());
         services.TryAddSingleton(CreateChannels);
+        services.AddLifecycle();
         return services;
     }
 
@@ -47,6 +49,7 @@ public static class CarillonExtensions
         var services = endpoints.ServiceProvider;
         var live = services.GetRequiredService<LiveChannels>();
         Connection.On(services.GetRequiredService<SocketServer>().Root, live, Options(services), services.GetRequiredService<TimeProvider>());
+        Quality.On(services.GetRequiredService<SocketServer>().Root, live);
         OperatorsApi.Map(endpoints);
         return endpoints.MapSocketIO(path);
     }

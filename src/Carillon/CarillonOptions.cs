@@ -1,5 +1,6 @@
 using Carillon.Access;
 using Carillon.Changes;
+using Carillon.Lifecycle;
 using Carillon.Live;
 
 namespace Carillon;
@@ -24,6 +25,9 @@ public sealed class CarillonOptions
 
     /// <summary>The live tables, and how long their changes are kept.</summary>
     public ChangesOptions Changes { get; } = new();
+
+    /// <summary>How the server stops.</summary>
+    public ShutdownOptions Shutdown { get; } = new();
 
     /// <summary>To whom <c>changes:{table}</c> is open. To nobody, unless it is said: a change tells what is in the table.</summary>
     public Audience ChangesAudience { get; set; }
@@ -56,6 +60,7 @@ public sealed class CarillonOptions
         if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
         if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");
+        if (Shutdown.Problem() is { } never) throw new InvalidOperationException($"Carillon's Shutdown: {never}");
         if (Changes.Problem() is { } problem) throw new InvalidOperationException($"Carillon's Changes: {problem}");
     }
 }

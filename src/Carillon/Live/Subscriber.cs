@@ -1,4 +1,5 @@
 using Carillon.Access;
+using Carillon.Lifecycle;
 using Carillon.SocketIO;
 
 namespace Carillon.Live;
@@ -17,6 +18,9 @@ sealed class Subscriber(Socket socket, Caller caller)
     public Socket Socket => socket;
 
     public Caller Caller => caller;
+
+    /// <summary>What the client was last told of its connection.</summary>
+    public QualityLevel ToldQuality;
 
     /// <summary>Whether the connection has ended. Nothing is joined any more.</summary>
     public bool HasEnded { get; private set; }
