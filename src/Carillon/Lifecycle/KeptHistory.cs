@@ -13,12 +13,13 @@ namespace Carillon.Lifecycle;
 /// deleted in one transaction: after a crash there is none, and nobody is told "recovered" from a history that went on without being saved.
 /// </summary>
 internal sealed partial class KeptHistory(
-    Database db, IChannelLayer layer, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
+    Database db, IChannelLayer layer, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
 {
     // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
     static readonly TimeSpan NotOlderThan = TimeSpan.FromHours(1);
     static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(5);
 
+    readonly ShutdownOptions _options = options.Value.Shutdown;
     readonly TimeSpan _saveWithin = Timetable.Of(options.Value.Shutdown).Saving;
     readonly CancellationTokenSource _stopping = new();
     Task _forgetting = Task.CompletedTask;
@@ -59,7 +60,9 @@ internal sealed partial class KeptHistory(
     {
         if (layer is not InProcessChannelLayer inProcess || Interlocked.Exchange(ref _isSaved, true)) return;
         var kept = inProcess.Export();
-        using var time = new CancellationTokenSource(_saveWithin, clock);
+        // A stop is usually done much sooner than it may be: a large history takes what the other steps have left.
+        var left = _options.Within - readiness.StoppingFor;
+        using var time = new CancellationTokenSource(left > _saveWithin ? left : _saveWithin, clock);
         try
         {
             // SQLite waits on the thread that asks it. The host's token may have ended already, and this is short.

@@ -4,14 +4,22 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Carillon.Lifecycle;
 
 /// <summary>The health check <c>carillon</c>: whether this node should be sent clients.</summary>
-internal sealed class Readiness(Database db) : IHealthCheck
+internal sealed class Readiness(Database db, TimeProvider clock) : IHealthCheck
 {
     volatile bool _isStopping;
+    long _stoppingSince;
 
     /// <summary>Whether the server is about to stop.</summary>
     public bool IsStopping => _isStopping;
 
-    public void Stop() => _isStopping = true;
+    /// <summary>How long it has been stopping.</summary>
+    public TimeSpan StoppingFor => _isStopping ? clock.GetElapsedTime(_stoppingSince) : TimeSpan.Zero;
+
+    public void Stop()
+    {
+        _stoppingSince = clock.GetTimestamp();
+        _isStopping = true;
+    }
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
