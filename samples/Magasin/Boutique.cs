@@ -48,6 +48,7 @@ internal static class Boutique
             carillon.Changes.Tables = ["produits", "clients", "ventes"];
             // A shop on its own network: whoever reaches the till may use it.
             carillon.AllowAnonymous = true;
+            carillon.Shutdown.ReadinessFirst = TimeSpan.Zero;     // no load balancer asks
             carillon.Areas.Changes.Subscribe = Grant.Everyone;
             carillon.Areas.Add(new Area(QuiEstLa.Channel, "connexions") { Subscribe = Grant.Everyone });
         });

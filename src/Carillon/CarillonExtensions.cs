@@ -1,10 +1,11 @@
 using Carillon;
 using Carillon.Access;
+using Carillon.Api;
 using Carillon.Changes;
 using Carillon.Channels;
 using Carillon.Delivery;
+using Carillon.Lifecycle;
 using Carillon.Live;
-using Carillon.Api;
 using Carillon.Operators;
 using Carillon.Presence;
 using Carillon.Resources;
@@ -43,6 +44,7 @@ public static class CarillonExtensions
         services.TryAddSingleton(CreateChannels);
         AddAccess(services);
         AddLive(services);
+        services.AddLifecycle();
         return services;
     }
 
@@ -89,6 +91,7 @@ public static class CarillonExtensions
         services.GetRequiredService<Reception>().On(server.Root);
         services.GetRequiredService<Subscribe>().On(server.Root);
         services.GetRequiredService<TokenRefresh>().On(server.Root);
+        Quality.On(server.Root, services.GetRequiredService<LiveChannels>());
         server.Root.OnUnknown(e => Answer.Refuse(e, ErrorCode.UnknownEvent, channel: null));
 
         var api = Guard.Map(endpoints);
@@ -106,7 +109,22 @@ public static class CarillonExtensions
         PostUpdate.Map(api);
         Bans.Map(api);
         Limits.Map(api);
+        SayGoodbye(services);
         return endpoints.MapSocketIO(path);
+    }
+
+    // What the features tell while everybody is still there.
+    static void SayGoodbye(IServiceProvider services)
+    {
+        var goodbyes = services.GetRequiredService<Goodbyes>();
+        var audit = services.GetRequiredService<Audit>();
+        goodbyes.Add(services.GetRequiredService<Announcements>().FlushAsync);
+        goodbyes.Add(services.GetRequiredService<PresenceBoard>().TellAsync);
+        goodbyes.Add(ct =>
+        {
+            audit.Note(null, "server:closing", null, null, AuditEntry.Allowed);
+            return audit.FlushAsync(ct);
+        });
     }
 
     static LiveChannels CreateChannels(IServiceProvider provider)

@@ -1,5 +1,6 @@
 using Carillon.Access;
 using Carillon.Changes;
+using Carillon.Lifecycle;
 using Carillon.Live;
 using Carillon.Presence;
 using Carillon.Votes;
@@ -29,6 +30,9 @@ public sealed class CarillonOptions
 
     /// <summary>The areas of channels: those that come with Carillon, to be opened or narrowed, and the application's own.</summary>
     public AreaList Areas { get; } = new();
+
+    /// <summary>How the server stops.</summary>
+    public ShutdownOptions Shutdown { get; } = new();
 
     /// <summary>Who may suggest and vote.</summary>
     public VoteOptions Votes { get; } = new();
@@ -62,6 +66,7 @@ public sealed class CarillonOptions
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
         if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");
         if (Presence.Problem() is { } unsound) throw new InvalidOperationException($"Carillon's Presence: {unsound}");
+        if (Shutdown.Problem() is { } never) throw new InvalidOperationException($"Carillon's Shutdown: {never}");
         if (Changes.Problem() is { } problem) throw new InvalidOperationException($"Carillon's Changes: {problem}");
     }
 }

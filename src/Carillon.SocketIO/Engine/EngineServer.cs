@@ -96,7 +96,8 @@ public sealed partial class EngineServer
         foreach (var session in _sessions.Values) session.Drop(DisconnectReason.ServerShuttingDown);
     }
 
-    internal IEnumerable<EngineSocket> Connections => _sessions.Values;
+    /// <summary>The connections that are open, as of a moment ago, in no order.</summary>
+    public IEnumerable<EngineSocket> Connections => _sessions.Values;
 
     /// <summary>A ping was answered: whoever stands on top is told, then the application.</summary>
     internal void OnMeasured(EngineSocket session)

@@ -1,4 +1,5 @@
 using Carillon.Access;
+using Carillon.Lifecycle;
 using Carillon.SocketIO;
 
 namespace Carillon.Live;
@@ -28,6 +29,9 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
 
     /// <summary>Whether the client was told that its token has expired.</summary>
     public bool WasToldOfExpiry { get; set; }
+
+    /// <summary>What the client was last told of its connection.</summary>
+    public QualityLevel ToldQuality;
 
     /// <summary>Whether the connection has ended. Nothing is joined any more.</summary>
     public bool HasEnded { get; private set; }

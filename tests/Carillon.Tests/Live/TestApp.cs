@@ -18,8 +18,10 @@ sealed class TestApp : IAsyncDisposable
 {
     readonly WebApplication _app;
     readonly DirectoryInfo _folder;
+    readonly bool _ownsFolder;
+    bool _wasKilled;
 
-    TestApp(WebApplication app, DirectoryInfo folder) => (_app, _folder) = (app, folder);
+    TestApp(WebApplication app, DirectoryInfo folder, bool ownsFolder) => (_app, _folder, _ownsFolder) = (app, folder, ownsFolder);
 
     public LiveChannels Live => _app.Services.GetRequiredService<LiveChannels>();
 
@@ -29,9 +31,12 @@ sealed class TestApp : IAsyncDisposable
 
     public T Get<T>() where T : notnull => _app.Services.GetRequiredService<T>();
 
-    public static async Task<TestApp> StartAsync(Action<CarillonOptions> configure, Action<IServiceCollection>? services = null)
+    /// <param name="configure">The settings.</param>
+    /// <param name="services">What is there before Carillon.</param>
+    /// <param name="at">A folder with the database of an application before this one; it stays.</param>
+    public static async Task<TestApp> StartAsync(Action<CarillonOptions> configure, Action<IServiceCollection>? services = null, DirectoryInfo? at = null)
     {
-        var folder = Directory.CreateTempSubdirectory("carillon-");
+        var folder = at ?? Directory.CreateTempSubdirectory("carillon-");
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
@@ -39,12 +44,13 @@ sealed class TestApp : IAsyncDisposable
         builder.Services.AddCarillon(options =>
         {
             options.Database = $"sqlite:{Path.Combine(folder.FullName, "app.db")}";
+            options.Shutdown.ReadinessFirst = TimeSpan.Zero;     // nobody asks
             configure(options);
         });
         var app = builder.Build();
         app.MapCarillon();
         await app.StartAsync();
-        return new TestApp(app, folder);
+        return new TestApp(app, folder, ownsFolder: at is null);
     }
 
     /// <summary>What every application of these tests signs with, and the key of its back end.</summary>
@@ -109,30 +115,39 @@ sealed class TestApp : IAsyncDisposable
         }
     }
 
-    public async Task<TestClient> ConnectAsync(string? token = null, string query = "")
+    public async Task<TestClient> ConnectAsync(string? token = null, string query = "", bool hearsQuality = false)
     {
-        var client = await OpenAsync(token, query);
+        var client = await OpenAsync(token, query, hearsQuality: hearsQuality);
         client.Session = await client.NextAsync("session");
         return client;
     }
 
     /// <summary>A client that has asked to join and has not looked at the answer.</summary>
-    public async Task<TestClient> OpenAsync(string? token = null, string query = "", string? join = null)
+    public async Task<TestClient> OpenAsync(string? token = null, string query = "", string? join = null, bool hearsQuality = false)
     {
         var socket = new ClientWebSocket();
         var authority = new Uri(_app.Urls.First()).Authority;
         await socket.ConnectAsync(new Uri($"ws://{authority}/socket.io/?EIO=4&transport=websocket{query}"), CancellationToken.None);
-        var client = new TestClient(socket);
+        var client = new TestClient(socket) { HearsQuality = hearsQuality };
         await client.SendAsync(join ?? (token is null ? "40" : "40" + JsonSerializer.Serialize(new { token })));
         return client;
+    }
+
+    public Task StopAsync() => _app.StopAsync();
+
+    /// <summary>Ends as a process does that is killed: nobody is told, and nothing is saved.</summary>
+    public ValueTask KillAsync()
+    {
+        _wasKilled = true;
+        return _app.DisposeAsync();
     }
 
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();
-        await _app.StopAsync();
+        if (!_wasKilled) await _app.StopAsync();
         await _app.DisposeAsync();
-        _folder.Delete(recursive: true);
+        if (_ownsFolder) _folder.Delete(recursive: true);
     }
 }
 
@@ -144,6 +159,12 @@ sealed class TestClient(ClientWebSocket socket) : IDisposable
     int _ackId;
 
     public JsonElement Session { get; set; }
+
+    /// <summary>Whether <c>connection:quality</c> is read like any other event; it comes when it comes, and most tests are about something else.</summary>
+    public bool HearsQuality { get; init; }
+
+    /// <summary>Whether pings are read like any other packet instead of answered.</summary>
+    public bool HoldsPings { get; set; }
 
     public Task SendAsync(string packet) => socket.SendAsync(Encoding.UTF8.GetBytes(packet), WebSocketMessageType.Text, true, CancellationToken.None);
 
@@ -216,10 +237,13 @@ sealed class TestClient(ClientWebSocket socket) : IDisposable
                 length += result.Count;
             } while (!result.EndOfMessage);
             var packet = Encoding.UTF8.GetString(_buffer, 0, length);
-            if (packet == "2") await SendAsync("3");
-            else return packet;
+            if (packet == "2" && !HoldsPings) await SendAsync("3");
+            else if (HearsQuality || !packet.StartsWith("42[\"connection:quality\"", StringComparison.Ordinal)) return packet;
         }
     }
+
+    /// <summary>Answers the end of the WebSocket.</summary>
+    public Task EndAsync() => socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
 
     async Task<string> PacketAsync() => await RawAsync() ?? throw new InvalidOperationException("The server closed the connection.");
 

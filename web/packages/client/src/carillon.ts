@@ -214,7 +214,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     if (isTrying(store.get().state)) failed(unavailable("The connection closed before the server answered."));
     if (store.get().state !== "connected") return;
     if (reason === "io server disconnect" && lastFinalError) denied(lastFinalError);
-    else if (closingNotice) tryLater("lost", "server-closing", undefined, closingNotice.reconnectInMs * (0.75 + Math.random() / 2));
+    // Each client is told its own moment: chance would only spoil how the server has spread them.
+    else if (closingNotice) tryLater("lost", "server-closing", undefined, closingNotice.reconnectInMs);
     else tryLater("lost", reason === "io server disconnect" ? "closed-by-server" : "connection-lost");
   });
 

@@ -1,0 +1,21 @@
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Lifecycle;
+
+internal sealed partial class KeptHistory
+{
+    [LoggerMessage(LogLevel.Information, "Saved the history of {Channels} channels for the next start")]
+    partial void LogSaved(int channels);
+
+    [LoggerMessage(LogLevel.Information, "Took back the history of {Channels} channels; clients that come back miss nothing")]
+    partial void LogTaken(int channels);
+
+    [LoggerMessage(LogLevel.Warning, "The history could not be saved; after the next start clients load anew")]
+    partial void LogNotSaved(Exception error);
+
+    [LoggerMessage(LogLevel.Warning, "The saved history could not be taken back; clients load anew")]
+    partial void LogNotTaken(Exception error);
+
+    [LoggerMessage(LogLevel.Warning, "The saved history could not be read and was deleted; clients load anew")]
+    partial void LogUnreadable(Exception error);
+}

@@ -1,0 +1,153 @@
+using System.Data.Common;
+using System.Text.Json;
+using Carillon.Channels;
+using Carillon.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Carillon.Lifecycle;
+
+/// <summary>
+/// Keeps the windowed history over a restart that was planned: saved when all services have stopped, so after the last publication, and taken back before the first starts. It is taken and
+/// deleted in one transaction: after a crash there is none, and nobody is told "recovered" from a history that went on without being saved.
+/// </summary>
+internal sealed partial class KeptHistory(
+    Database db, IChannelLayer layer, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
+{
+    // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
+    static readonly TimeSpan NotOlderThan = TimeSpan.FromHours(1);
+    static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(5);
+
+    readonly ShutdownOptions _options = options.Value.Shutdown;
+    readonly TimeSpan _saveWithin = Timetable.Of(options.Value.Shutdown).Saving;
+    readonly CancellationTokenSource _stopping = new();
+    Task _forgetting = Task.CompletedTask;
+    bool _isSaved;
+
+    // How a message is written; its position follows from its place.
+    sealed record Entry(string Event, string Id, DateTimeOffset At, Importance? Importance, string? Key, DateTimeOffset Until, byte[] Body);
+
+    sealed record Row(string Channel, string Epoch, long LastOffset, byte[] Messages, long SavedAt);
+
+    public async Task StartingAsync(CancellationToken cancellationToken)
+    {
+        if (layer is not InProcessChannelLayer inProcess) return;      // others keep it themselves
+        try
+        {
+            var kept = await TakeAsync(cancellationToken);
+            inProcess.Import(kept);
+            if (kept.Count > 0) LogTaken(kept.Count);
+        }
+        catch (JsonException ex)
+        {
+            LogUnreadable(ex);       // it is deleted already
+        }
+        catch (Exception ex) when (ex is DbException or IOException)
+        {
+            LogNotTaken(ex);
+            _forgetting = ForgetAsync(_stopping.Token);
+        }
+    }
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await _forgetting.WaitAsync(_saveWithin, clock, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    public async Task StoppedAsync(CancellationToken cancellationToken)
+    {
+        if (layer is not InProcessChannelLayer inProcess || Interlocked.Exchange(ref _isSaved, true)) return;
+        var kept = inProcess.Export();
+        // A stop is usually done much sooner than it may be: a large history takes what the other steps have left.
+        var left = _options.Within - readiness.StoppingFor;
+        using var time = new CancellationTokenSource(left > _saveWithin ? left : _saveWithin, clock);
+        try
+        {
+            // SQLite waits on the thread that asks it. The host's token may have ended already, and this is short.
+            await Task.Run(() => SaveAsync(kept, time.Token), CancellationToken.None).WaitAsync(time.Token);
+            LogSaved(kept.Count);
+        }
+        catch (Exception ex) when (ex is DbException or IOException or OperationCanceledException)
+        {
+            LogNotSaved(ex);
+        }
+    }
+
+    public void Dispose() => _stopping.Dispose();
+
+    async Task SaveAsync(IReadOnlyList<KeptChannel> kept, CancellationToken ct)
+    {
+        var now = clock.GetUtcNow().ToUnixTimeMilliseconds();
+        await using var tx = await db.BeginAsync(null, ct);
+        await tx.ExecuteAsync("DELETE FROM carillon_kept_history", ct: ct);
+        await tx.ExecuteAsync("""
+            INSERT INTO carillon_kept_history (channel, epoch, last_offset, messages, saved_at)
+            VALUES (@Channel, @Epoch, @LastOffset, @Messages, @SavedAt)
+            """, kept.Select(channel => new Row(channel.Channel, channel.Epoch, channel.Offset, Write(channel.Messages), now)), ct);
+        await tx.CommitAsync(ct);
+    }
+
+    async Task<IReadOnlyList<KeptChannel>> TakeAsync(CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(null, ct);
+        var rows = await tx.QueryAsync<Row>("SELECT channel, epoch, last_offset AS LastOffset, messages, saved_at AS SavedAt FROM carillon_kept_history", ct: ct);
+        if (rows.Count == 0) return [];
+        await tx.ExecuteAsync("DELETE FROM carillon_kept_history", ct: ct);
+        await tx.CommitAsync(ct);
+        await MakeDurableAsync(ct);
+        var oldest = (clock.GetUtcNow() - NotOlderThan).ToUnixTimeMilliseconds();
+        return [.. rows.Where(row => row.SavedAt >= oldest).Select(Read)];
+    }
+
+    // A commit outlives the process; only with this it outlives the machine too, and what was taken must not come back.
+    async Task MakeDurableAsync(CancellationToken ct)
+    {
+        await using var connection = await db.OpenOwnAsync(ct);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "PRAGMA wal_checkpoint(PASSIVE)";
+        await command.ExecuteNonQueryAsync(ct);
+    }
+
+    // We run without it now: it must be gone before another start finds it.
+    async Task ForgetAsync(CancellationToken ct)
+    {
+        while (true)
+        {
+            await Task.Delay(RetryEvery, clock, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (ct.IsCancellationRequested) return;
+            try
+            {
+                await TakeAsync(ct);
+                return;
+            }
+            catch (Exception ex) when (ex is DbException or IOException or OperationCanceledException)
+            {
+                // The database is still in trouble, of which others tell.
+            }
+            catch (JsonException)
+            {
+                return;
+            }
+        }
+    }
+
+    static byte[] Write(IEnumerable<KeptMessage> messages) => JsonSerializer.SerializeToUtf8Bytes(messages.Select(kept => new Entry(
+        kept.Message.Event, kept.Message.Id, kept.Message.At, kept.Message.Importance, kept.Message.Key, kept.Until, kept.Message.Body.ToArray())));
+
+    static KeptChannel Read(Row row)
+    {
+        var entries = JsonSerializer.Deserialize<Entry[]>(row.Messages) ?? [];
+        var offset = row.LastOffset - entries.Length;
+        return new(row.Channel, row.Epoch, row.LastOffset, [.. entries.Select(entry => new KeptMessage(
+            new ChannelMessage(row.Channel, entry.Event, new Position(row.Epoch, ++offset), entry.Id, entry.At, entry.Body) { Importance = entry.Importance, Key = entry.Key },
+            entry.Until))]);
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
