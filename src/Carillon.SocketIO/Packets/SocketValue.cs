@@ -16,6 +16,12 @@ public readonly struct SocketValue
 {
     readonly ReadOnlyMemory<byte>[] _attachments;
 
+    /// <summary>Reads JSON that a client sent otherwise, such as <see cref="Handshake.Auth"/>, with the same care.</summary>
+    /// <param name="json">The JSON.</param>
+    public SocketValue(JsonElement json) : this(json, [])
+    {
+    }
+
     internal SocketValue(JsonElement json, ReadOnlyMemory<byte>[] attachments) => (Json, _attachments) = (json, attachments);
 
     /// <summary>

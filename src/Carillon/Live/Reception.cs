@@ -35,10 +35,10 @@ sealed partial class Reception(
     {
         try
         {
-            var token = handshake.Auth.TryGetProperty("token", out var given) ? given : default;
-            var text = token.ValueKind == JsonValueKind.String ? token.GetString() : Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
+            var token = new SocketValue(handshake.Auth)["token"];
+            var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
             // Who brings something is judged by it; only who brings nothing at all is anonymous.
-            var bringsNothing = text is null && token.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
+            var bringsNothing = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
             if (bringsNothing && options.AllowAnonymous && handshake.User.Identity?.IsAuthenticated != true) return new Identified(Caller.Anonymous(handshake.Address), null, null);
             return await identification.OfConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
         }

@@ -18,7 +18,7 @@ namespace Carillon.Votes;
 /// </summary>
 sealed class CastVote(Database db, LiveChannels live, Announcements announcements, CarillonOptions options, TimeProvider clock)
 {
-    public sealed record Request(int? Value);
+    public sealed record Request(JsonElement Value);
 
     /// <summary>The tally after a vote, as everybody hears it.</summary>
     public sealed record Tally(string SuggestionId, long Up, long Down, long Score, long Version);
@@ -37,8 +37,8 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
 
     async Task<IResult> HandleAsync(string id, Request request, Caller caller, HttpContext http, CancellationToken ct)
     {
-        if (request.Value is not (1 or -1 or 0)) return Problem.Of(http, ErrorCode.InvalidPayload, "value is 1, -1 or 0.");
-        var (tally, error) = await VoteAsync(caller, id, request.Value.Value, ct);
+        if (ValueIn(request.Value) is not { } value) return Problem.Of(http, ErrorCode.InvalidPayload, "value is 1, -1 or 0.");
+        var (tally, error) = await VoteAsync(caller, id, value, ct);
         return tally is not null ? TypedResults.Ok(tally) : Problem.Of(http, error!, error == ErrorCode.NotFound ? "There is no such suggestion." : "You may not vote.");
     }
 

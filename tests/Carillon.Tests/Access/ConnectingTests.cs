@@ -100,6 +100,7 @@ public class ConnectingTests
     [InlineData("40{\"token\":7}")]
     [InlineData("40{\"token\":{}}")]
     [InlineData("40{\"token\":[\"x\"]}")]
+    [InlineData("40{\"token\":\"\\ud800\"}")]
     public async Task A_token_that_is_no_text_is_refused(string join)
     {
         await using var app = await TestApp.StartKnowingAsync([], options => options.AllowAnonymous = true);

@@ -1,0 +1,156 @@
+using System.Net;
+using System.Text.Json;
+using Carillon.Tests.Live;
+
+namespace Carillon.Tests.Presence;
+
+public class PresenceTests
+{
+    const string Channel = "resource:updates:7";
+
+    static Task<TestApp> StartAsync(string[] users, TimeSpan? leaveAfter = null) => TestApp.StartKnowingAsync(users, options =>
+    {
+        options.Presence.LeaveAfter = leaveAfter ?? TimeSpan.Zero;
+        options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
+    });
+
+    [Fact]
+    public async Task Several_pages_of_one_person_are_one_person()
+    {
+        await using var app = await StartAsync(["alice", "bob"]);
+        using var watcher = await WatchAsync(app, "bob");
+        using var phone = await JoinAsync(app, "alice");
+        Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
+        using var laptop = await JoinAsync(app, "alice");
+        var alice = (await ReadAsync(app, "bob")).GetProperty("items")[0];
+        Assert.Equal(("alice", "ALICE", "active", 2), (alice.GetProperty("id").GetString(), alice.GetProperty("name").GetString(), alice.GetProperty("state").GetString(), alice.GetProperty("connections").GetInt32()));
+
+        await phone.AskAsync("unsubscribe", Channel);
+        using var carol = await JoinAsync(app, "bob");       // known already: nothing is told of it either
+        await laptop.EndAsync();
+        Assert.Equal(("alice", 1), await MovedAsync(watcher, "left"));
+    }
+
+    [Fact]
+    public async Task Who_comes_back_within_seconds_has_never_been_away()
+    {
+        await using var app = await StartAsync(["alice", "bob", "carol"], leaveAfter: TimeSpan.FromMinutes(1));
+        using var watcher = await WatchAsync(app, "bob");
+        var alice = await JoinAsync(app, "alice");
+        Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
+        await alice.EndAsync();
+        using var again = await JoinAsync(app, "alice");
+        using var carol = await JoinAsync(app, "carol");
+        Assert.Equal(("carol", 3), await MovedAsync(watcher, "joined"));      // and nothing of alice in between
+    }
+
+    [Fact]
+    public async Task Presence_is_seen_by_those_who_are_there()
+    {
+        await using var app = await StartAsync(["alice", "bob"]);
+        using var stranger = await app.ConnectAsAsync("bob");
+        Assert.Equal("forbidden", Code(await stranger.AskAsync("subscribe", "presence:" + Channel)));
+        Assert.Equal("forbidden", Code(await stranger.AskAsync("presence", new { channel = Channel })));
+        Assert.Equal("forbidden", (await app.CallAsAsync("bob", "GET", $"/api/channels/{Channel}/presence")).Body.GetProperty("code").GetString());
+        Assert.Equal(0, (await app.CallAsync("GET", $"/api/channels/{Channel}/presence")).Body.GetProperty("count").GetInt32());     // a back end reads any
+
+        using var alice = await JoinAsync(app, "alice");
+        var answer = await alice.AskAsync("presence", new { channel = Channel });
+        Assert.Equal((true, 1, "alice"), (answer.GetProperty("ok").GetBoolean(), answer.GetProperty("count").GetInt32(), answer.GetProperty("items")[0].GetProperty("id").GetString()));
+    }
+
+    [Fact]
+    public async Task Who_leaves_does_not_see_the_others_any_more()
+    {
+        await using var app = await StartAsync(["alice", "bob"]);
+        using var alice = await WatchAsync(app, "alice");
+        await alice.AskAsync("unsubscribe", Channel);
+        var lost = await alice.UntilAsync("unsubscribed");
+        while (lost.GetProperty("channel").GetString() == Channel) lost = await alice.UntilAsync("unsubscribed");
+        Assert.Equal(("presence:" + Channel, "forbidden"), (lost.GetProperty("channel").GetString(), lost.GetProperty("code").GetString()));
+    }
+
+    [Theory]
+    [InlineData("presence:nothing:7", "unknown-channel")]
+    [InlineData("presence:notifications:alice", "unknown-channel")]
+    [InlineData("presence:presence:resource:updates:7", "unknown-channel")]
+    [InlineData("presence:", "invalid-payload")]
+    [InlineData("presence", "unknown-channel")]
+    public async Task Where_nobody_is_told_there_is_no_such_channel(string channel, string code)
+    {
+        await using var app = await StartAsync(["alice"]);
+        using var alice = await app.ConnectAsAsync("alice");
+        Assert.Equal(code, Code(await alice.AskAsync("subscribe", channel)));
+    }
+
+    [Fact]
+    public async Task Who_missed_comings_and_goings_is_told_so()
+    {
+        await using var app = await StartAsync(["alice", "bob", "carol"]);
+        using var keeper = await WatchAsync(app, "carol");
+        using var bob = await JoinAsync(app, "bob");
+        await MovedAsync(keeper, "joined");
+        var at = (await bob.AskAsync("subscribe", "presence:" + Channel)).GetProperty("position");
+        Assert.True((await bob.AskAsync("subscribe", new { channel = "presence:" + Channel, since = at })).GetProperty("recovered").GetBoolean());
+        await bob.AskAsync("unsubscribe", "presence:" + Channel);
+        using var alice = await JoinAsync(app, "alice");
+        await MovedAsync(keeper, "joined");
+        Assert.False((await bob.AskAsync("subscribe", new { channel = "presence:" + Channel, since = at })).GetProperty("recovered").GetBoolean());
+    }
+
+    [Fact]
+    public async Task A_large_channel_is_read_in_parts()
+    {
+        string[] users = [.. Enumerable.Range(0, 25).Select(i => $"user{i:00}")];
+        await using var app = await StartAsync(users);
+        List<TestClient> clients = [];
+        foreach (var user in users) clients.Add(await JoinAsync(app, user));
+        List<string> read = [];
+        for (var path = $"/api/channels/{Channel}/presence?limit=10"; path is not null;)
+        {
+            var part = (await app.CallAsync("GET", path)).Body;
+            Assert.Equal(25, part.GetProperty("count").GetInt32());
+            read.AddRange(part.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetString()!));
+            path = part.TryGetProperty("next", out var next) ? $"/api/channels/{Channel}/presence?limit=10&cursor={next.GetString()}" : null;
+        }
+        Assert.Equal(users, read);
+        clients.ForEach(client => client.Dispose());
+    }
+
+    static async Task<TestClient> JoinAsync(TestApp app, string user)
+    {
+        var client = await app.ConnectAsAsync(user);
+        Assert.True((await client.AskAsync("subscribe", Channel)).GetProperty("ok").GetBoolean());
+        return client;
+    }
+
+    /// <summary>Somebody who is there, and has heard of it.</summary>
+    static async Task<TestClient> WatchAsync(TestApp app, string user)
+    {
+        var client = await JoinAsync(app, user);
+        Assert.True((await client.AskAsync("subscribe", "presence:" + Channel)).GetProperty("ok").GetBoolean());
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        // Its own arrival is told before or after it began to listen: what comes after the mark is about others.
+        await app.Get<Carillon.Presence.PresenceBoard>().TellAsync(patience.Token);
+        await app.CallAsync("POST", "/api/publish", new { channel = Channel, @event = "mark", data = 1 });
+        await client.UntilAsync("mark");
+        return client;
+    }
+
+    static async Task<(string Id, int Count)> MovedAsync(TestClient watcher, string how)
+    {
+        var movement = await watcher.UntilAsync("presence");
+        var person = Assert.Single(movement.GetProperty(how).EnumerateArray());
+        Assert.Empty(movement.GetProperty(how == "joined" ? "left" : "joined").EnumerateArray());
+        return (person.GetProperty("id").GetString()!, movement.GetProperty("count").GetInt32());
+    }
+
+    static async Task<JsonElement> ReadAsync(TestApp app, string user)
+    {
+        var (status, body) = await app.CallAsAsync(user, "GET", $"/api/channels/{Channel}/presence");
+        Assert.Equal(HttpStatusCode.OK, status);
+        return body;
+    }
+
+    static string? Code(JsonElement answer) => answer.GetProperty("error").GetProperty("code").GetString();
+}
