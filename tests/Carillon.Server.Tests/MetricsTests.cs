@@ -99,6 +99,23 @@ public sealed class MetricsTests : IDisposable
     }
 
     [Fact]
+    public void Measuring_allocates_nothing_once_a_series_is_known()
+    {
+        var (counter, histogram) = (_meter.CreateCounter<long>("test.cheap"), _meter.CreateHistogram<double>("test.cheap.time", "s"));
+        KeyValuePair<string, object?> transport = new("transport", "websocket");
+        Measure();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 1000; i++) Measure();
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void Measure()
+        {
+            counter.Add(1, transport);
+            histogram.Record(0.5);
+        }
+    }
+
+    [Fact]
     public async Task Nothing_is_lost_when_many_measure_at_once()
     {
         var (counter, histogram) = (_meter.CreateCounter<int>("test.busy"), _meter.CreateHistogram<double>("test.busy.time", "s"));

@@ -38,6 +38,15 @@ public sealed class ServingTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_of_keys_that_is_not_there_is_told_and_looked_for_later()
+    {
+        _terminal["CARILLON__Access__Jwks"] = "keys.json";
+        await using var server = await RunningServer.StartAsync(_terminal);
+        await server.StopAsync();
+        Assert.Contains($"WARNING: {_terminal.Path("keys.json")} is not there", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_address_in_use_is_told_in_a_sentence()
     {
         using var other = new TcpListener(IPAddress.Loopback, 0);

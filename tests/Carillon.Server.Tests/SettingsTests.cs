@@ -20,6 +20,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("Access__Jwks", "https://user:hunter2@issuer.example/keys", "CARILLON__Access__Jwks must not hold a user or a password: a key set is public.")]
     [InlineData("Access__ClockSkew", "a while", "CARILLON__Access__ClockSkew must be a time as hours:minutes:seconds, such as 00:00:05; it is \"a while\".")]
     [InlineData("Access__ClockSkew", "5", "CARILLON__Access__ClockSkew must be a time as hours:minutes:seconds, such as 00:00:05; it is \"5\".")]
+    [InlineData("Changes__KeepFor", "24:00:00", "CARILLON__Changes__KeepFor must be a time as hours:minutes:seconds, such as 7.00:00:00; it is \"24:00:00\".")]
     [InlineData("Access__ClockSkew", "01:00:00", "CARILLON__Access__ClockSkew must lie between zero and ten minutes.")]
     [InlineData("Access__MaxTokenLength", "8k", "CARILLON__Access__MaxTokenLength must be a whole number, such as 8192; it is \"8k\".")]
     [InlineData("Access__SigningKy", "hunter2", "CARILLON__Access__SigningKy is not a key that Carillon knows. Did you mean CARILLON__Access__SigningKey?")]
@@ -51,6 +52,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("8080")]
     [InlineData("localhost:8080")]
     [InlineData("ftp://localhost")]
+    [InlineData("http://localhost:99999")]
     public void An_address_that_is_none_is_told(string urls)
     {
         _terminal["ASPNETCORE_URLS"] = urls;
@@ -96,7 +98,7 @@ public sealed class SettingsTests : IDisposable
         settings.Apply(options);
         settings.Apply(engine);
         Assert.Equal($"sqlite:{_terminal.Path("data/shop.db")}", options.Database);
-        Assert.Equal((secret, "keys.json", "joe", "shop"), (options.Access.SigningKey, options.Access.Jwks, options.Access.Issuer, options.Access.Audience));
+        Assert.Equal((secret, _terminal.Path("keys.json"), "joe", "shop"), (options.Access.SigningKey, options.Access.Jwks, options.Access.Issuer, options.Access.Audience));
         Assert.Equal(["one", "two"], options.Access.ApiKeys);
         Assert.Equal((TimeSpan.FromSeconds(10), TimeSpan.FromDays(1)), (options.Access.ClockSkew, options.Changes.KeepFor));
         Assert.Equal(["orders"], options.Changes.Tables);

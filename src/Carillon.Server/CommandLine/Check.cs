@@ -18,7 +18,7 @@ static class Check
         [
             .. settings.Problems.Count == 0 ? [("configuration", null)] : settings.Problems.Select(problem => ("configuration", (string?)problem)),
             ("database", Database(settings.DatabaseFile)),
-            ("tokens", await TokensAsync(settings.Carillon, ct)),
+            ("tokens", await TokensAsync(settings, ct)),
             .. settings.Urls.Select(url => ($"address {url}", Address(url))),
         ];
         foreach (var (thing, wrong) in found) await shell.Out.WriteLineAsync(wrong is null ? $"ok     {thing}" : $"wrong  {thing}: {wrong}");
@@ -33,7 +33,8 @@ static class Check
         if (!File.Exists(file)) return FolderOf(file);
         try
         {
-            using var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, Pooling = false, DefaultTimeout = 10 }.ConnectionString);
+            var how = new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, Pooling = false, DefaultTimeout = 10 };
+            using var connection = new SqliteConnection(how.ConnectionString);
             connection.Open();
             // Takes the lock that a writer needs, and writes nothing. A server that is writing just now gives it back in time.
             using var transaction = connection.BeginTransaction(deferred: false);
@@ -70,17 +71,23 @@ static class Check
         }
     }
 
-    static async Task<string?> TokensAsync(CarillonOptions options, CancellationToken ct)
+    static async Task<string?> TokensAsync(Settings settings, CancellationToken ct)
     {
+        var options = new CarillonOptions();
+        settings.Apply(options);
         var access = options.Access;
         if (!access.HasTokenKeys)
-            return options.AllowAnonymous ? null : $"there is no key to check them with, so nobody can connect. Set {Settings.Prefix}Access__SigningKey or {Settings.Prefix}Access__Jwks.";
+            return options.AllowAnonymous
+                ? null
+                : $"there is no key to check them with, so nobody can connect. Set {Settings.Prefix}Access__SigningKey or {Settings.Prefix}Access__Jwks.";
         if (string.IsNullOrEmpty(access.Jwks)) return null;
         using var keys = new IssuerKeys(access, TimeProvider.System, NullLogger.Instance);
         try
         {
             var set = await keys.ReadAsync(ct);
-            return set.Keys.Count > 0 ? null : $"no key in {access.Jwks} can check a token ({set.LeftOut} left out): RSA of 2,048 bits or more and P-256 can, if their use is to sign.";
+            return set.Keys.Count > 0
+                ? null
+                : $"no key in {access.Jwks} can check a token ({set.LeftOut} left out): RSA of 2,048 bits or more and P-256 can, if their use is to sign.";
         }
         catch (IOException ex)
         {

@@ -30,7 +30,11 @@ static class Commands
         root.Options.OfType<VersionOption>().Single().Action = new VersionAction(shell.Out);
         root.Options.Add(config);
 
-        var urls = new Option<string>("--urls") { Description = $"Where to listen, with semicolons between several addresses. ASPNETCORE_URLS, or {Settings.DefaultUrls}.", HelpName = "addresses" };
+        var urls = new Option<string>("--urls")
+        {
+            Description = $"Where to listen, with semicolons between several addresses. ASPNETCORE_URLS, or {Settings.DefaultUrls}.",
+            HelpName = "addresses",
+        };
         Command serve = new("serve", "Serves until it is told to stop.") { urls };
         root.Options.Add(urls);
         serve.SetAction((result, ct) => Serve.RunAsync(shell, result.GetValue(config), result.GetValue(urls), ct));
@@ -54,7 +58,11 @@ static class Commands
         var region = new Option<string>("--region") { Description = "The user's region." };
         var interest = new Option<string[]>("--interest") { Description = "What the user wants to hear of; may be said again.", HelpName = "interest" };
         var expires = new Option<string>("--expires") { Description = "For how long it is good: 30s, 15m, 1h, 7d.", DefaultValueFactory = _ => "1h", HelpName = "time" };
-        var capability = new Option<string[]>("--capability") { Description = "What it allows by itself, such as \"orders:*=subscribe,publish\"; may be said again.", HelpName = "channel=actions" };
+        var capability = new Option<string[]>("--capability")
+        {
+            Description = "What it allows by itself, such as \"orders:*=subscribe,publish\"; may be said again.",
+            HelpName = "channel=actions",
+        };
         Command command = new("token", "Prints a token for trying out, signed with CARILLON__Access__SigningKey.") { sub, name, role, region, interest, expires, capability };
         command.SetAction((result, _) => MakeToken.RunAsync(shell, result.GetValue(config), new MakeToken.Request(
             result.GetValue(sub)!, result.GetValue(name), result.GetValue(role) ?? [], result.GetValue(region), result.GetValue(interest) ?? [], result.GetValue(expires)!,
@@ -79,10 +87,11 @@ static class Commands
         var channel = new Argument<string>("channel") { Description = "The channel, such as changes:orders." };
         var since = new Option<string>("--since") { Description = "Begins behind this position, if the server still knows it.", HelpName = "epoch:offset" };
         var token = new Option<string>("--token") { Description = "The token to connect with; without it one is made, where a signing key is configured.", HelpName = "token" };
+        var sub = new Option<string>("--sub") { Description = "For whom the token is made.", DefaultValueFactory = _ => "carillon-tail", HelpName = "id" };
         var url = Url();
-        Command command = new("tail", "Prints what is published on a channel of a running server, a line of JSON each, until it is stopped.") { channel, since, url, token };
+        Command command = new("tail", "Prints what is published on a channel of a running server, a line of JSON each, until it is stopped.") { channel, since, url, token, sub };
         command.SetAction((result, ct) => CommandLine.Tail.RunAsync(shell, result.GetValue(config), new CommandLine.Tail.Request(
-            result.GetValue(channel)!, result.GetValue(since), result.GetValue(url)!, result.GetValue(token)), TimeProvider.System, ct));
+            result.GetValue(channel)!, result.GetValue(since), result.GetValue(url)!, result.GetValue(token), result.GetValue(sub)!), TimeProvider.System, ct));
         return command;
     }
 

@@ -53,7 +53,8 @@ static class Publish
     static string? ProblemWith(Request request, string? key, out JsonNode? data)
     {
         data = null;
-        if (!Uri.TryCreate(request.Url, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https")) return $"--url must be an address such as http://127.0.0.1:8080; \"{request.Url}\" is none.";
+        if (!Uri.TryCreate(request.Url, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
+            return $"--url must be an address such as http://127.0.0.1:8080; \"{request.Url}\" is none.";
         if (string.IsNullOrEmpty(key)) return $"An API key is needed: --key, CARILLON_KEY, or the server's own {Settings.Prefix}Access__ApiKeys__0.";
         if (key.Any(character => character is < ' ' or > '~')) return "An API key has printable ASCII characters only.";
         try

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using Carillon.Server.Configuration;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -35,7 +36,7 @@ static class Serve
             {
                 await app.StartAsync(ct);
             }
-            catch (Exception ex) when (ex is IOException or SocketException or SqliteException or UnauthorizedAccessException or InvalidOperationException)
+            catch (Exception ex) when (ex is IOException or SocketException or SqliteException or UnauthorizedAccessException or InvalidOperationException or CryptographicException)
             {
                 await shell.Error.WriteLineAsync($"Carillon cannot start: {ex.Message}\n`check` says what is missing, and how to mend it.");
                 return ExitCode.Failed;
@@ -68,6 +69,8 @@ static class Serve
             lines.AddRange(["  WARNING: nobody can connect, because there is no key to check tokens with. Stop it, set one, and start it again:",
                 $"    export {Settings.Prefix}Access__SigningKey=\"$(openssl rand -base64 48)\"",
                 $"  or name the keys of whoever signs your tokens: {Settings.Prefix}Access__Jwks, a file or an address."]);
+        if (settings.KeyFile is { } keys && !File.Exists(keys))
+            lines.Add($"  WARNING: {keys} is not there, which {Settings.Prefix}Access__Jwks names. It is read as soon as it is.");
         if (!string.IsNullOrEmpty(access.SigningKey))
             lines.AddRange(["  A client connects with a token. This makes one to try it out with:", $"    {Itself} token --sub alice"]);
         if (access.ApiKeys.Count == 0)

@@ -14,7 +14,7 @@ namespace Carillon.Server.CommandLine;
 /// </summary>
 sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimeProvider clock, TextWriter output, TextWriter notes)
 {
-    public sealed record Request(string Channel, string? Since, string Url, string? Token);
+    public sealed record Request(string Channel, string? Since, string Url, string? Token, string Subject);
 
     /// <summary>Why a connection is over for good.</summary>
     sealed class RefusedException(string message) : Exception(message);
@@ -33,12 +33,14 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         var access = Settings.Read(shell, file).Carillon.Access;
         if (!TryAddress(request.Url, out var address) || !TryPosition(request.Since, out var since))
         {
-            await shell.Error.WriteLineAsync(address is null ? $"--url must be an address such as http://127.0.0.1:8080; \"{request.Url}\" is none." : "--since must be a position as tail prints it: epoch:offset.");
+            await shell.Error.WriteLineAsync(address is null
+                ? $"--url must be an address such as http://127.0.0.1:8080; \"{request.Url}\" is none."
+                : "--since must be a position as tail prints it: epoch:offset.");
             return ExitCode.Misconfigured;
         }
 
-        var me = new MakeToken.Request("carillon-tail", "carillon tail", [], null, [], "1h",
-            [$"{request.Channel}=subscribe"]);
+        // Made anew for each connection: it may last for days.
+        var me = new MakeToken.Request(request.Subject, null, [], null, [], "1h", [$"{request.Channel}=subscribe"]);
         Func<string?> token = () => request.Token ?? (MakeToken.Problem(access, me) is null ? MakeToken.Sign(access, me, clock) : null);
         return await new Tail(request, address, token, clock, shell.Out, shell.Error) { _last = since }.FollowAsync(ct);
     }
@@ -62,7 +64,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
                 await notes.WriteLineAsync(ex.Message);
                 return ExitCode.Failed;
             }
-            catch (Exception ex) when (ex is WebSocketException or IOException or OperationCanceledException or JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
+            catch (Exception ex) when (ex is WebSocketException or IOException or OperationCanceledException or JsonException or InvalidOperationException
+                or KeyNotFoundException or FormatException)
             {
                 await notes.WriteLineAsync($"The connection is lost: {ex.Message}");
             }
@@ -103,7 +106,7 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
             else if (packet == "2") await SendAsync(socket, "3", either.Token);
             else if (packet is "1" or "41") return;
             else if (packet.StartsWith("40", StringComparison.Ordinal)) await SendAsync(socket, "421" + Subscription(), either.Token);
-            else if (packet.StartsWith("44", StringComparison.Ordinal)) Refused(JsonElement.Parse(packet[2..]).TryGetProperty("data", out var data) ? data : JsonElement.Parse(packet[2..]));
+            else if (packet.StartsWith("44", StringComparison.Ordinal)) Refused(JsonElement.Parse(packet[2..]));
             else if (packet.StartsWith("431[", StringComparison.Ordinal)) await AnsweredAsync(JsonElement.Parse(packet[3..])[0]);
             else if (packet.StartsWith("42[", StringComparison.Ordinal)) await HeardAsync(JsonElement.Parse(packet[2..]));
             silence.CancelAfter(_patience);
@@ -121,7 +124,7 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     {
         if (!answer.GetProperty("ok").GetBoolean())
         {
-            Refused(answer.GetProperty("error"));
+            Refused(answer);
             return;
         }
         _joined = true;
@@ -171,8 +174,10 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         await output.FlushAsync();
     }
 
-    void Refused(JsonElement error)
+    // The details of a refused connection are its data, those of a refused request its error.
+    void Refused(JsonElement answer)
     {
+        var error = answer.TryGetProperty("data", out var details) || answer.TryGetProperty("error", out details) ? details : answer;
         var (code, message) = (Text(error, "code") ?? "refused", Text(error, "message"));
         if (!error.TryGetProperty("retryable", out var retryable) || retryable.ValueKind != JsonValueKind.True) throw new RefusedException($"{code}: {message}");
         if (error.TryGetProperty("retryAfter", out var wait) && wait.TryGetInt32(out var seconds)) _toldToWait = TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 3600));
@@ -216,7 +221,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
 
     static Position PositionOf(JsonElement json) => new(json.GetProperty("epoch").GetString()!, json.GetProperty("offset").GetInt64());
 
-    static string? Text(JsonElement json, string name) => json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
+    static string? Text(JsonElement json, string name) =>
+        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
 
     static bool Is(JsonElement json, string name, string value) => Text(json, name) == value;
 }

@@ -47,8 +47,9 @@ sealed record KnownKey(string Path, Type Type, object? Default)
     {
         var type = Nullable.GetUnderlyingType(Type) ?? Type;
         if (type == typeof(string)) return null;   // may be a secret: judged elsewhere, and never told
-        // "10" would be ten days.
-        if (type == typeof(TimeSpan) ? value.Contains(':') && TimeSpan.TryParse(value, CultureInfo.InvariantCulture, out _) : CanBe(type, value)) return null;
+        // "10" would be ten days, and "24:00:00" twenty-four.
+        var fits = type == typeof(TimeSpan) ? value.Contains(':') && TimeSpan.TryParseExact(value, "c", CultureInfo.InvariantCulture, out _) : CanBe(type, value);
+        if (fits) return null;
         return $"must be {Wanted(type)}; it is \"{value}\".";
     }
 

@@ -29,11 +29,11 @@ sealed class Settings
 
         KeepWhatIsKnown();
         _carillon = new ConfigurationBuilder().AddInMemoryCollection(_values).Build();
-        Urls = (urls ?? shell.Variable("ASPNETCORE_URLS") ?? _ofTheHost.GetValueOrDefault("ASPNETCORE_URLS") ?? _ofTheHost.GetValueOrDefault("urls")
-            ?? (shell.Variable("ASPNETCORE_HTTP_PORTS") is { } ports ? string.Join(';', ports.Split(';').Select(port => $"http://*:{port}")) : DefaultUrls)).Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        Urls = (urls ?? FindUrls(shell)).Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         Carillon = new CarillonOptions();
-        Apply(Carillon);
+        _carillon.Bind(Carillon);
         DatabaseFile = CheckDatabase(shell.Folder);
+        KeyFile = string.IsNullOrEmpty(Carillon.Access.Jwks) || Carillon.Access.JwksAddress is not null ? null : Path.GetFullPath(Carillon.Access.Jwks, shell.Folder);
         CheckTheRest();
     }
 
@@ -58,6 +58,9 @@ sealed class Settings
     /// <summary>The path of the database's file.</summary>
     public string DatabaseFile { get; }
 
+    /// <summary>The path of the file with the keys for tokens; null where there is none.</summary>
+    public string? KeyFile { get; }
+
     /// <summary>What the file says to ASP.NET Core: logging and certificates.</summary>
     public IReadOnlyDictionary<string, string?> OfTheHost => _ofTheHost;
 
@@ -70,7 +73,8 @@ sealed class Settings
     public void Apply(CarillonOptions options)
     {
         _carillon.Bind(options);
-        if (DatabaseFile is not null) options.Database = $"sqlite:{DatabaseFile}";
+        options.Database = $"sqlite:{DatabaseFile}";
+        if (KeyFile is not null) options.Access.Jwks = KeyFile;
     }
 
     public void Apply(EngineOptions engine)
@@ -89,6 +93,10 @@ sealed class Settings
         var path = name.Replace("__", ":", StringComparison.Ordinal);
         return path.StartsWith("CARILLON:", StringComparison.OrdinalIgnoreCase) ? path["CARILLON:".Length..] : path;
     }
+
+    string FindUrls(Shell shell) =>
+        shell.Variable("ASPNETCORE_URLS") ?? _ofTheHost.GetValueOrDefault("ASPNETCORE_URLS") ?? _ofTheHost.GetValueOrDefault("urls")
+        ?? (shell.Variable("ASPNETCORE_HTTP_PORTS") is { } ports ? string.Join(';', ports.Split(';').Select(port => $"http://*:{port}")) : DefaultUrls);
 
     string? FindFile(Shell shell, string? given)
     {
@@ -167,7 +175,8 @@ sealed class Settings
         foreach (var url in Urls)
             if (!IsUrl(url)) _problems.Add($"ASPNETCORE_URLS must be addresses such as {DefaultUrls}, with semicolons between them; \"{url}\" is none.");
         foreach (var origin in AllowedOrigins)
-            if (!IsOrigin(origin)) _problems.Add($"{Prefix}AllowedOrigins holds \"{origin}\", which is no web origin: that is a scheme, a host and a port, such as https://shop.example.");
+            if (!IsOrigin(origin))
+                _problems.Add($"{Prefix}AllowedOrigins holds \"{origin}\", which is no web origin: that is a scheme, a host and a port, such as https://shop.example.");
         if (Carillon.Access.TokenProblem() is { } problem) _problems.Add($"{Prefix}Access__{problem}");
         else Try(Carillon.Validate);
     }
@@ -188,7 +197,7 @@ sealed class Settings
     {
         try
         {
-            return BindingAddress.Parse(url) is { Scheme: "http" or "https" } && url.Contains("://", StringComparison.Ordinal);
+            return BindingAddress.Parse(url) is { Scheme: "http" or "https", Port: <= ushort.MaxValue } && url.Contains("://", StringComparison.Ordinal);
         }
         catch (FormatException)
         {
@@ -197,5 +206,6 @@ sealed class Settings
     }
 
     static bool IsOrigin(string origin) => origin == "*"
-        || (Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase));
+        || (Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"
+            && uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase));
 }
