@@ -23,6 +23,14 @@ public class WallTests
         Assert.Equal(["Carillon.Channels", "Carillon.SocketIO"], References(Product).Where(IsOurs).Order(StringComparer.Ordinal));
 
     [Fact]
+    public void The_server_is_a_program_around_the_product_and_nobody_knows_it()
+    {
+        var server = Assembly.Load("Carillon.Server");
+        Assert.Contains("Carillon", References(server));
+        Assert.All([Channels, SocketIO, Product], assembly => Assert.DoesNotContain("Carillon.Server", References(assembly)));
+    }
+
+    [Fact]
     public void Packets_and_Fanout_know_no_ASP_NET() =>
         AssertNone(["src/Carillon.SocketIO/Packets", "src/Carillon.SocketIO/Fanout"], "Microsoft.AspNetCore");
 

@@ -20,14 +20,15 @@ sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOption
 
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
-        var socket = options.Value.CreateBoundListenSocket(endpoint);
+        NetSocket? socket = null;
         try
         {
+            socket = options.Value.CreateBoundListenSocket(endpoint);
             socket.Listen(options.Value.Backlog);
         }
         catch (SocketException ex)
         {
-            socket.Dispose();
+            socket?.Dispose();
             throw ex.SocketErrorCode == SocketError.AddressAlreadyInUse ? new AddressInUseException(ex.Message, ex) : ex;
         }
         return new(new DirectListener(socket, options.Value, routes, clock, loggers.CreateLogger<DirectTransport>()));

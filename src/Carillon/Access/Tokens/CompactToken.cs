@@ -35,11 +35,11 @@ sealed record JoseHeader(string? Alg, string? Kid, string? Typ, string? Cty, Jso
 {
     /// <summary>Why such a token is not for us; null where it may be.</summary>
     public string? Problem() =>
-        Alg is null                                 ? "The token names no algorithm." :
-        !Algorithms.All.Contains(Alg)               ? "The token's algorithm is not one that is accepted." :
-        Crit is not null                            ? "The token asks for something that is not known here (crit)." :   // RFC 7515, section 4.1.11
-        Enc is not null || Cty is not null          ? "The token holds another one, or something encrypted." :
-        !IsAccessToken(Typ)                         ? "The token is of another kind (typ)." :
+        Alg is null ? "The token names no algorithm." :
+        !Algorithms.All.Contains(Alg) ? "The token's algorithm is not one that is accepted." :
+        Crit is not null ? "The token asks for something that is not known here (crit)." :   // RFC 7515, section 4.1.11
+        Enc is not null || Cty is not null ? "The token holds another one, or something encrypted." :
+        !IsAccessToken(Typ) ? "The token is of another kind (typ)." :
         null;
 
     // RFC 8725, section 3.11: a token that says what it is, and is something else, was made for somebody else.

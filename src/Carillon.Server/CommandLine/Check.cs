@@ -1,0 +1,131 @@
+using System.Net;
+using System.Net.Sockets;
+using Carillon.Access;
+using Carillon.Server.Configuration;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Carillon.Server.CommandLine;
+
+/// <summary>Says whether a server could start here and would be of use, a line for each thing, and how to mend what is wrong.</summary>
+static class Check
+{
+    public static async Task<int> RunAsync(Shell shell, string? file, string? urls, CancellationToken ct)
+    {
+        var settings = Settings.Read(shell, file, urls);
+        List<(string Thing, string? Wrong)> found =
+        [
+            .. settings.Problems.Count == 0 ? [("configuration", null)] : settings.Problems.Select(problem => ("configuration", (string?)problem)),
+            ("database", Database(settings.DatabaseFile)),
+            ("tokens", await TokensAsync(settings, ct)),
+            .. settings.Urls.Select(url => ($"address {url}", Address(url))),
+        ];
+        foreach (var (thing, wrong) in found) await shell.Out.WriteLineAsync(wrong is null ? $"ok     {thing}" : $"wrong  {thing}: {wrong}");
+        return found.All(line => line.Wrong is null) ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    /// <summary>What is wrong with the database, and how to mend it; null where nothing is. Nothing is written, and no file is made.</summary>
+    internal static string? Database(string file)
+    {
+        SQLitePCL.Batteries_V2.Init();
+        if (Directory.Exists(file)) return $"{file} is a folder. Name a file in {Settings.Prefix}Database.";
+        if (!File.Exists(file)) return FolderOf(file);
+        try
+        {
+            var how = new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, Pooling = false, DefaultTimeout = 10 };
+            using var connection = new SqliteConnection(how.ConnectionString);
+            connection.Open();
+            // Takes the lock that a writer needs, and writes nothing. A server that is writing just now gives it back in time.
+            using var transaction = connection.BeginTransaction(deferred: false);
+            using var command = connection.CreateCommand();
+            (command.Transaction, command.CommandText) = (transaction, "SELECT count(*) FROM sqlite_master");
+            command.ExecuteScalar();
+            return null;
+        }
+        catch (SqliteException ex)
+        {
+            return ex.SqliteErrorCode switch
+            {
+                5 or 6 => $"another program holds {file}. End it, or wait for it.",
+                8 => $"{file} cannot be written. Let this user write the file and its folder.",
+                11 or 26 => $"{file} is no SQLite database, or it is damaged. Move it away, or restore a copy.",
+                14 => $"{file} cannot be opened. Let this user read and write the file and its folder.",
+                _ => $"{file} cannot be used: {ex.Message}",
+            };
+        }
+    }
+
+    static string? FolderOf(string file)
+    {
+        var folder = Path.GetDirectoryName(file)!;
+        if (!Directory.Exists(folder)) return $"there is no folder {folder}. Make it, or name another file in {Settings.Prefix}Database.";
+        try
+        {
+            using var probe = new FileStream(Path.Combine(folder, Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            return null;
+        }
+        catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
+        {
+            return $"{folder} cannot be written. Let this user write there, or name another file in {Settings.Prefix}Database.";
+        }
+    }
+
+    static async Task<string?> TokensAsync(Settings settings, CancellationToken ct)
+    {
+        var options = new CarillonOptions();
+        settings.Apply(options);
+        var access = options.Access;
+        if (!access.HasTokenKeys)
+            return options.AllowAnonymous
+                ? null
+                : $"there is no key to check them with, so nobody can connect. Set {Settings.Prefix}Access__SigningKey or {Settings.Prefix}Access__Jwks.";
+        if (string.IsNullOrEmpty(access.Jwks)) return null;
+        using var keys = new IssuerKeys(access, TimeProvider.System, NullLogger.Instance);
+        try
+        {
+            var set = await keys.ReadAsync(ct);
+            return set.Keys.Count > 0
+                ? null
+                : $"no key in {access.Jwks} can check a token ({set.LeftOut} left out): RSA of 2,048 bits or more and P-256 can, if their use is to sign.";
+        }
+        catch (IOException ex)
+        {
+            return $"the keys in {access.Jwks} cannot be read. {ex.Message} Mend {Settings.Prefix}Access__Jwks, or what it names.";
+        }
+    }
+
+    static string? Address(string url)
+    {
+        BindingAddress address;
+        try
+        {
+            address = BindingAddress.Parse(url);
+        }
+        catch (FormatException)
+        {
+            return null;   // told with the configuration
+        }
+        if (address.IsUnixPipe || address.Port == 0) return null;
+        try
+        {
+            // As Kestrel takes them: what is no address of a machine is every one of this.
+            var host = IPAddress.TryParse(address.Host.Trim('[', ']'), out var ip) ? ip : address.Host == "localhost" ? IPAddress.Loopback : IPAddress.IPv6Any;
+            using var socket = new Socket(host.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            if (host.Equals(IPAddress.IPv6Any)) socket.DualMode = true;
+            socket.Bind(new IPEndPoint(host, address.Port));
+            socket.Listen();
+            return null;
+        }
+        catch (SocketException ex)
+        {
+            return ex.SocketErrorCode switch
+            {
+                SocketError.AddressAlreadyInUse => "another program listens there, perhaps a server that runs already. End it, or set ASPNETCORE_URLS to another address.",
+                SocketError.AccessDenied => "this user may not listen there. Take a port of 1024 or more in ASPNETCORE_URLS.",
+                SocketError.AddressNotAvailable => "this machine has no such address. Set ASPNETCORE_URLS to one that it has, or to http://0.0.0.0:8080.",
+                _ => $"it cannot be listened on: {ex.Message}",
+            };
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Carillon.Server.Configuration;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Data.Sqlite;
+
+namespace Carillon.Server.CommandLine;
+
+/// <summary>Serves, and says what whoever started it has to know.</summary>
+static class Serve
+{
+    public static async Task<int> RunAsync(Shell shell, string? file, string? urls, CancellationToken ct)
+    {
+        var settings = Settings.Read(shell, file, urls);
+        if (settings.Problems.Count > 0) return await RefuseAsync(shell, settings.Problems);
+        if (Check.Database(settings.DatabaseFile) is { } wrong)
+        {
+            await shell.Error.WriteLineAsync($"Carillon cannot start: {wrong}");
+            return ExitCode.Failed;
+        }
+
+        WebApplication app;
+        try
+        {
+            app = Host.Create(settings);
+        }
+        catch (InvalidOperationException ex)
+        {
+            return await RefuseAsync(shell, [ex.Message.Replace("FairnessOptions.", Settings.Prefix + "Fairness__", StringComparison.Ordinal)]);
+        }
+
+        await using (app)
+        {
+            try
+            {
+                await app.StartAsync(ct);
+            }
+            catch (Exception ex) when (ex is IOException or SocketException or SqliteException or UnauthorizedAccessException or InvalidOperationException or CryptographicException)
+            {
+                await shell.Error.WriteLineAsync($"Carillon cannot start: {ex.Message}\n`check` says what is missing, and how to mend it.");
+                return ExitCode.Failed;
+            }
+            await shell.Out.WriteAsync(Greeting(settings, app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses));
+            await shell.Out.FlushAsync(ct);
+            await app.WaitForShutdownAsync(ct);
+        }
+        return ExitCode.Done;
+    }
+
+    static async Task<int> RefuseAsync(Shell shell, IReadOnlyList<string> problems)
+    {
+        await shell.Error.WriteLineAsync("Carillon cannot start with this configuration:");
+        foreach (var problem in problems) await shell.Error.WriteLineAsync($"  - {problem}");
+        return ExitCode.Misconfigured;
+    }
+
+    /// <summary>Where it listens, what it works on, and what to do next.</summary>
+    internal static string Greeting(Settings settings, IEnumerable<string> addresses)
+    {
+        var access = settings.Carillon.Access;
+        List<string> lines = ["", $"  Carillon {Description.Version} is ready."];
+        lines.AddRange(addresses.Select(address => $"    Listening on:   {Readable(address)}"));
+        lines.Add($"    Database:       {settings.DatabaseFile}");
+        if (settings.File is not null) lines.Add($"    Configuration:  {settings.File}");
+        lines.Add("");
+        if (settings.Carillon.AllowAnonymous) lines.Add("  Clients may connect without a token (CARILLON__AllowAnonymous).");
+        else if (!access.HasTokenKeys)
+            lines.AddRange(["  WARNING: nobody can connect, because there is no key to check tokens with. Stop it, set one, and start it again:",
+                $"    export {Settings.Prefix}Access__SigningKey=\"$(openssl rand -base64 48)\"",
+                $"  or name the keys of whoever signs your tokens: {Settings.Prefix}Access__Jwks, a file or an address."]);
+        if (settings.KeyFile is { } keys && !File.Exists(keys))
+            lines.Add($"  WARNING: {keys} is not there, which {Settings.Prefix}Access__Jwks names. It is read as soon as it is.");
+        if (!string.IsNullOrEmpty(access.SigningKey))
+            lines.AddRange(["  A client connects with a token. This makes one to try it out with:", $"    {Itself} token --sub alice"]);
+        if (access.ApiKeys.Count == 0)
+            lines.AddRange(["  Back ends need an API key, and none is set:", $"    export {Settings.Prefix}Access__ApiKeys__0=\"$(openssl rand -base64 24)\""]);
+        lines.AddRange(["  Ctrl+C stops it.", "", ""]);
+        return string.Join(Environment.NewLine, lines);
+    }
+
+    // Whoever runs it from a clone starts it as the README says.
+    static string Itself => AppContext.BaseDirectory.Replace('\\', '/').Contains("/Carillon.Server/bin/", StringComparison.Ordinal)
+        ? "dotnet run --project src/Carillon.Server --"
+        : "Carillon.Server";
+
+    static string Readable(string address) => BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every
+        ? $"{every.Scheme}://localhost:{every.Port}, and port {every.Port} of every address of this machine"
+        : address;
+}

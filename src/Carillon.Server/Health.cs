@@ -1,0 +1,42 @@
+using Carillon.Storage;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Carillon.Server;
+
+/// <summary>Whether the process serves (<c>live</c>), and whether clients should be sent to it (<c>ready</c>).</summary>
+static class Health
+{
+    public static void Map(WebApplication app)
+    {
+        // A process that answers lives: restarting it would mend nothing that a check can find.
+        app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync });
+        app.MapHealthChecks("/health/ready", new HealthCheckOptions { ResponseWriter = WriteAsync });
+    }
+
+    static Task WriteAsync(HttpContext http, HealthReport report) => http.Response.WriteAsJsonAsync(new
+    {
+        status = Name(report.Status),
+        checks = report.Entries.ToDictionary(check => check.Key, check => new { status = Name(check.Value.Status), description = check.Value.Description }),
+    });
+
+    static string Name(HealthStatus status) => status.ToString().ToLowerInvariant();
+}
+
+/// <summary>Whether the database can be read.</summary>
+sealed class DatabaseCheck(Database database) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await using var connection = await database.OpenReadAsync(cancellationToken);
+            return HealthCheckResult.Healthy();
+        }
+        catch (Exception ex) when (ex is SqliteException or IOException or UnauthorizedAccessException)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, "The database cannot be read.", ex);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using Carillon.Server.Configuration;
+using Carillon.Server.Metrics;
+using Carillon.SocketIO;
+using Microsoft.Extensions.Configuration.Memory;
+
+namespace Carillon.Server;
+
+/// <summary>The server: Carillon on its paths, and beside it what operators and their tools ask for.</summary>
+static class Host
+{
+    /// <summary>Puts the server together; it listens when it is started.</summary>
+    /// <exception cref="InvalidOperationException">A setting cannot work; the message says which.</exception>
+    public static WebApplication Create(Settings settings)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = QuietByDefault });
+        builder.Configuration.AddInMemoryCollection(settings.OfTheHost);
+        builder.WebHost.UseUrls([.. settings.Urls]);
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        builder.WebHost.UseSocketIO();
+
+        builder.Services.AddCarillon(settings.Apply);
+        builder.Services.Configure<SocketIOOptions>(io => settings.Apply(io.Engine));
+        builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => Origins.Allow(policy, settings.AllowedOrigins)));
+        builder.Services.AddProblemDetails(problems => problems.CustomizeProblemDetails = Problems.AddCode);
+        builder.Services.AddHealthChecks().AddCheck<DatabaseCheck>("database");
+        builder.Services.AddSingleton<PrometheusMeter>();
+        Description.Add(builder.Services);
+
+        var app = builder.Build();
+        _ = app.Services.GetRequiredService<SocketServer>();       // says now what is wrong with its settings
+        _ = app.Services.GetRequiredService<PrometheusMeter>();    // counts from the beginning
+        app.UseExceptionHandler();
+        app.UseWhen(http => http.Request.Path.StartsWithSegments("/api"), api => api.UseStatusCodePages().UseCors());
+        app.MapCarillon();
+        Health.Map(app);
+        PrometheusMeter.Map(app);
+        Description.Map(app);
+        return app;
+    }
+
+    // Unless the configuration says otherwise: what an operator counts, and not every request.
+    static readonly Dictionary<string, string?> QuietByDefault = new()
+    {
+        ["Logging:LogLevel:Default"] = "Information",
+        ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
+        ["Logging:LogLevel:Microsoft.Hosting.Lifetime"] = "Warning",
+    };
+}

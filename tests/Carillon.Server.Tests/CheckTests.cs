@@ -1,0 +1,83 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Carillon.Server.Tests;
+
+public sealed class CheckTests : IDisposable
+{
+    readonly Terminal _terminal = new();
+
+    public CheckTests()
+    {
+        _terminal["CARILLON__Access__SigningKey"] = new string('s', 40);
+        _terminal["ASPNETCORE_URLS"] = "http://127.0.0.1:0";
+    }
+
+    public void Dispose() => _terminal.Dispose();
+
+    [Fact]
+    public async Task Where_nothing_is_wrong_each_thing_is_ok_and_nothing_is_made()
+    {
+        Assert.Equal(ExitCode.Done, await _terminal.RunAsync("check"));
+        Assert.Equal("ok     configuration\nok     database\nok     tokens\nok     address http://127.0.0.1:0\n", _terminal.Out.All.ReplaceLineEndings("\n"));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_terminal.Folder));
+    }
+
+    [Fact]
+    public async Task Beside_a_server_that_runs_only_its_address_is_taken()
+    {
+        await using var server = await RunningServer.StartAsync(_terminal);
+        _terminal["ASPNETCORE_URLS"] = server.Url;
+        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync("check"));
+        Assert.Contains("ok     database", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.Contains($"wrong  address {server.Url}: another program listens there", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("0.0.0.0")]
+    [InlineData("*")]
+    [InlineData("localhost")]
+    public async Task An_address_that_is_taken_is_found_however_it_is_written(string host)
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        await AssertWrongAsync($"address http://{host}:", "another program listens there", "ASPNETCORE_URLS", $"http://{host}:{((IPEndPoint)other.LocalEndpoint).Port}");
+    }
+
+    [Fact]
+    public Task Without_a_key_nobody_could_connect() => AssertWrongAsync("tokens: ", "nobody can connect", "CARILLON__Access__SigningKey", "");
+
+    [Fact]
+    public async Task A_database_that_is_none_is_told()
+    {
+        _terminal.Write("rubbish.db", new string('x', 5000));
+        await AssertWrongAsync("database: ", "is no SQLite database", "CARILLON__Database", "sqlite:rubbish.db");
+    }
+
+    [Fact]
+    public Task A_folder_that_is_not_there_is_told() => AssertWrongAsync("database: ", "there is no folder", "CARILLON__Database", "sqlite:none/such.db");
+
+    [Fact]
+    public Task A_mistake_in_the_configuration_is_told() => AssertWrongAsync("configuration: ", "Did you mean CARILLON__Database?", "CARILLON__Databse", "sqlite:x.db");
+
+    [Theory]
+    [InlineData("none.json", null, "cannot be read")]
+    [InlineData("keys.json", "rubbish", "It is no JSON.")]
+    [InlineData("keys.json", "{}", "there is no list of keys")]
+    [InlineData("keys.json", """{"keys":[{"kty":"oct","k":"aaaa"}]}""", "can check a token (1 left out)")]
+    [InlineData("http://127.0.0.1:1/keys", null, "cannot be read")]
+    public async Task Keys_that_are_of_no_use_are_told(string jwks, string? text, string sentence)
+    {
+        if (text is not null) _terminal.Write(jwks, text);
+        await AssertWrongAsync("tokens: ", sentence, "CARILLON__Access__Jwks", jwks.StartsWith("http", StringComparison.Ordinal) ? jwks : _terminal.Path(jwks));
+    }
+
+    async Task AssertWrongAsync(string thing, string sentence, string variable, string value)
+    {
+        _terminal[variable] = value;
+        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync("check"));
+        var wrong = Assert.Single(_terminal.Out.All.Split('\n'), line => line.StartsWith("wrong", StringComparison.Ordinal));
+        Assert.StartsWith($"wrong  {thing}", wrong, StringComparison.Ordinal);
+        Assert.Contains(sentence, wrong, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,158 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+
+namespace Carillon.Server.Tests;
+
+public sealed class ServingTests : IDisposable
+{
+    readonly Terminal _terminal = new();
+
+    public void Dispose() => _terminal.Dispose();
+
+    [Fact]
+    public async Task It_starts_with_nothing_and_says_that_nobody_can_connect_yet()
+    {
+        await using var server = await RunningServer.StartAsync(_terminal);
+        Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("/health/live")).StatusCode);
+        Assert.Equal(0, await server.StopAsync());
+
+        Assert.Contains($"Database:       {_terminal.Path("carillon.db")}", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.Contains("WARNING: nobody can connect", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.Contains("export CARILLON__Access__SigningKey=", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.True(File.Exists(_terminal.Path("carillon.db")));
+        Assert.Empty(_terminal.Error.All);
+    }
+
+    [Fact]
+    public async Task With_a_key_it_says_how_to_make_a_token_and_never_the_key()
+    {
+        (_terminal["CARILLON__Access__SigningKey"], _terminal["CARILLON__Access__ApiKeys__0"]) = (new string('s', 40), "hunter2");
+        await using var server = await RunningServer.StartAsync(_terminal);
+        await server.StopAsync();
+
+        Assert.Contains("token --sub alice", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.DoesNotContain("WARNING", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.DoesNotContain("ssssssss", _terminal.Out.All, StringComparison.Ordinal);
+        Assert.DoesNotContain("hunter2", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_of_keys_that_is_not_there_is_told_and_looked_for_later()
+    {
+        _terminal["CARILLON__Access__Jwks"] = "keys.json";
+        await using var server = await RunningServer.StartAsync(_terminal);
+        await server.StopAsync();
+        Assert.Contains($"WARNING: {_terminal.Path("keys.json")} is not there", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_address_in_use_is_told_in_a_sentence()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync("--urls", $"http://{other.LocalEndpoint}"));
+        Assert.Contains("address already in use", _terminal.Error.All, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("   at ", _terminal.Error.All, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("sqlite:none/such/folder.db", "there is no folder")]
+    [InlineData("sqlite:rubbish.db", "is no SQLite database")]
+    public async Task A_database_that_cannot_be_opened_is_told_in_a_sentence(string database, string sentence)
+    {
+        _terminal.Write("rubbish.db", new string('x', 5000));
+        _terminal["CARILLON__Database"] = database;
+        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync("--urls", "http://127.0.0.1:0"));
+        Assert.StartsWith("Carillon cannot start: ", _terminal.Error.All, StringComparison.Ordinal);
+        Assert.Contains(sentence, _terminal.Error.All, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", _terminal.Error.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task It_is_ready_while_its_database_can_be_read_and_lives_all_the_same()
+    {
+        Directory.CreateDirectory(_terminal.Path("data"));
+        _terminal["CARILLON__Database"] = "sqlite:data/shop.db";
+        await using var server = await RunningServer.StartAsync(_terminal);
+        Assert.Equal("""{"status":"healthy","checks":{"database":{"status":"healthy","description":null}}}""", await server.Http.GetStringAsync("/health/ready"));
+
+        Directory.Delete(_terminal.Path("data"), recursive: true);
+        HttpResponseMessage answer;
+        do answer = await server.Http.GetAsync("/health/ready"); while (answer.IsSuccessStatusCode);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+        Assert.Equal("unhealthy", JsonElement.Parse(await answer.Content.ReadAsStringAsync()).GetProperty("status").GetString());
+        Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("/health/live")).StatusCode);
+    }
+
+    [Fact]
+    public async Task The_API_describes_itself()
+    {
+        await using var server = await RunningServer.StartAsync(_terminal);
+        var document = JsonElement.Parse(await server.Http.GetStringAsync("/openapi/v1.json"));
+
+        Assert.Equal("Carillon", document.GetProperty("info").GetProperty("title").GetString());
+        Assert.Equal(Description.Version, document.GetProperty("info").GetProperty("version").GetString());
+        Assert.True(document.GetProperty("paths").TryGetProperty("/api/bans", out _));
+        Assert.DoesNotContain(document.GetProperty("paths").EnumerateObject(), path => !path.Name.StartsWith("/api/", StringComparison.Ordinal));
+        var schemes = document.GetProperty("components").GetProperty("securitySchemes");
+        Assert.Equal("Authorization", schemes.GetProperty("ApiKey").GetProperty("name").GetString());
+        Assert.Equal("bearer", schemes.GetProperty("Bearer").GetProperty("scheme").GetString());
+    }
+
+    [Theory]
+    [InlineData("https://shop.example", "https://shop.example")]
+    [InlineData("https://other.example", null)]
+    public async Task Pages_of_allowed_origins_may_call_the_API(string origin, string? allowed)
+    {
+        _terminal["CARILLON__AllowedOrigins__0"] = "https://shop.example";
+        await using var server = await RunningServer.StartAsync(_terminal);
+        using var preflight = new HttpRequestMessage(HttpMethod.Options, "/api/bans");
+        preflight.Headers.Add("Origin", origin);
+        preflight.Headers.Add("Access-Control-Request-Method", "GET");
+        preflight.Headers.Add("Access-Control-Request-Headers", "authorization");
+        using var answer = await server.Http.SendAsync(preflight);
+        Assert.Equal(allowed, answer.Headers.TryGetValues("Access-Control-Allow-Origin", out var origins) ? origins.Single() : null);
+
+        using var handshake = new HttpRequestMessage(HttpMethod.Get, "/socket.io/?EIO=4&transport=polling");
+        handshake.Headers.Add("Origin", origin);
+        Assert.Equal(allowed is null ? HttpStatusCode.Forbidden : HttpStatusCode.OK, (await server.Http.SendAsync(handshake)).StatusCode);
+    }
+
+    [Fact]
+    public async Task What_there_is_not_is_a_problem_with_a_code()
+    {
+        await using var server = await RunningServer.StartAsync(_terminal);
+        using var answer = await server.Http.GetAsync("/api/nothing");
+        Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.Equal("not-found", JsonElement.Parse(await answer.Content.ReadAsStringAsync()).GetProperty("code").GetString());
+    }
+
+    [Theory]
+    [InlineData("--version")]
+    [InlineData("--help", "serve", "token", "publish", "tail", "check", "--config", "--version")]
+    [InlineData("serve --help", "--urls", "--config")]
+    [InlineData("token --help", "--sub", "--name", "--role", "--expires", "--capability")]
+    [InlineData("publish --help", "<channel>", "<json>", "--event", "--url", "--key")]
+    [InlineData("tail --help", "<channel>", "--since", "--url", "--token")]
+    [InlineData("check --help", "--config")]
+    public async Task The_command_line_explains_itself(string line, params string[] words)
+    {
+        Assert.Equal(ExitCode.Done, await _terminal.RunAsync(line.Split(' ')));
+        Assert.All(words, word => Assert.Contains(word, _terminal.Out.All, StringComparison.Ordinal));
+        if (line == "--version") Assert.Equal(Description.Version, _terminal.Out.All.Trim());
+    }
+
+    [Theory]
+    [InlineData("dance", "'dance'")]
+    [InlineData("token", "--sub")]
+    [InlineData("publish orders:7", "Required argument")]
+    [InlineData("serve --port 7", "'--port'")]
+    public async Task What_the_command_line_does_not_know_is_told(string line, string word)
+    {
+        Assert.Equal(ExitCode.Misconfigured, await _terminal.RunAsync(line.Split(' ')));
+        Assert.Contains(word, _terminal.Error.All, StringComparison.Ordinal);
+        Assert.EndsWith("--help tells what can be said.", _terminal.Error.All.TrimEnd(), StringComparison.Ordinal);
+        Assert.Empty(_terminal.Out.All);
+    }
+}
