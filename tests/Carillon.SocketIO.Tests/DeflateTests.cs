@@ -34,6 +34,14 @@ public class DeflateTests
     }
 
     [Fact]
+    public void An_empty_message_is_one_byte_and_read_back_empty()
+    {
+        Assert.Equal([0x00], MessageDeflate.Deflate([]).ToArray());
+        Assert.Equal(CloseCode.None, MessageDeflate.Inflate([0x00], 5000, out _, out var length));
+        Assert.Equal(0, length);
+    }
+
+    [Fact]
     public void A_message_that_unfolds_to_more_than_the_limit_is_refused_and_one_that_is_no_compressed_data_too()
     {
         var bomb = MessageDeflate.Deflate(new byte[100_000_000]);

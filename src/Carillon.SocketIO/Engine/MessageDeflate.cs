@@ -14,6 +14,9 @@ static class MessageDeflate
     // What a sender leaves out of each message (section 7.2.1), and an empty last block, so that the data has an end.
     static ReadOnlySpan<byte> Tail => [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
 
+    // A message of no bytes (section 7.2.3.6).
+    static readonly byte[] Empty = [0x00];
+
     /// <summary>
     /// Whether one of a client's offers can be taken (the header <c>Sec-WebSocket-Extensions</c>). One that asks for a smaller window than ours cannot; parameters we do not know, or
     /// that are given twice, make an offer invalid (section 7.1).
@@ -55,6 +58,7 @@ static class MessageDeflate
     /// <summary>Compresses a message.</summary>
     public static ReadOnlyMemory<byte> Deflate(ReadOnlySpan<byte> message)
     {
+        if (message.IsEmpty) return Empty;   // for nothing there is no flush either
         var target = new MemoryStream(message.Length / 2);
         using (var deflate = new DeflateStream(target, CompressionLevel.Fastest, leaveOpen: true))
         {

@@ -89,6 +89,28 @@ public sealed class IssuerKeysTests : IDisposable
     }
 
     [Fact]
+    public async Task A_fetch_that_failed_is_repeated_soon_so_that_a_key_that_was_withdrawn_goes()
+    {
+        _server.Body = Issuer.KeySet(Issuer.Jwk(_issuer.Rsa, "rsa-1"));
+        using var tokens = Trusting(_server.Address);
+        var token = _issuer.Rs256(_issuer.Claims("exp", _issuer.Now + 100_000));
+        Assert.Equal("good", await CodeAsync(tokens, token));
+
+        _server.Status = "500 Internal Server Error";
+        _clock.Advance(TimeSpan.FromHours(1));
+        Assert.Equal("unauthorized", await CodeAsync(tokens, _issuer.Rs256(_issuer.Claims(), """{"alg":"RS256","kid":"other"}""")));
+        Assert.Equal("good", await CodeAsync(tokens, token));
+        Assert.Equal(2, _server.Requests);
+
+        (_server.Status, _server.Body) = ("200 OK", Issuer.KeySet());
+        _clock.Advance(TimeSpan.FromSeconds(10));
+        Assert.Equal("good", await CodeAsync(tokens, token));   // it does not wait for the network
+        Assert.Equal("unauthorized", await CodeAsync(tokens, _issuer.Rs256(_issuer.Claims(), """{"alg":"RS256","kid":"other"}""")));
+        Assert.Equal("unauthorized", await CodeAsync(tokens, token));
+        Assert.Equal(3, _server.Requests);
+    }
+
+    [Fact]
     public async Task An_address_that_redirects_is_not_followed()
     {
         using var elsewhere = new KeyServer { Body = Issuer.KeySet(Issuer.Jwk(_issuer.Rsa, "rsa-1")) };

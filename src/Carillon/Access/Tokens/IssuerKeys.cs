@@ -24,6 +24,7 @@ sealed partial class IssuerKeys : IDisposable
     (DateTime Written, long Length) _stamp;
     Task _looking = Task.CompletedTask;
     long? _lookedAt;
+    volatile bool _failed;
 
     public IssuerKeys(AccessOptions options, TimeProvider clock, ILogger logger)
     {
@@ -74,7 +75,7 @@ sealed partial class IssuerKeys : IDisposable
         {
             if (_looking.IsCompleted)
             {
-                if (_lookedAt is { } last && _clock.GetElapsedTime(last) < Pause(_address is not null, known, _options)) return null;
+                if (_lookedAt is { } last && _clock.GetElapsedTime(last) < Pause(_address is not null, known && !_failed, _options)) return null;
                 _lookedAt = _clock.GetTimestamp();
                 var stopping = _stopping.Token;
                 _looking = Task.Run(() => LookOnceAsync(stopping), CancellationToken.None);
@@ -84,7 +85,7 @@ sealed partial class IssuerKeys : IDisposable
     }
 
     /// <summary>How long after the last look the next one may be.</summary>
-    internal static TimeSpan Pause(bool isAddress, bool known, AccessOptions options) => !isAddress ? FilePause : known ? options.JwksRefresh : options.JwksPause;
+    internal static TimeSpan Pause(bool isAddress, bool content, AccessOptions options) => !isAddress ? FilePause : content ? options.JwksRefresh : options.JwksPause;
 
     async Task LookOnceAsync(CancellationToken stopping)
     {
@@ -93,12 +94,13 @@ sealed partial class IssuerKeys : IDisposable
             var stamp = _address is null ? Stamp() : default;
             if (_address is null && stamp == _stamp) return;
             var keys = await ReadAsync(stopping);
-            (_keys, _stamp) = (keys, stamp);
+            (_keys, _stamp, _failed) = (keys, stamp, false);
             if (keys.Keys.Count > 0) LogRead(keys.Keys.Count, keys.LeftOut);
             else LogNoneUsable(keys.LeftOut);
         }
         catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
         {
+            _failed = true;
             LogNotRead(ex.Message, _keys.Keys.Count);
         }
         catch (OperationCanceledException)
