@@ -1,6 +1,4 @@
-using Carillon.Storage;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
-using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Carillon.Server;
@@ -22,21 +20,4 @@ static class Health
     });
 
     static string Name(HealthStatus status) => status.ToString().ToLowerInvariant();
-}
-
-/// <summary>Whether the database can be read.</summary>
-sealed class DatabaseCheck(Database database) : IHealthCheck
-{
-    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
-    {
-        try
-        {
-            await using var connection = await database.OpenReadAsync(cancellationToken);
-            return HealthCheckResult.Healthy();
-        }
-        catch (Exception ex) when (ex is SqliteException or IOException or UnauthorizedAccessException)
-        {
-            return new HealthCheckResult(context.Registration.FailureStatus, "The database cannot be read.", ex);
-        }
-    }
 }

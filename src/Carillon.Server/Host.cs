@@ -24,7 +24,6 @@ static class Host
         builder.Services.Configure<SocketIOOptions>(io => settings.Apply(io.Engine));
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => Origins.Allow(policy, settings.AllowedOrigins)));
         builder.Services.AddProblemDetails(problems => problems.CustomizeProblemDetails = Problems.AddCode);
-        builder.Services.AddHealthChecks().AddCheck<DatabaseCheck>("database");
         builder.Services.AddSingleton<PrometheusMeter>();
         Description.Add(builder.Services);
 

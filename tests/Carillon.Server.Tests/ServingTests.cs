@@ -75,7 +75,7 @@ public sealed class ServingTests : IDisposable
         Directory.CreateDirectory(_terminal.Path("data"));
         _terminal["CARILLON__Database"] = "sqlite:data/shop.db";
         await using var server = await RunningServer.StartAsync(_terminal);
-        Assert.Equal("""{"status":"healthy","checks":{"database":{"status":"healthy","description":null}}}""", await server.Http.GetStringAsync("/health/ready"));
+        Assert.Equal("""{"status":"healthy","checks":{"carillon":{"status":"healthy","description":"Clients are served."}}}""", await server.Http.GetStringAsync("/health/ready"));
 
         Directory.Delete(_terminal.Path("data"), recursive: true);
         HttpResponseMessage answer;

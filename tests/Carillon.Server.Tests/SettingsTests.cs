@@ -35,8 +35,9 @@ public sealed class SettingsTests : IDisposable
     [InlineData("AllowAnonymous", "maybe", "CARILLON__AllowAnonymous must be true or false; it is \"maybe\".")]
     [InlineData("MaxSubscriptions", "many", "CARILLON__MaxSubscriptions must be a whole number, such as 1000; it is \"many\".")]
     [InlineData("MaxSubscriptions", "0", "Carillon's MaxSubscriptions must be at least one.")]
-    [InlineData("ChangesAudience", "Anybody", "CARILLON__ChangesAudience must be one of Nobody, KnownUsers, Everyone; it is \"Anybody\".")]
-    [InlineData("ChangesAudience", "7", "CARILLON__ChangesAudience must be one of Nobody, KnownUsers, Everyone; it is \"7\".")]
+    [InlineData("Votes__MayVote", "Anybody", "CARILLON__Votes__MayVote must be one or several of everyone, users, nobody, owner, members, subscribers, present, managers and role:… with commas between; it is \"Anybody\".")]
+    [InlineData("Areas__0__Subscribe", "users", "CARILLON__Areas__0__Pattern is missing: the names of the area's channels, such as orders:{id}.")]
+    [InlineData("Areas__0__Pattern", "orders:{id}", "CARILLON__Areas__0__Event is missing: the name of the event under which clients receive what is published to orders:{id}.")]
     [InlineData("Changes__Tables__0", "sqlite_master", "Carillon's Changes: The table \"sqlite_master\" cannot be live: it belongs to SQLite or to Carillon itself.")]
     public async Task A_mistake_is_told_in_one_sentence_that_helps(string key, string value, string sentence)
     {
@@ -84,9 +85,10 @@ public sealed class SettingsTests : IDisposable
         [
             ("Database", "sqlite:data/shop.db"), ("Access__SigningKey", secret), ("Access__Jwks", "keys.json"), ("Access__Issuer", "joe"), ("ACCESS__AUDIENCE", "shop"),
             ("Access__ApiKeys__0", "one"), ("Access__ApiKeys__1", "two"), ("Access__ClockSkew", "00:00:10"), ("AllowedOrigins__0", "https://a.example/"), ("AllowedOrigins__1", "http://b.example:81"),
-            ("Changes__Tables__0", "orders"), ("Changes__KeepFor", "1.00:00:00"), ("ChangesAudience", "knownusers"), ("AllowAnonymous", "true"), ("MaxRecovered", "7"),
+            ("Changes__Tables__0", "orders"), ("Changes__KeepFor", "1.00:00:00"), ("Votes__MaySuggest", "role:author"), ("Access__ManagerRoles__0", "boss"), ("AllowAnonymous", "true"), ("MaxRecovered", "7"),
             ("Fairness__ConnectionsPerAddress", "5"), ("Fairness__PerConnection__EventsPerSecond", "9"), ("Fairness__AllowList__0", "192.0.2.0/24"), ("Fairness__FirstBan", "00:00:30"),
-            ("Areas__0__Pattern", "kitchen:{table}"), ("Areas__0__Event", "order-ready"), ("Areas__0__Audience", "Everyone"), ("Areas__0__KeepCount", "100"),
+            ("Areas__0__Pattern", "kitchen:{table}"), ("Areas__0__Event", "order-ready"), ("Areas__0__Subscribe", "everyone"), ("Areas__0__KeepCount", "100"),
+            ("Areas__1__Pattern", "changes:{table}"), ("Areas__1__Subscribe", "role:manager, managers"),
             ("Redis", ""), ("Access__Nothing", ""),
         ];
         foreach (var (key, value) in said) _terminal[$"CARILLON__{key}"] = value;
@@ -102,9 +104,11 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(["one", "two"], options.Access.ApiKeys);
         Assert.Equal((TimeSpan.FromSeconds(10), TimeSpan.FromDays(1)), (options.Access.ClockSkew, options.Changes.KeepFor));
         Assert.Equal(["orders"], options.Changes.Tables);
-        Assert.Equal((Audience.KnownUsers, true, 7), (options.ChangesAudience, options.AllowAnonymous, options.MaxRecovered));
-        var area = Assert.Single(options.Areas);
-        Assert.Equal(("kitchen:{table}", "order-ready", Audience.Everyone, 100), (area.Pattern, area.Event, area.Audience, area.KeepCount));
+        Assert.Equal(("role:author", true, 7), (options.Votes.MaySuggest.ToString(), options.AllowAnonymous, options.MaxRecovered));
+        Assert.Equal(["boss"], options.Access.ManagerRoles);
+        var area = options.Areas["kitchen:{table}"];
+        Assert.Equal(("order-ready", "everyone", 100), (area.Event, area.Subscribe.ToString(), area.KeepCount));
+        Assert.Equal(("role:manager,managers", 1), (options.Areas.Changes.Subscribe.ToString(), options.Areas.Count(one => one.Pattern == "changes:{table}")));
         Assert.Equal(["https://a.example", "http://b.example:81"], engine.AllowedOrigins);
         Assert.Equal((5, 9, TimeSpan.FromSeconds(30)), (engine.Fairness.ConnectionsPerAddress, engine.Fairness.PerConnection.EventsPerSecond, engine.Fairness.FirstBan));
         Assert.Equal(["192.0.2.0/24"], engine.Fairness.AllowList);

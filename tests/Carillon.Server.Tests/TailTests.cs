@@ -13,7 +13,8 @@ public sealed class TailTests : IDisposable
     public TailTests()
     {
         _served["CARILLON__AllowAnonymous"] = "true";
-        _served["CARILLON__ChangesAudience"] = "Everyone";
+        _served["CARILLON__Areas__0__Pattern"] = "changes:{table}";
+        _served["CARILLON__Areas__0__Subscribe"] = "everyone";
         _served["CARILLON__Changes__Tables__0"] = "orders";
         Sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, goods TEXT)");
     }

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using Carillon.Access;
 using Carillon.Server.Configuration;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -73,6 +74,9 @@ static class Serve
             lines.Add($"  WARNING: {keys} is not there, which {Settings.Prefix}Access__Jwks names. It is read as soon as it is.");
         if (!string.IsNullOrEmpty(access.SigningKey))
             lines.AddRange(["  A client connects with a token. This makes one to try it out with:", $"    {Itself} token --sub alice"]);
+        if (access is { UnknownUsers: UnknownUsers.Refuse, ApiKeys.Count: > 0 })
+            lines.AddRange(["  Its user has to be known. This enters one:",
+                $"    curl -X PUT {LocalOf(addresses.First())}/api/users/alice -H \"Authorization: ApiKey ${Settings.Prefix}Access__ApiKeys__0\" -H \"Content-Type: application/json\" -d '{{\"name\":\"Alice\"}}'"]);
         if (access.ApiKeys.Count == 0)
             lines.AddRange(["  Back ends need an API key, and none is set:", $"    export {Settings.Prefix}Access__ApiKeys__0=\"$(openssl rand -base64 24)\""]);
         lines.AddRange(["  Ctrl+C stops it.", "", ""]);
@@ -83,6 +87,8 @@ static class Serve
     static string Itself => AppContext.BaseDirectory.Replace('\\', '/').Contains("/Carillon.Server/bin/", StringComparison.Ordinal)
         ? "dotnet run --project src/Carillon.Server --"
         : "Carillon.Server";
+
+    static string LocalOf(string address) => BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every ? $"{every.Scheme}://localhost:{every.Port}" : address;
 
     static string Readable(string address) => BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every
         ? $"{every.Scheme}://localhost:{every.Port}, and port {every.Port} of every address of this machine"

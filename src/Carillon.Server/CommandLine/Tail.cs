@@ -179,6 +179,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     {
         var error = answer.TryGetProperty("data", out var details) || answer.TryGetProperty("error", out details) ? details : answer;
         var (code, message) = (Text(error, "code") ?? "refused", Text(error, "message"));
+        if (code == ErrorCode.UnknownUser.Code && request.Token is null)
+            message += $" Enter it first (PUT /api/users/{request.Subject}), or name one who is known with --sub.";
         if (!error.TryGetProperty("retryable", out var retryable) || retryable.ValueKind != JsonValueKind.True) throw new RefusedException($"{code}: {message}");
         if (error.TryGetProperty("retryAfter", out var wait) && wait.TryGetInt32(out var seconds)) _toldToWait = TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 3600));
         throw new IOException($"{code}: {message}");

@@ -2,6 +2,7 @@ using System.Collections;
 using System.ComponentModel;
 using System.Globalization;
 using System.Reflection;
+using Carillon.Live;
 
 namespace Carillon.Server.Configuration;
 
@@ -58,6 +59,7 @@ sealed record KnownKey(string Path, Type Type, object? Default)
         type == typeof(TimeSpan) ? $"a time as hours:minutes:seconds, such as {Default ?? TimeSpan.FromSeconds(10)}" :
         type.IsEnum ? $"one of {string.Join(", ", Enum.GetNames(type))}" :
         type == typeof(double) ? $"a number, such as {Default ?? 1.5}" :
+        type == typeof(Grant) ? "one or several of everyone, users, nobody, owner, members, subscribers, present, managers and role:… with commas between" :
         type.IsPrimitive ? $"a whole number, such as {Default ?? 100}" :
         $"a {type.Name}";
 
@@ -74,7 +76,7 @@ sealed record KnownKey(string Path, Type Type, object? Default)
     }
 
     static bool IsScalar(Type type) => (Nullable.GetUnderlyingType(type) ?? type) is var plain
-        && (plain.IsPrimitive || plain.IsEnum || plain == typeof(string) || plain == typeof(TimeSpan) || plain == typeof(decimal) || plain == typeof(Uri));
+        && (plain.IsPrimitive || plain.IsEnum || plain == typeof(string) || plain == typeof(TimeSpan) || plain == typeof(decimal) || plain == typeof(Uri) || plain == typeof(Grant));
 
     static bool IsOptions(Type type) => type is { IsClass: true, Namespace: { } space } && !typeof(Delegate).IsAssignableFrom(type)
         && (space == "Carillon" || space.StartsWith("Carillon.", StringComparison.Ordinal));
@@ -87,6 +89,7 @@ sealed record KnownKey(string Path, Type Type, object? Default)
 
     static Type? ElementOf(Type type) =>
         type.IsArray ? type.GetElementType() :
+        type == typeof(AreaList) ? typeof(Area) :
         type.IsGenericType && type.IsAssignableTo(typeof(IEnumerable)) ? type.GetGenericArguments()[^1] :
         null;
 }

@@ -1,3 +1,4 @@
+using Carillon.Live;
 using Carillon.SocketIO;
 using Microsoft.AspNetCore.Http;
 
@@ -17,6 +18,7 @@ sealed class Settings
     readonly Dictionary<string, string?> _values = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<string, string?> _ofTheHost = new(StringComparer.OrdinalIgnoreCase);
     readonly IConfigurationRoot _carillon;
+    IReadOnlyList<IConfigurationSection> _areas;
 
     Settings(Shell shell, string? file, string? urls)
     {
@@ -28,10 +30,12 @@ sealed class Settings
         foreach (var (path, _) in _values.Where(entry => string.IsNullOrEmpty(entry.Value)).ToList()) _values.Remove(path);
 
         KeepWhatIsKnown();
-        _carillon = new ConfigurationBuilder().AddInMemoryCollection(_values).Build();
+        _carillon = new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => !IsOfAreas(entry.Key))).Build();
+        _areas = [.. new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => IsOfAreas(entry.Key))).Build().GetSection("Areas").GetChildren()];
         Urls = (urls ?? FindUrls(shell)).Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        CheckAreas();
         Carillon = new CarillonOptions();
-        _carillon.Bind(Carillon);
+        Bind(Carillon);
         DatabaseFile = CheckDatabase(shell.Folder);
         KeyFile = string.IsNullOrEmpty(Carillon.Access.Jwks) || Carillon.Access.JwksAddress is not null ? null : Path.GetFullPath(Carillon.Access.Jwks, shell.Folder);
         CheckTheRest();
@@ -72,7 +76,7 @@ sealed class Settings
 
     public void Apply(CarillonOptions options)
     {
-        _carillon.Bind(options);
+        Bind(options);
         options.Database = $"sqlite:{DatabaseFile}";
         if (KeyFile is not null) options.Access.Jwks = KeyFile;
     }
@@ -81,6 +85,34 @@ sealed class Settings
     {
         foreach (var origin in AllowedOrigins) engine.AllowedOrigins.Add(origin);
         _carillon.GetSection("Fairness").Bind(engine.Fairness);
+    }
+
+    void Bind(CarillonOptions options)
+    {
+        // Those that are named are meant instead of those that come with it.
+        if (_carillon.GetSection("Access:ManagerRoles").Exists()) options.Access.ManagerRoles.Clear();
+        _carillon.Bind(options);
+        foreach (var section in _areas)
+        {
+            // An area that comes with Carillon is changed in what is said of it; another one is new.
+            if (options.Areas.Find(section["Pattern"]!) is not { } area) options.Areas.Add(area = new Area(section["Pattern"]!, section["Event"]!));
+            section.Bind(area);
+        }
+    }
+
+    static bool IsOfAreas(string path) => path.StartsWith("Areas:", StringComparison.OrdinalIgnoreCase);
+
+    void CheckAreas()
+    {
+        var known = new CarillonOptions().Areas;
+        foreach (var section in _areas)
+            if (section["Pattern"] is not { } pattern)
+                _problems.Add($"{VariableOf(section.Path)}__Pattern is missing: the names of the area's channels, such as orders:{{id}}.");
+            else if (known.Find(pattern) is null && section["Event"] is null)
+                _problems.Add($"{VariableOf(section.Path)}__Event is missing: the name of the event under which clients receive what is published to {pattern}.");
+            else if (known.Find(pattern) is { } area && section["Event"] is { } name && name != area.Event)
+                _problems.Add($"{VariableOf(section.Path)}__Event must be left out: what is published to {pattern} comes as {area.Event}.");
+        if (_problems.Count > 0) _areas = [.. _areas.Where(section => section["Pattern"] is { } pattern && (known.Find(pattern) is not null || section["Event"] is not null))];
     }
 
     static IEnumerable<KnownKey> KnownKeys() =>

@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.Globalization;
 using Carillon.Access;
 
 namespace Carillon.Live;
@@ -6,6 +8,7 @@ namespace Carillon.Live;
 /// To whom something is open. Grants are joined with <c>|</c>, and each has a text form for configuration: <c>everyone</c>, <c>users</c>, <c>nobody</c>, <c>owner</c>,
 /// <c>members</c>, <c>subscribers</c>, <c>present</c>, <c>managers</c>, <c>role:</c> with a role, and several of them with commas between.
 /// </summary>
+[TypeConverter(typeof(GrantConverter))]
 public sealed class Grant
 {
     readonly Func<Question, ValueTask<bool>> _admits;
@@ -92,4 +95,14 @@ public sealed class Grant
     };
 
     static async ValueTask<bool> EitherAsync(Grant left, Grant right, Question question) => await left.AdmitsAsync(question) || await right.AdmitsAsync(question);
+}
+
+/// <summary>Lets configuration say who something is open to.</summary>
+sealed class GrantConverter : TypeConverter
+{
+    public override bool CanConvertFrom(ITypeDescriptorContext? context, Type sourceType) => sourceType == typeof(string);
+
+    public override object ConvertFrom(ITypeDescriptorContext? context, CultureInfo? culture, object value) => Grant.TryParse(value as string, out var grant)
+        ? grant
+        : throw new FormatException("Who something is open to is said by one or several of everyone, users, nobody, owner, members, subscribers, present, managers and role:… with commas between.");
 }
