@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Text.Json;
 using Carillon.Channels;
+using Carillon.Delivery;
 using Carillon.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -13,7 +14,7 @@ namespace Carillon.Lifecycle;
 /// deleted in one transaction: after a crash there is none, and nobody is told "recovered" from a history that went on without being saved.
 /// </summary>
 internal sealed partial class KeptHistory(
-    Database db, IChannelLayer layer, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
+    Database db, IChannelLayer layer, Announcements announcements, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
 {
     // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
     static readonly TimeSpan NotOlderThan = TimeSpan.FromHours(1);
@@ -59,6 +60,8 @@ internal sealed partial class KeptHistory(
     public async Task StoppedAsync(CancellationToken cancellationToken)
     {
         if (layer is not InProcessChannelLayer inProcess || Interlocked.Exchange(ref _isSaved, true)) return;
+        // What the last request committed is published before: whoever recovers must not miss it.
+        await announcements.FlushAsync(CancellationToken.None);
         var kept = inProcess.Export();
         // A stop is usually done much sooner than it may be: a large history takes what the other steps have left.
         var left = _options.Within - readiness.StoppingFor;
