@@ -55,6 +55,7 @@ public static class CarillonExtensions
             provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Tokens>>()));
         services.TryAddSingleton<AccessNews>();
         services.TryAddSingleton<UserDirectory>();
+        services.TryAddSingleton<Membership>();
         services.TryAddSingleton<Tickets>();
         services.TryAddSingleton<ApiKeys>();
         services.TryAddSingleton<Identification>();

@@ -26,7 +26,10 @@ sealed record Need(string? Scope, bool People = false, bool Managers = false)
     /// <summary>A back end that reads, or a user, whose right to the channel the handler asks for.</summary>
     public static readonly Need Read = new(Scopes.Read, People: true);
 
-    /// <summary>A back end that reads or keeps the directory.</summary>
+    /// <summary>A back end that keeps the directory, or a user, whose right to manage the channel the handler asks for.</summary>
+    public static readonly Need Members = new(Scopes.Users, People: true);
+
+    /// <summary>A back end that reads, or an administrator.</summary>
     public static readonly Need ReadUsers = new(Scopes.Read, Managers: true);
 
     /// <summary>Whether a caller may.</summary>

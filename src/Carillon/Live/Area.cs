@@ -40,7 +40,7 @@ public sealed class Area
     /// <summary>Who may read what was published: all who may subscribe.</summary>
     public Grant History { get; set; } = Grant.Subscribers;
 
-    /// <summary>Who may administer a channel.</summary>
+    /// <summary>Who may administer a channel: say who its members are. Those who may administer everything.</summary>
     public Grant Manage { get; set; } = Grant.Managers;
 
     /// <summary>

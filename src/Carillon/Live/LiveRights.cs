@@ -13,6 +13,9 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
 {
     // Well below the second that is promised; a look at ten thousand connections takes a fraction of a millisecond.
     static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+
+    // Half of it: the turn of a connection comes when what it asked last is done.
+    static readonly TimeSpan TurnWithin = TimeSpan.FromMilliseconds(500);
     const int AtOnce = 8;
 
     readonly Channel<AccessChange> _changes = Channel.CreateUnbounded<AccessChange>(new UnboundedChannelOptions { SingleReader = true });
@@ -82,8 +85,12 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
     async Task LookAsync((HashSet<string> Users, HashSet<string> Tokens) changed, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
-        List<Subscriber> concerned = [.. _again];
-        _again.Clear();
+        List<Subscriber> concerned;
+        lock (_again)
+        {
+            concerned = [.. _again.Where(subscriber => subscriber.Socket.IsConnected)];
+            _again.Clear();
+        }
         foreach (var subscriber in live.Subscribers)
         {
             var caller = subscriber.Caller;
@@ -102,15 +109,39 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         try
         {
             // Not in its turn: who is not let in any more is not let wait for what it has asked before.
-            if (!await IsStillKnownAsync(subscriber)) return;
-            using var turn = await subscriber.TakeTurnAsync();
-            if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
+            if (await IsStillKnownAsync(subscriber) && subscriber.TryBeginLook()) _ = TakeAwayInTurnAsync(subscriber);
         }
         catch (Exception ex)
         {
-            LogNotLooked(ex, subscriber.Socket.Id);
-            lock (_again) _again.Add(subscriber);
+            Again(subscriber, ex);
         }
+    }
+
+    // Nobody else waits for this connection's turn. Where it does not come in time, the connection is cut: the client comes back, and joins what it may.
+    async Task TakeAwayInTurnAsync(Subscriber subscriber)
+    {
+        try
+        {
+            using var patience = new CancellationTokenSource(TurnWithin, clock);
+            using var turn = await subscriber.TakeTurnAsync(patience.Token);
+            subscriber.EndLook();           // what changes from here on is another look
+            if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
+        }
+        catch (OperationCanceledException)
+        {
+            LogCut(subscriber.Socket.Id);
+            subscriber.Socket.Connection.DropTransport();
+        }
+        catch (Exception ex)
+        {
+            Again(subscriber, ex);
+        }
+    }
+
+    void Again(Subscriber subscriber, Exception ex)
+    {
+        LogNotLooked(ex, subscriber.Socket.Id);
+        lock (_again) _again.Add(subscriber);
     }
 
     void Expire(Subscriber subscriber, TimeSpan late)
@@ -133,6 +164,9 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         audit.Note(subscriber.Caller.Actor, "connection:ended", subscriber.Socket.Id, subscriber.Caller.Address, AuditEntry.Refused, error.Code);
         subscriber.Socket.Disconnect(close: true);
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Connection {Connection} was cut: its rights have changed while something it asked for did not end")]
+    partial void LogCut(string connection);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The rights of connection {Connection} could not be looked at; they are in a moment")]
     partial void LogNotLooked(Exception error, string connection);

@@ -14,6 +14,7 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
 {
     readonly HashSet<string> _channels = [];
     Caller _caller = caller;
+    bool _isAboutToBeLookedAt;
     readonly SemaphoreSlim _turn = new(1, 1);
 
     public Socket Socket => socket;
@@ -41,11 +42,16 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
     public string[] Channels => [.. _channels];
 
     /// <summary>Waits for the turn; disposing the answer gives it back. All that follows is only used in turn.</summary>
-    public async Task<Turn> TakeTurnAsync()
+    public async Task<Turn> TakeTurnAsync(CancellationToken ct = default)
     {
-        await _turn.WaitAsync();
+        await _turn.WaitAsync(ct);
         return new Turn(_turn);
     }
+
+    /// <summary>Whether nobody is about to look at what it may still hear; then the caller is.</summary>
+    public bool TryBeginLook() => !Interlocked.Exchange(ref _isAboutToBeLookedAt, true);
+
+    public void EndLook() => Volatile.Write(ref _isAboutToBeLookedAt, false);
 
     public void Add(string channel) => _channels.Add(channel);
 

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Carillon.Live;
 using Carillon.Tests.Live;
@@ -80,6 +81,39 @@ public class LivingRightsTests
 
         await app.CallAsync("DELETE", "/api/channels/team:red/members/alice");
         Assert.Equal("team:red", (await client.NextAsync("unsubscribed")).GetProperty("channel").GetString());
+    }
+
+    [Fact]
+    public async Task Who_manages_a_channel_says_who_its_members_are()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+            options.Areas.Add(new Area("club:{id}", "club") { Subscribe = Grant.Members, Manage = Grant.Role("captain") }));
+        await app.PutUserAsync("carol", "captain");
+        Assert.Equal("forbidden", (await app.CallAsAsync("bob", "PUT", "/api/channels/club:1/members/bob")).Body.GetProperty("code").GetString());
+        Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsAsync("carol", "PUT", "/api/channels/club:1/members/alice")).Status);
+        Assert.Equal("alice", (await app.CallAsAsync("carol", "GET", "/api/channels/club:1/members")).Body.GetProperty("items")[0].GetString());
+        Assert.Equal("forbidden", (await app.CallAsAsync("carol", "PUT", "/api/channels/other:1/members/alice")).Body.GetProperty("code").GetString());
+        using var alice = await app.ConnectAsAsync("alice");
+        Assert.True((await alice.AskAsync("subscribe", "club:1")).GetProperty("ok").GetBoolean());
+        await alice.NextAsync("subscribed");
+        await app.CallAsAsync("carol", "DELETE", "/api/channels/club:1/members/alice");
+        Assert.Equal("club:1", (await alice.NextAsync("unsubscribed")).GetProperty("channel").GetString());
+    }
+
+    [Fact]
+    public async Task A_rule_that_hangs_keeps_nobody_else_s_rights_from_being_looked_at()
+    {
+        var never = new TaskCompletionSource<bool>();
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+            options.Areas.Add(new Area("stuck:{x}", "stuck") { Subscribe = Grant.When((_, _) => new ValueTask<bool>(never.Task)) }));
+        using var alice = await app.ConnectAsAsync("alice");
+        using var bob = await app.ConnectAsAsync("bob", new { jti = "b" });
+        await alice.EmitAsync("subscribe", "stuck:1");
+        await app.PutUserAsync("alice", "new role");
+        await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "b" });
+        Assert.Equal("token-revoked", (await bob.NextAsync("error")).GetProperty("code").GetString());
+        Assert.Empty(await alice.UntilClosedAsync());      // its turn did not come: it is cut, and may come back
+        never.SetResult(false);
     }
 
     [Fact]

@@ -1,0 +1,50 @@
+using Carillon.Access;
+using Carillon.Api;
+using Carillon.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Carillon.Live;
+
+/// <summary>
+/// Who belongs to a channel, for areas that are open to their members. Back ends say it, and users who may manage the channel. Who is taken out hears nothing more at once.
+/// </summary>
+static class Members
+{
+    public static void Map(RouteGroupBuilder api)
+    {
+        api.MapGet("/channels/{channel}/members", ListAsync).Needs(Need.Members).WithSummary("Lists the members of a channel.").Produces<Page<string>>();
+        api.MapPut("/channels/{channel}/members/{userId}", AddAsync).Needs(Need.Members).WithSummary("Makes a user a member of a channel.").Produces(StatusCodes.Status204NoContent);
+        api.MapDelete("/channels/{channel}/members/{userId}", RemoveAsync).Needs(Need.Members).WithSummary("Takes a user out of a channel.").Produces(StatusCodes.Status204NoContent);
+    }
+
+    static async Task<IResult> ListAsync(string channel, string? limit, string? cursor, Caller caller, LiveChannels live, Database db, HttpContext http, CancellationToken ct)
+    {
+        if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
+        if (!await MayAsync(live, caller, channel)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        var ids = await db.QueryAsync<string>(
+            "SELECT user_id FROM carillon_members WHERE channel = @channel AND (@After IS NULL OR user_id > @After) ORDER BY user_id LIMIT @most",
+            new { channel, page.After, most = page.Limit + 1 }, ct);
+        return TypedResults.Ok(page.Cut(ids, id => id));
+    }
+
+    static Task<IResult> AddAsync(string channel, string userId, Caller caller, LiveChannels live, Membership membership, HttpContext http, CancellationToken ct) =>
+        ChangeAsync(channel, userId, caller, live, membership, isMember: true, http, ct);
+
+    static Task<IResult> RemoveAsync(string channel, string userId, Caller caller, LiveChannels live, Membership membership, HttpContext http, CancellationToken ct) =>
+        ChangeAsync(channel, userId, caller, live, membership, isMember: false, http, ct);
+
+    static async Task<IResult> ChangeAsync(
+        string channel, string userId, Caller caller, LiveChannels live, Membership membership, bool isMember, HttpContext http, CancellationToken ct)
+    {
+        if (!ChannelName.TryParse(channel, out _) || !Claims.IsSubject(userId))
+            return Problem.Of(http, ErrorCode.InvalidPayload, "The channel is a name of parts joined by colons, the user an id without colons.");
+        if (!await MayAsync(live, caller, channel)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        await membership.SetAsync(channel, userId, isMember, caller, ct);
+        return TypedResults.NoContent();
+    }
+
+    static async ValueTask<bool> MayAsync(LiveChannels live, Caller caller, string channel) =>
+        caller.HasScope(Scopes.Users) || (ChannelName.TryParse(channel, out var name) && await live.AdmitsAsync(caller, name, AreaAction.Manage));
+}
