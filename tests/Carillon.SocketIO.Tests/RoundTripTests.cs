@@ -6,7 +6,7 @@ namespace Carillon.SocketIO.Tests;
 /// <summary>Pings are measured, and what they say decides how long a client may be silent.</summary>
 public class RoundTripTests
 {
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
 
     [Fact]
     public void It_is_smoothed_as_RFC_6298_says()

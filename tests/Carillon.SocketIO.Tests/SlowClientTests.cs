@@ -60,7 +60,7 @@ public class SlowClientTests
     [InlineData(true)]
     public async Task Who_is_disconnected_and_does_not_read_is_gone_all_the_same(bool direct)
     {
-        var clock = new HandDrivenClock();
+        var clock = new HandDrivenClock(timersToo: true);
         await using var server = await RunningServer.StartAsync(o => o.Engine.PingInterval = TimeSpan.FromHours(1), clock: clock, direct: direct);
         using var stalled = await StalledClient.JoinAsync(server);
         for (var i = 0; i < 600; i++) server.Io.Root.Emit("news", i, Large);

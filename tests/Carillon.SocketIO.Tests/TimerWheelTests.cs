@@ -7,7 +7,7 @@ public class TimerWheelTests
         internal override void OnDue() => rung.Add(name);
     }
 
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
     readonly List<string> _rung = [];
     readonly TimerWheel _wheel;
 

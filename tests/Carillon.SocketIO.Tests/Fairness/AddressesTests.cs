@@ -9,7 +9,7 @@ public class AddressesTests
     static readonly IPAddress Office = IPAddress.Parse("192.0.2.7");
     static readonly IPAddress Home = IPAddress.Parse("198.51.100.1");
 
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
     readonly FairnessOptions _options = new();
 
     [Theory]

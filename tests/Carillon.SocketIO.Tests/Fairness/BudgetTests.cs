@@ -3,7 +3,7 @@ namespace Carillon.SocketIO.Tests;
 /// <summary>What one connection and one account may spend.</summary>
 public class BudgetTests
 {
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
     readonly FairnessOptions _options = new();
 
     [Fact]

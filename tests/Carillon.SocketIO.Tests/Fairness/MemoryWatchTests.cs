@@ -6,7 +6,7 @@ namespace Carillon.SocketIO.Tests;
 /// <summary>Whether memory is short: seen at once, told once, and over only when there is room.</summary>
 public class MemoryWatchTests
 {
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
     readonly Told _told = new();
     long _used;
     int _looked;

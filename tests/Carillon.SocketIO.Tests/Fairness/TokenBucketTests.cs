@@ -3,7 +3,7 @@ namespace Carillon.SocketIO.Tests;
 /// <summary>A bucket gives its burst at once, then its rate, and says how long to wait.</summary>
 public class TokenBucketTests
 {
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
     TokenBucket _bucket;
 
     [Fact]

@@ -85,7 +85,7 @@ public class ChurnTests
     [InlineData(true)]
     public async Task A_day_of_coming_and_going_leaves_no_acknowledgement_no_timer_and_no_room(bool direct)
     {
-        var clock = new HandDrivenClock();
+        var clock = new HandDrivenClock(timersToo: true);
         List<Socket> asked = [];
         var cancelled = 0;
         await using var siege = await Siege.StartAsync(direct, options => (options.Engine.Fairness.LimitAddresses, options.RecoverWithin) = (true, TimeSpan.FromMinutes(2)), io =>

@@ -137,7 +137,7 @@ public class MalformedTests
     [InlineData(true)]
     public async Task A_connection_reset_or_ended_at_any_step_leaves_nothing(bool direct)
     {
-        var clock = new HandDrivenClock();
+        var clock = new HandDrivenClock(timersToo: true);
         var never = new TaskCompletionSource();
         await using var siege = await Siege.StartAsync(direct, clock: clock, setUp: io =>
         {

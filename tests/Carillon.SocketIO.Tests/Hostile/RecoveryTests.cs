@@ -6,7 +6,7 @@ namespace Carillon.SocketIO.Tests.Hostile;
 /// <summary>A lost session is given back once, to who knows its secret, and is forgotten in time.</summary>
 public class RecoveryTests
 {
-    readonly HandDrivenClock _clock = new();
+    readonly HandDrivenClock _clock = new(timersToo: true);
 
     [Theory]
     [InlineData(false)]

@@ -1,8 +1,8 @@
-namespace Carillon.SocketIO.Tests;
+namespace Carillon.TestTools;
 
 /// <summary>A clock that stands still until a test moves it.</summary>
 /// <param name="timersToo">Whether its timers ring while it is moved, and only then; else they go by the real time.</param>
-sealed class HandDrivenClock(bool timersToo = true) : TimeProvider
+sealed class HandDrivenClock(bool timersToo = false) : TimeProvider
 {
     readonly List<Timer> _timers = [];
     long _ticks = new DateTimeOffset(2026, 1, 5, 8, 0, 0, TimeSpan.Zero).Ticks;
