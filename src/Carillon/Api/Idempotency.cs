@@ -95,8 +95,9 @@ sealed class Idempotency(Database db, TimeProvider clock)
     {
         var now = clock.GetUtcNow().ToUnixTimeMilliseconds();
         await using var tx = await db.BeginAsync(null, ct);
-        await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE at_ms < @old OR (status IS NULL AND at_ms < @stuck)",
-            new { old = now - (long)KeepFor.TotalMilliseconds, stuck = now - (long)UnderWayFor.TotalMilliseconds }, ct);
+        await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)KeepFor.TotalMilliseconds }, ct);
+        await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key AND status IS NULL AND at_ms < @stuck",
+            new { caller, key, stuck = now - (long)UnderWayFor.TotalMilliseconds }, ct);
         var taken = await tx.ExecuteAsync(
             "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, key) DO NOTHING", new { caller, key, request, now }, ct);
         var earlier = taken == 1 ? null : await tx.QuerySingleOrDefaultAsync<Row>(

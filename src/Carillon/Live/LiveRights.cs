@@ -11,10 +11,10 @@ namespace Carillon.Live;
 /// </summary>
 sealed partial class LiveRights(LiveChannels live, Identification identification, AccessNews news, Audit audit, AccessOptions options, TimeProvider clock, ILogger<LiveRights> logger) : BackgroundService
 {
-    // Well below the second that is promised; a look at ten thousand connections takes a fraction of a millisecond.
-    static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+    // For tokens that expire; what changes is looked at when it does.
+    static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
-    // Half of it: the turn of a connection comes when what it asked last is done.
+    // Half of the second that is promised. The turn of a connection comes when what it asked last is done.
     static readonly TimeSpan TurnWithin = TimeSpan.FromMilliseconds(500);
     const int AtOnce = 8;
 

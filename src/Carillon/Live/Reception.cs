@@ -39,7 +39,8 @@ sealed partial class Reception(
             var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
             // Who brings something is judged by it; only who brings nothing at all is anonymous.
             var bringsNothing = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
-            if (bringsNothing && options.AllowAnonymous && handshake.User.Identity?.IsAuthenticated != true) return new Identified(Caller.Anonymous(handshake.Address), null, null);
+            var isSignedIn = options.Access.UseHostAuthentication && handshake.User.Identity?.IsAuthenticated == true;
+            if (bringsNothing && options.AllowAnonymous && !isSignedIn) return new Identified(Caller.Anonymous(handshake.Address), null, null);
             return await identification.OfConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
         }
         catch (Exception ex)

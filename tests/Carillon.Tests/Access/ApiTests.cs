@@ -3,6 +3,7 @@ using System.Text.Json;
 using Carillon.Live;
 using Carillon.Storage;
 using Carillon.Tests.Live;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Carillon.Tests.Access;
 
@@ -174,6 +175,26 @@ public class ApiTests
         await app.CallAsync("POST", "/api/publish", new { channel = "notifications:alice", data = new { n = 3 } }, headers: ("Idempotency-Key", "k2"));
         Assert.Equal(1, (await client.NextAsync("notification")).GetProperty("n").GetInt32());
         Assert.Equal(3, (await client.NextAsync("notification")).GetProperty("n").GetInt32());
+    }
+
+    [Fact]
+    public async Task A_key_whose_first_request_never_ended_is_free_again_after_a_minute_and_an_answer_is_kept_a_day()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync([], services: services => services.AddSingleton<TimeProvider>(clock));
+        await using (var tx = await app.Database.BeginAsync(null, default))
+        {
+            await tx.ExecuteAsync("INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES ('key:configured-0', 'k', 'x', @now)", new { now = clock.GetUtcNow().ToUnixTimeMilliseconds() });
+            await tx.CommitAsync();
+        }
+        var sent = new { channel = "a:b", data = 1 };
+        Assert.Equal("conflict", (await app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", "k"))).Body.GetProperty("code").GetString());
+        clock.Advance(TimeSpan.FromSeconds(61));
+        var first = (await app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", "k"))).Body.GetRawText();
+        clock.Advance(TimeSpan.FromHours(23));
+        Assert.Equal(first, (await app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", "k"))).Body.GetRawText());
+        clock.Advance(TimeSpan.FromHours(2));
+        Assert.NotEqual(first, (await app.CallAsync("POST", "/api/publish", sent, headers: ("Idempotency-Key", "k"))).Body.GetRawText());
     }
 
     [Fact]

@@ -185,6 +185,15 @@ public class ConnectingTests
         Assert.Equal("unauthorized", await app.RefusedAsync(app.TokenOf("alice")));
     }
 
+    [Fact]
+    public async Task Who_is_signed_in_to_the_application_alone_is_anonymous_where_that_is_allowed()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.AllowAnonymous = true,
+            services => services.AddAuthentication("test").AddScheme<AuthenticationSchemeOptions, NamedInQuery>("test", null));
+        using var client = await app.ConnectAsync(query: "&user=alice");
+        Assert.Equal(JsonValueKind.Null, client.Session.GetProperty("user").ValueKind);
+    }
+
     sealed class NamedInQuery(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder)
         : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
     {
