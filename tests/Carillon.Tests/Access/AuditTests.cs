@@ -2,6 +2,7 @@ using System.Text.Json;
 using Carillon.Access;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Access;
 
@@ -77,6 +78,17 @@ public class AuditTests
         await EntriesAsync(app, expected: 7);
         var all = string.Join('\n', await app.Database.QueryAsync<string>("SELECT actor || ' ' || action || ' ' || subject || ' ' || COALESCE(code, '') FROM carillon_audit"));
         foreach (var secret in new[] { token, token.Split('.')[2], key[20..], ticket, "a payload" }) Assert.DoesNotContain(secret, all, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_there_was_no_room_for_is_counted_and_the_log_says_so()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        using var audit = new Audit(app.Database, new AccessOptions(), TimeProvider.System, NullLogger<Audit>.Instance);
+        for (var i = 0; i < 20_007; i++) audit.Note($"a{i}", "flood", null, null, AuditEntry.Refused);
+        await audit.FlushAsync(CancellationToken.None);
+        Assert.Equal(20_000, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT COUNT(*) FROM carillon_audit WHERE action = 'flood'"));
+        Assert.Equal("7 entries", await app.Database.QuerySingleOrDefaultAsync<string>("SELECT subject FROM carillon_audit WHERE action = 'audit:lost'"));
     }
 
     [Fact]

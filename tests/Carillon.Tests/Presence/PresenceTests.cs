@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text.Json;
+using Carillon.SocketIO;
 using Carillon.Tests.Live;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Carillon.Tests.Presence;
 
@@ -42,6 +44,22 @@ public class PresenceTests
         using var again = await JoinAsync(app, "alice");
         using var carol = await JoinAsync(app, "carol");
         Assert.Equal(("carol", 3), await MovedAsync(watcher, "joined"));      // and nothing of alice in between
+    }
+
+    [Fact]
+    public async Task A_ghost_is_missed_and_has_left()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+        {
+            options.Presence.LeaveAfter = TimeSpan.Zero;
+            options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
+        }, services => services.Configure<SocketIOOptions>(io => (io.Engine.PingInterval, io.Engine.PingTimeout, io.Engine.FirstPingAfter, io.Engine.MinPingTimeout) =
+            (TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300))));
+        using var watcher = await WatchAsync(app, "bob");
+        using var ghost = await JoinAsync(app, "alice");
+        Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
+        // It says nothing any more and answers no ping: its network is gone, and nobody was told.
+        Assert.Equal(("alice", 1), await MovedAsync(watcher, "left"));
     }
 
     [Fact]
