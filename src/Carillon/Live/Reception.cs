@@ -35,7 +35,8 @@ sealed partial class Reception(
     {
         try
         {
-            var token = new SocketValue(handshake.Auth)["token"];
+            var auth = new SocketValue(handshake.Auth);
+            var token = auth["token"].Json.ValueKind == JsonValueKind.Undefined ? auth["ticket"] : auth["token"];
             var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
             // Who brings something is judged by it; only who brings nothing at all is anonymous.
             var bringsNothing = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;

@@ -118,6 +118,8 @@ public class ConnectingTests
         var ticket = given.GetProperty("ticket").GetString()!;
         using (var client = await app.ConnectAsync(ticket)) Assert.Equal("alice", client.Session.GetProperty("user").GetProperty("id").GetString());
         Assert.Equal("token-replayed", await app.RefusedAsync(ticket));
+        ticket = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
+        using (var client = await app.ConnectAsync(join: $$"""40{"ticket":"{{ticket}}"}""")) Assert.Equal("alice", client.Session.GetProperty("user").GetProperty("id").GetString());
         Assert.Equal(HttpStatusCode.Unauthorized, (await app.CallAsync("GET", "/api/suggestions", authorization: "Bearer " + ticket)).Status);     // it opens connections, nothing else
     }
 

@@ -115,9 +115,9 @@ sealed class TestApp : IAsyncDisposable
         }
     }
 
-    public async Task<TestClient> ConnectAsync(string? token = null, string query = "", bool hearsQuality = false)
+    public async Task<TestClient> ConnectAsync(string? token = null, string query = "", bool hearsQuality = false, string? join = null)
     {
-        var client = await OpenAsync(token, query, hearsQuality: hearsQuality);
+        var client = await OpenAsync(token, query, join, hearsQuality);
         client.Session = await client.NextAsync("session");
         return client;
     }
