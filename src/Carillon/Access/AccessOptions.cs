@@ -52,8 +52,8 @@ public sealed partial class AccessOptions
     public TimeSpan TicketsLastFor { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Whether connections need a ticket, which is good once. Off: a token may be used for any number of connections until it expires. On, a token that was overheard opens
-    /// none.
+    /// Whether connections need a ticket, which is good once. Off: a token may be used for any number of connections until it expires. On, a token asks for tickets over HTTP and
+    /// opens no connection, and what a connection brought is worth nothing to who overheard it.
     /// </summary>
     public bool RequireTickets { get; set; }
 
