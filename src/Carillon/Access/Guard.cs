@@ -66,7 +66,8 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
     {
         try
         {
-            await idempotency.ServeAsync(http, caller.Actor!, next);
+            if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersSecret>() is not null) await next(http);
+            else await idempotency.ServeAsync(http, caller.Actor!, next);
         }
         catch (BadHttpRequestException ex) when (!http.Response.HasStarted)
         {

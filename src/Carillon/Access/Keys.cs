@@ -24,7 +24,7 @@ static class Keys
 
     public static void Map(RouteGroupBuilder api)
     {
-        api.MapPost("/keys", CreateAsync).Needs(Need.Manage)
+        api.MapPost("/keys", CreateAsync).Needs(Need.Manage).WithMetadata(AnswersSecret.Yes)
             .WithSummary($"Makes a key with a name and scopes ({string.Join(", ", Scopes.Known)}), which is shown this once.").Produces<Item>(StatusCodes.Status201Created);
         api.MapGet("/keys", ListAsync).Needs(Need.Manage).WithSummary("Lists the keys that were made, without their secrets.").Produces<Page<Item>>();
         api.MapDelete("/keys/{id}", DeleteAsync).Needs(Need.Manage).WithSummary("Takes a key away.").Produces(StatusCodes.Status204NoContent);

@@ -25,7 +25,7 @@ sealed class Tickets(Database db, AccessOptions options, TimeProvider clock)
     sealed record Row(string Token, long ExpiresMs);
 
     public static void Map(RouteGroupBuilder api) =>
-        api.MapPost("/tickets", HandleAsync).Needs(Need.Person)
+        api.MapPost("/tickets", HandleAsync).Needs(Need.Person).WithMetadata(AnswersSecret.Yes)
             .WithSummary("Gives a ticket that opens one connection, within seconds, as the user who asks.").Produces<Given>();
 
     public static bool IsTicket(string? text) => text?.Length == Length && text.StartsWith(Prefix, StringComparison.Ordinal);

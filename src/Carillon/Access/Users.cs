@@ -85,7 +85,7 @@ static class Users
     }
 
     static string? Wrong(string id, Entry entry) =>
-        !Claims.IsSubject(id) ? "An id has 1 to 200 characters, no colon and no control characters." :
+        !Claims.IsSubject(id) ? $"An id has 1 to {Claims.LongestSubject} characters, no colon and no control characters." :
         entry.Name?.Length > MaxName || entry.Region?.Length > MaxName ? $"name and region have at most {MaxName} characters." :
         !AreWords(entry.Roles) || !AreWords(entry.Interests) ? $"roles and interests are lists of at most {MaxRoles} texts of 1 to {MaxName} characters." :
         null;

@@ -21,7 +21,7 @@ static class Publish
         "session", "error", "subscribed", "unsubscribed", "connection:quality", "server:closing",
     ];
 
-    public sealed record Request(string? Channel, IReadOnlyList<string>? Channels, string? Event, JsonElement Data, Importance? Importance, string? Key);
+    public sealed record Request(string? Channel, IReadOnlyList<string>? Channels, string? Event, JsonElement Data, string? Importance, string? Key);
 
     public sealed record Published(string Channel, Position Position);
 
@@ -33,7 +33,7 @@ static class Publish
 
     static async Task<IResult> HandleAsync(Request request, Caller caller, LiveChannels live, Audit audit, HttpContext http, CancellationToken ct)
     {
-        if (!TryRead(request, out var names, out var wrong)) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
+        if (!TryRead(request, out var names, out var importance, out var wrong)) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
         // All or none: each is asked about before any is published to.
         foreach (var name in names)
         {
@@ -46,11 +46,20 @@ static class Publish
         foreach (var name in names)
         {
             var area = live.AreaOf(name);
-            published.Add(new Published(name.Value, await live.PublishAsync(name, area, request.Event ?? area?.Event ?? DefaultEvent, body, request.Importance, request.Key, ct)));
+            published.Add(new Published(name.Value, await live.PublishAsync(name, area, request.Event ?? area?.Event ?? DefaultEvent, body, importance, request.Key, ct)));
             audit.Note(caller.Actor, "publish", name.Value, caller.Address, AuditEntry.Allowed);
         }
         return TypedResults.Ok(new Result(published));
     }
+
+    static Importance? ImportanceOf(string word) => word switch
+    {
+        "marketing" => Importance.Marketing,
+        "informative" => Importance.Informative,
+        "important" => Importance.Important,
+        "critical" => Importance.Critical,
+        _ => null,
+    };
 
     // Changes, presence and the audit log tell what is: nobody may say otherwise.
     static async ValueTask<bool> MayAsync(LiveChannels live, Caller caller, ChannelName name, string? @event) => live.AreaOf(name) switch
@@ -61,15 +70,19 @@ static class Publish
         null => false,
     };
 
-    static bool TryRead(Request request, out List<ChannelName> names, out string wrong)
+    static bool TryRead(Request request, out List<ChannelName> names, out Importance? importance, out string wrong)
     {
-        (names, wrong) = ([], "");
+        (names, importance, wrong) = ([], null, "");
         if ((request.Channel is null) == (request.Channels is null) || request.Channels is { Count: 0 or > MostChannels })
             wrong = $"Either channel is to be given, or channels with 1 to {MostChannels} names.";
         else if (request.Data.ValueKind == JsonValueKind.Undefined)
             wrong = "data is missing.";
         else if (request.Event is { } name && (name.Length is 0 or > LongestEvent || Reserved.Contains(name) || name.Any(char.IsControl)))
             wrong = $"event is a name of at most {LongestEvent} characters that neither the server nor the protocol uses.";
+        else if (request.Importance is { } word && (importance = ImportanceOf(word)) is null)
+            wrong = "importance is one of marketing, informative, important and critical.";
+        else if (request.Key?.Length > LongestEvent)
+            wrong = $"key has at most {LongestEvent} characters.";
         foreach (var text in wrong.Length > 0 ? [] : request.Channels ?? [request.Channel!])
             if (!ChannelName.TryParse(text, out var channel)) wrong = "A channel's name is parts joined by colons, at most 200 characters, without control characters.";
             else if (!names.Contains(channel)) names.Add(channel);

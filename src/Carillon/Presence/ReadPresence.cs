@@ -15,6 +15,9 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live)
     public sealed record Result(
         string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
+    sealed record Answered(
+        bool Ok, string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
+
     public void Map(RouteGroupBuilder api, SocketNamespace root)
     {
         api.MapGet("/channels/{channel}/presence", HandleAsync).Needs(Need.Read).WithSummary("Reads who is in a channel, in the order of the ids, and how many there are.").Produces<Result>();
@@ -47,7 +50,7 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live)
         }
         var (result, error) = await ReadAsync(subscriber.Caller, channel, page);
         if (result is null) Answer.Refuse(e, error!, channel);
-        else e.Ack(new { ok = true, result.Channel, result.Count, result.Items, result.Next });
+        else e.Ack(new Answered(true, result.Channel, result.Count, result.Items, result.Next));
     }
 
     async ValueTask<(Result? Result, ErrorCode? Error)> ReadAsync(Caller caller, string? channel, PageRequest page)

@@ -198,6 +198,33 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task An_answer_that_holds_a_secret_is_not_kept()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "read" } }, headers: ("Idempotency-Key", "k"));
+        await app.CallAsync("POST", "/api/tickets", authorization: $"Bearer {app.TokenOf("alice")}", headers: ("Idempotency-Key", "k"));
+        Assert.Empty(await app.Database.QueryAsync<string>("SELECT key FROM carillon_idempotency"));
+    }
+
+    [Fact]
+    public async Task A_publication_may_be_critical()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("POST", "/api/publish", new { channel = "a", importance = "critical", data = 1 })).Status);
+    }
+
+    [Theory]
+    [InlineData("read", true)]
+    [InlineData("users", true)]
+    [InlineData("publish", false)]
+    public async Task Who_keeps_the_directory_reads_it(string scope, bool may)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var key = (await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { scope } })).Body.GetProperty("key").GetString();
+        Assert.Equal(may ? HttpStatusCode.OK : HttpStatusCode.Forbidden, (await app.CallAsync("GET", "/api/users", authorization: $"ApiKey {key}")).Status);
+    }
+
+    [Fact]
     public async Task A_write_that_was_refused_may_be_sent_again_with_its_key()
     {
         await using var app = await TestApp.StartKnowingAsync([]);
@@ -216,6 +243,7 @@ public class ApiTests
     [InlineData("{\"channel\":\"a\",\"event\":\"session\",\"data\":1}")]
     [InlineData("{\"channel\":\"a\",\"event\":\"\",\"data\":1}")]
     [InlineData("{\"channel\":\"a\",\"importance\":\"huge\",\"data\":1}")]
+    [InlineData("{\"channel\":\"a\",\"importance\":3,\"data\":1}")]
     public async Task What_cannot_be_published_is_told_so(string body)
     {
         await using var app = await TestApp.StartKnowingAsync([]);
