@@ -19,7 +19,8 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
     public static RouteGroupBuilder Map(IEndpointRouteBuilder endpoints)
     {
         // The token or key decides, whatever schemes and policies the application has besides.
-        var api = endpoints.MapGroup("/api").AllowAnonymous();
+        var api = endpoints.MapGroup("/api").AllowAnonymous().ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+            .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status429TooManyRequests);
         ((IEndpointConventionBuilder)api).Finally(endpoint =>
         {
             var need = endpoint.Metadata.OfType<Need>().LastOrDefault() ?? throw new InvalidOperationException($"{endpoint.DisplayName} does not say who may call it.");

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Access;
 
@@ -36,6 +37,19 @@ sealed record Need(IReadOnlyList<string> Scopes, bool People = false, bool Manag
     public bool Admits(Caller caller) =>
         Scopes.Any(caller.HasScope) || (People && caller.IsKnown) || (Managers && caller.Manages);
 
+    /// <summary>For whom it is, as the description of the API tells it.</summary>
+    public string Sentence
+    {
+        get
+        {
+            List<string> whom = [];
+            if (Scopes.Count > 0) whom.Add($"API keys with the scope {string.Join(" or ", Scopes)}");
+            if (People) whom.Add("known users" + (Scopes.Count > 0 ? ", as far as their rights to the channel go" : ""));
+            if (Managers) whom.Add("users who may administer");
+            return $"For {string.Join("; for ", whom)}.";
+        }
+    }
+
     /// <summary>The schemes of authorization that are worth trying.</summary>
     public string Schemes => (Scopes.Count > 0, People || Managers) switch
     {
@@ -47,7 +61,8 @@ sealed record Need(IReadOnlyList<string> Scopes, bool People = false, bool Manag
 
 static class Needing
 {
-    public static TBuilder Needs<TBuilder>(this TBuilder endpoint, Need need) where TBuilder : IEndpointConventionBuilder => endpoint.WithMetadata(need);
+    public static TBuilder Needs<TBuilder>(this TBuilder endpoint, Need need) where TBuilder : IEndpointConventionBuilder =>
+        endpoint.WithMetadata(need).WithDescription(need.Sentence);
 }
 
 /// <summary>Says of an endpoint that its answer holds a secret: it is not kept to be given again.</summary>
