@@ -12,12 +12,16 @@ import {
   type Session,
 } from "./connection.js";
 import { toCarillonError, unavailable, type CarillonError } from "./errors.js";
+import { createRenewal, expiryOf } from "./renewal.js";
 import { createStore } from "./store.js";
 
 /** Named values of any kind, as they come over the wire. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** What is sent in the handshake: fixed values, or a function asked before every attempt (the place to fetch a fresh token). */
+/**
+ * What is sent in the handshake: fixed values, or a function (the place to fetch a fresh token). It is asked before every attempt, and again a little before
+ * its `token` expires, so that the connection stays open with a newer one.
+ */
 export type Credentials = Fields | (() => Fields | Promise<Fields>);
 
 /** Where the story is told. `console` fits. */
@@ -106,6 +110,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   let closingNotice: { readonly reconnectInMs: number } | undefined;
   let lastFinalError: CarillonError | undefined;
   let renewed = false;
+  let tokenExpiresAt: number | undefined;
 
   const log: Carillon["log"] = (level, message, details) => logger?.[level]?.(message, ...(details ? [details] : []));
 
@@ -123,6 +128,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     auth(send: (credentials: object) => void) {
       void credentials(options.auth).then((fields) => {
         handshakeSentAt = Date.now();
+        tokenExpiresAt = expiryOf(fields["token"]);
         send(fields);
       }, (error: unknown) => failed(unavailable(`The credentials could not be had: ${String(error)}`)));
     },
@@ -193,6 +199,13 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     else denied(error);
   };
 
+  const renewal = createRenewal({
+    fetch: async () => (await credentials(options.auth))["token"],
+    tell: (token) => request("token:refresh", { token }),
+    serverNow: () => Date.now() + clock.offsetMs,
+    retryFirstMs, retryMaxMs, log,
+  });
+
   // --- what the socket says ----------------------------------------------------------------------------------------------------------
 
   socket.on("connect", () => {
@@ -209,11 +222,15 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   });
 
   socket.on("disconnect", (reason) => {
+    renewal.end();
     for (const channel of channels.values()) channel.disconnected();
     // A transport that closes between opening and the server's answer is a failed attempt like any other.
     if (isTrying(store.get().state)) failed(unavailable("The connection closed before the server answered."));
     if (store.get().state !== "connected") return;
-    if (reason === "io server disconnect" && lastFinalError) denied(lastFinalError);
+    if (reason === "io server disconnect" && lastFinalError) {
+      if (lastFinalError.code === "token-expired" && typeof options.auth === "function") tryLater("lost", "closed-by-server", lastFinalError);
+      else denied(lastFinalError);
+    }
     // Each client is told its own moment: chance would only spoil how the server has spread them.
     else if (closingNotice) tryLater("lost", "server-closing", undefined, closingNotice.reconnectInMs);
     else tryLater("lost", reason === "io server disconnect" ? "closed-by-server" : "connection-lost");
@@ -224,6 +241,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     if (!session) return;
     clock.handshake(handshakeSentAt, Date.now(), session.serverTime);
     store.set({ ...store.get(), session });
+    // Not before the session: only now the server's clock is known, by which the token ends.
+    if (typeof options.auth === "function") renewal.begin(tokenExpiresAt);
   });
 
   socket.on("server:closing", (told: unknown) => {
@@ -234,7 +253,9 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   socket.on("error", (told: unknown) => {
     const error = toCarillonError(told);
-    if (error.channel === undefined && finalCodes.has(error.code)) lastFinalError = error;
+    // Of the connection itself the server speaks as of «connect»; what it says of one request is the answer to that.
+    if (error.channel === undefined && (error.event ?? "connect") === "connect" && finalCodes.has(error.code)) lastFinalError = error;
+    if (error.event === "token:refresh" && error.code === "token-expired" && typeof options.auth === "function") renewal.due();
     log("warn", `the server answered ${error.code}`, { ...(error.event ? { event: error.event } : {}), ...(error.channel ? { channel: error.channel } : {}) });
   });
 

@@ -4,6 +4,8 @@ export { errorCodes, explain, isErrorCode, toCarillonError } from "./errors.js";
 export type { CarillonError, ErrorCode, ErrorExplanation } from "./errors.js";
 export { connectionTransitions } from "./connection.js";
 export type { ConnectionEvent, ConnectionReason, ConnectionSnapshot, ConnectionState, Session, SessionUser } from "./connection.js";
+export { renewalTransitions } from "./renewal.js";
+export type { RenewalEvent, RenewalState } from "./renewal.js";
 export { channelTransitions, receive } from "./channel.js";
 export type {
   Channel,
