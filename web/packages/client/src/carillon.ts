@@ -240,7 +240,9 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     const session = toSession(told);
     if (!session) return;
     clock.handshake(handshakeSentAt, Date.now(), session.serverTime);
+    const before = store.get().session;
     store.set({ ...store.get(), session });
+    if (before && rolesOf(before) !== rolesOf(session)) for (const channel of channels.values()) channel.rolesChanged();
     // Not before the session: only now the server's clock is known, by which the token ends.
     if (typeof options.auth === "function") renewal.begin(tokenExpiresAt);
   });
@@ -401,6 +403,11 @@ function toSession(value: unknown): Session | undefined {
     unread: told.unread ?? { notifications: 0, messages: 0 },
     serverTime: told.serverTime ?? "",
   };
+}
+
+// Another person is another set of roles.
+function rolesOf({ user }: Session): string {
+  return JSON.stringify(user ? [user.id, ...[...(user.roles ?? [])].sort()] : null);
 }
 
 function operationOf(payload: unknown): string {

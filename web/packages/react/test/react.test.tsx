@@ -253,10 +253,11 @@ describe("useChannel", () => {
   test("calls a listener, and tells a refusal", async () => {
     server.rules.subscribe = (channel) => (channel === "secret" ? { code: "forbidden", message: "No.", retryable: false } : undefined);
     const heard: unknown[] = [];
+    const refusals: string[] = [];
     function Both() {
       useChannel("open", ({ payload }) => heard.push(payload));
       useChannel(null, () => {});
-      const { state, error } = useChannel("secret", {});
+      const { state, error } = useChannel("secret", { onRefused: ({ code }) => refusals.push(code) });
       return <output>{state} {error?.code}</output>;
     }
     show(<Both />);
@@ -264,6 +265,7 @@ describe("useChannel", () => {
     server.publish("open", "hello", "greeting");
     await until(() => heard.length === 1);
     expect(heard).toEqual(["hello"]);
+    expect(refusals).toEqual(["forbidden"]);
   });
 });
 
