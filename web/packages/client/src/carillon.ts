@@ -13,6 +13,7 @@ import {
 } from "./connection.js";
 import { toCarillonError, unavailable, type CarillonError } from "./errors.js";
 import { createRenewal, expiryOf } from "./renewal.js";
+import { createPresence, type Presence, type PresenceOptions } from "./presence.js";
 import { createStore } from "./store.js";
 
 /** Named values of any kind, as they come over the wire. */
@@ -83,6 +84,8 @@ export interface Carillon {
   readonly channel: <T = unknown>(name: string) => Channel<T>;
   /** Listens to the changes of tables, until the returned function is called. */
   readonly changes: (tables: readonly string[], listener: ChangeListener | ((change: Change, meta: ChangeMeta) => void)) => () => void;
+  /** Who is in a channel; the same object for the same channel and options. It is followed while somebody is subscribed to it. */
+  readonly presence: (channel: string, options?: PresenceOptions) => Presence;
   /** Asks the server and waits for its acknowledgement. Never rejects: no answer in time is the error `unavailable`. */
   readonly request: (event: string, argument?: unknown) => Promise<Answer>;
   /** Calls back for every event of a name, until the returned function is called. For events outside channels, such as `connection:quality`. */
@@ -104,6 +107,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   const store = createStore<ConnectionSnapshot>({ state: "idle", attempts: 0, since: Date.now() });
   const clock = createClock();
   const channels = new Map<string, WiredChannel>();
+  const presences = new Map<string, Presence>();
   let attemptTimer: ReturnType<typeof setTimeout> | undefined;
   let handshakeTimer: ReturnType<typeof setTimeout> | undefined;
   let handshakeSentAt = 0;
@@ -348,6 +352,13 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     return found as unknown as Channel<T>;
   };
 
+  const presence: Carillon["presence"] = (name, { most = 500 } = {}) => {
+    const key = `${most} ${name}`;
+    let found = presences.get(key);
+    if (!found) presences.set(key, (found = createPresence({ channel, request }, name, most, { retryFirstMs, retryMaxMs })));
+    return found;
+  };
+
   return {
     get state() { return store.get().state; },
     get session() { return store.get().session; },
@@ -358,6 +369,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     disconnect,
     channel,
     changes: (tables, listener) => listenToChanges({ channel, clock }, tables, listener),
+    presence,
     request,
     on(event, listener) {
       const mine = (...args: unknown[]) => listener(...args);

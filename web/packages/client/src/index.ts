@@ -21,6 +21,8 @@ export type {
   Reception,
 } from "./channel.js";
 export type { Change, ChangeListener, ChangeMeta, ChangeOperation } from "./changes.js";
+export { presenceTransitions } from "./presence.js";
+export type { Person, Presence, PresenceEvent, PresenceOptions, PresenceSnapshot, PresenceState } from "./presence.js";
 export { createCoalescer, coalescerTransitions } from "./coalescer.js";
 export type { Coalescer, CoalescerEvent, CoalescerOptions, CoalescerState } from "./coalescer.js";
 export type { ServerClock } from "./clock.js";

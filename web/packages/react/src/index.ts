@@ -7,3 +7,4 @@ export type { ChannelReducer, ChannelView, ReducedChannelView } from "./useChann
 export { useChanges } from "./useChanges.js";
 export { RealtimeSync, useRealtimeSync } from "./RealtimeSync.js";
 export type { RealtimeSyncOptions, RealtimeSyncProps } from "./RealtimeSync.js";
+export { usePresence } from "./usePresence.js";

@@ -3,7 +3,7 @@ import { StrictMode, useState, type ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCarillon, type Carillon } from "@carillon/client";
 import { pause, startFakeCarillon, until as untilBare, type FakeCarillon } from "../../client/test/fakeCarillon.js";
-import { CarillonProvider, RealtimeSync, useChannel, useChanges, useWebSocket } from "../src/index.js";
+import { CarillonProvider, RealtimeSync, useChannel, useChanges, usePresence, useWebSocket } from "../src/index.js";
 
 let server: FakeCarillon;
 let carillon: Carillon;
@@ -282,4 +282,22 @@ test("useChanges tells each change with its latency, until the component is gone
   await until(() => screen.getByRole("status").textContent === "insert 1 true, delete 1 true");
   unmount();
   await untilBare(() => server.members("changes:ventes") === 0);
+});
+
+test("usePresence shows who is there and how many, also in StrictMode, until the component is gone", async () => {
+  server.rules.requests["presence"] = () => ({ ok: true, count: 2, items: [{ id: "alice", name: "Alice" }, { id: "bob", name: null }] });
+  function People({ room }: { room: string | null }) {
+    const { people, count, state } = usePresence(room);
+    return <output>{state} {count} {people.map(({ id, name }) => name ?? id).join(", ")}</output>;
+  }
+  const view = (room: string | null) => <StrictMode><CarillonProvider carillon={carillon}><People room={room} /></CarillonProvider></StrictMode>;
+  const { rerender } = render(view("room:1"));
+  const shown = () => screen.getByRole("status").textContent;
+  await until(() => shown() === "live 2 Alice, bob");
+  server.publish("presence:room:1", { joined: [{ id: "zoe", name: "Zoe" }], left: [{ id: "bob", name: null }], count: 2 }, "presence");
+  await until(() => shown() === "live 2 Alice, Zoe");
+  expect(server.asked).toEqual(["subscribe presence:room:1"]);
+  rerender(view(null));
+  await until(() => shown() === "idle 0 ");
+  await untilBare(() => server.members("presence:room:1") === 0);
 });
