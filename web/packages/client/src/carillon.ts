@@ -15,6 +15,7 @@ import { toCarillonError, unavailable, type CarillonError } from "./errors.js";
 import { createRenewal, expiryOf } from "./renewal.js";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.js";
 import { createStore } from "./store.js";
+import { createVotes, type Votes } from "./votes.js";
 
 /** Named values of any kind, as they come over the wire. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -86,6 +87,8 @@ export interface Carillon {
   readonly changes: (tables: readonly string[], listener: ChangeListener | ((change: Change, meta: ChangeMeta) => void)) => () => void;
   /** Who is in a channel; the same object for the same channel and options. It is followed while somebody is subscribed to it. */
   readonly presence: (channel: string, options?: PresenceOptions) => Presence;
+  /** The votes for suggestions; always the same object. They are followed while somebody is subscribed to them. */
+  readonly votes: () => Votes;
   /** Asks the server and waits for its acknowledgement. Never rejects: no answer in time is the error `unavailable`. */
   readonly request: (event: string, argument?: unknown) => Promise<Answer>;
   /** Calls back for every event of a name, until the returned function is called. For events outside channels, such as `connection:quality`. */
@@ -359,6 +362,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     return found;
   };
 
+  let votes: Votes | undefined;
+
   return {
     get state() { return store.get().state; },
     get session() { return store.get().session; },
@@ -370,6 +375,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     channel,
     changes: (tables, listener) => listenToChanges({ channel, clock }, tables, listener),
     presence,
+    votes: () => (votes ??= createVotes({ channel, request })),
     request,
     on(event, listener) {
       const mine = (...args: unknown[]) => listener(...args);

@@ -23,6 +23,7 @@ export type {
 export type { Change, ChangeListener, ChangeMeta, ChangeOperation } from "./changes.js";
 export { presenceTransitions } from "./presence.js";
 export type { Person, Presence, PresenceEvent, PresenceOptions, PresenceSnapshot, PresenceState } from "./presence.js";
+export type { KnownSuggestion, Tally, Vote, Votes, VotesSnapshot } from "./votes.js";
 export { createCoalescer, coalescerTransitions } from "./coalescer.js";
 export type { Coalescer, CoalescerEvent, CoalescerOptions, CoalescerState } from "./coalescer.js";
 export type { ServerClock } from "./clock.js";

@@ -8,3 +8,5 @@ export { useChanges } from "./useChanges.js";
 export { RealtimeSync, useRealtimeSync } from "./RealtimeSync.js";
 export type { RealtimeSyncOptions, RealtimeSyncProps } from "./RealtimeSync.js";
 export { usePresence } from "./usePresence.js";
+export { useVotes } from "./useVotes.js";
+export type { VotesView } from "./useVotes.js";

@@ -3,7 +3,7 @@ import { StrictMode, useState, type ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCarillon, type Carillon } from "@carillon/client";
 import { pause, startFakeCarillon, until as untilBare, type FakeCarillon } from "../../client/test/fakeCarillon.js";
-import { CarillonProvider, RealtimeSync, useChannel, useChanges, usePresence, useWebSocket } from "../src/index.js";
+import { CarillonProvider, RealtimeSync, useChannel, useChanges, usePresence, useVotes, useWebSocket } from "../src/index.js";
 
 let server: FakeCarillon;
 let carillon: Carillon;
@@ -300,4 +300,33 @@ test("usePresence shows who is there and how many, also in StrictMode, until the
   rerender(view(null));
   await until(() => shown() === "idle 0 ");
   await untilBare(() => server.members("presence:room:1") === 0);
+});
+
+test("useVotes shows the tallies, one's own vote at once, and what the server refuses no longer", async () => {
+  let refuse = () => {};
+  server.rules.requests["suggestion:vote"] = () =>
+    new Promise((resolve) => { refuse = () => resolve({ ok: false, error: { code: "forbidden", message: "No.", retryable: false } }); });
+  function Suggestion() {
+    const { tallies, state, vote, learn } = useVotes();
+    const { score, mine } = tallies.get("7") ?? {};
+    return (
+      <>
+        <output>{state} {score} {mine}</output>
+        <button onClick={() => learn([{ id: "7", up: 3, down: 1, version: 4, myVote: 0 }])}>load</button>
+        <button onClick={() => void vote("7", 1)}>for</button>
+      </>
+    );
+  }
+  show(<Suggestion />);
+  const shown = () => screen.getByRole("status").textContent;
+  await until(() => shown() === "subscribed  ");
+  act(() => screen.getByText("load").click());
+  expect(shown()).toBe("subscribed 2 0");
+  act(() => screen.getByText("for").click());
+  expect(shown()).toBe("subscribed 3 1");
+  await settled(30);
+  refuse();
+  await until(() => shown() === "subscribed 2 0");
+  server.publish("suggestions:votes", { suggestionId: "7", up: 9, down: 1, score: 8, version: 9 }, "suggestion:vote");
+  await until(() => shown() === "subscribed 8 0");
 });
