@@ -12,12 +12,18 @@ import {
   type Session,
 } from "./connection.js";
 import { toCarillonError, unavailable, type CarillonError } from "./errors.js";
+import { createRenewal, expiryOf } from "./renewal.js";
+import { createPresence, type Presence, type PresenceOptions } from "./presence.js";
 import { createStore } from "./store.js";
+import { createVotes, type Votes } from "./votes.js";
 
 /** Named values of any kind, as they come over the wire. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** What is sent in the handshake: fixed values, or a function asked before every attempt (the place to fetch a fresh token). */
+/**
+ * What is sent in the handshake: fixed values, or a function (the place to fetch a fresh token). It is asked before every attempt, and again a little before
+ * its `token` expires, so that the connection stays open with a newer one.
+ */
 export type Credentials = Fields | (() => Fields | Promise<Fields>);
 
 /** Where the story is told. `console` fits. */
@@ -79,6 +85,10 @@ export interface Carillon {
   readonly channel: <T = unknown>(name: string) => Channel<T>;
   /** Listens to the changes of tables, until the returned function is called. */
   readonly changes: (tables: readonly string[], listener: ChangeListener | ((change: Change, meta: ChangeMeta) => void)) => () => void;
+  /** Who is in a channel; the same object for the same channel and options. It is followed while somebody is subscribed to it. */
+  readonly presence: (channel: string, options?: PresenceOptions) => Presence;
+  /** The votes for suggestions; always the same object. They are followed while somebody is subscribed to them. */
+  readonly votes: () => Votes;
   /** Asks the server and waits for its acknowledgement. Never rejects: no answer in time is the error `unavailable`. */
   readonly request: (event: string, argument?: unknown) => Promise<Answer>;
   /** Calls back for every event of a name, until the returned function is called. For events outside channels, such as `connection:quality`. */
@@ -100,12 +110,14 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   const store = createStore<ConnectionSnapshot>({ state: "idle", attempts: 0, since: Date.now() });
   const clock = createClock();
   const channels = new Map<string, WiredChannel>();
+  const presences = new Map<string, Presence>();
   let attemptTimer: ReturnType<typeof setTimeout> | undefined;
   let handshakeTimer: ReturnType<typeof setTimeout> | undefined;
   let handshakeSentAt = 0;
   let closingNotice: { readonly reconnectInMs: number } | undefined;
   let lastFinalError: CarillonError | undefined;
   let renewed = false;
+  let tokenExpiresAt: number | undefined;
 
   const log: Carillon["log"] = (level, message, details) => logger?.[level]?.(message, ...(details ? [details] : []));
 
@@ -123,6 +135,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     auth(send: (credentials: object) => void) {
       void credentials(options.auth).then((fields) => {
         handshakeSentAt = Date.now();
+        tokenExpiresAt = expiryOf(fields["token"]);
         send(fields);
       }, (error: unknown) => failed(unavailable(`The credentials could not be had: ${String(error)}`)));
     },
@@ -193,6 +206,13 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     else denied(error);
   };
 
+  const renewal = createRenewal({
+    fetch: async () => (await credentials(options.auth))["token"],
+    tell: (token) => request("token:refresh", { token }),
+    serverNow: () => Date.now() + clock.offsetMs,
+    retryFirstMs, retryMaxMs, log,
+  });
+
   // --- what the socket says ----------------------------------------------------------------------------------------------------------
 
   socket.on("connect", () => {
@@ -209,11 +229,15 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   });
 
   socket.on("disconnect", (reason) => {
+    renewal.end();
     for (const channel of channels.values()) channel.disconnected();
     // A transport that closes between opening and the server's answer is a failed attempt like any other.
     if (isTrying(store.get().state)) failed(unavailable("The connection closed before the server answered."));
     if (store.get().state !== "connected") return;
-    if (reason === "io server disconnect" && lastFinalError) denied(lastFinalError);
+    if (reason === "io server disconnect" && lastFinalError) {
+      if (lastFinalError.code === "token-expired" && typeof options.auth === "function") tryLater("lost", "closed-by-server", lastFinalError);
+      else denied(lastFinalError);
+    }
     // Each client is told its own moment: chance would only spoil how the server has spread them.
     else if (closingNotice) tryLater("lost", "server-closing", undefined, closingNotice.reconnectInMs);
     else tryLater("lost", reason === "io server disconnect" ? "closed-by-server" : "connection-lost");
@@ -223,7 +247,11 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     const session = toSession(told);
     if (!session) return;
     clock.handshake(handshakeSentAt, Date.now(), session.serverTime);
+    const before = store.get().session;
     store.set({ ...store.get(), session });
+    if (before && rolesOf(before) !== rolesOf(session)) for (const channel of channels.values()) channel.rolesChanged();
+    // Not before the session: only now the server's clock is known, by which the token ends.
+    if (typeof options.auth === "function") renewal.begin(tokenExpiresAt);
   });
 
   socket.on("server:closing", (told: unknown) => {
@@ -234,7 +262,9 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   socket.on("error", (told: unknown) => {
     const error = toCarillonError(told);
-    if (error.channel === undefined && finalCodes.has(error.code)) lastFinalError = error;
+    // Of the connection itself the server speaks as of «connect»; what it says of one request is the answer to that.
+    if (error.channel === undefined && (error.event ?? "connect") === "connect" && finalCodes.has(error.code)) lastFinalError = error;
+    if (error.event === "token:refresh" && error.code === "token-expired" && typeof options.auth === "function") renewal.due();
     log("warn", `the server answered ${error.code}`, { ...(error.event ? { event: error.event } : {}), ...(error.channel ? { channel: error.channel } : {}) });
   });
 
@@ -325,6 +355,15 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     return found as unknown as Channel<T>;
   };
 
+  const presence: Carillon["presence"] = (name, { most = 500 } = {}) => {
+    const key = `${most} ${name}`;
+    let found = presences.get(key);
+    if (!found) presences.set(key, (found = createPresence({ channel, request }, name, most, { retryFirstMs, retryMaxMs })));
+    return found;
+  };
+
+  let votes: Votes | undefined;
+
   return {
     get state() { return store.get().state; },
     get session() { return store.get().session; },
@@ -335,6 +374,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     disconnect,
     channel,
     changes: (tables, listener) => listenToChanges({ channel, clock }, tables, listener),
+    presence,
+    votes: () => (votes ??= createVotes({ channel, request })),
     request,
     on(event, listener) {
       const mine = (...args: unknown[]) => listener(...args);
@@ -380,6 +421,11 @@ function toSession(value: unknown): Session | undefined {
     unread: told.unread ?? { notifications: 0, messages: 0 },
     serverTime: told.serverTime ?? "",
   };
+}
+
+// Another person is another set of roles.
+function rolesOf({ user }: Session): string {
+  return JSON.stringify(user ? [user.id, ...[...(user.roles ?? [])].sort()] : null);
 }
 
 function operationOf(payload: unknown): string {

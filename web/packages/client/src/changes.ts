@@ -1,5 +1,6 @@
 import type { Carillon } from "./carillon.js";
 import type { ChannelListener, Gap, PublicationMeta } from "./channel.js";
+import type { CarillonError } from "./errors.js";
 
 /** What was done to a row. */
 export type ChangeOperation = "insert" | "update" | "delete";
@@ -38,6 +39,8 @@ export interface ChangeListener {
   readonly onGap?: (gap: Gap) => void;
   /** A table's channel stands, at first and after every reconnection. */
   readonly onLive?: (answer: { readonly table: string; readonly recovered: boolean; readonly first: boolean }) => void;
+  /** A table may not, or not any more, be listened to. */
+  readonly onRefused?: (refusal: { readonly table: string; readonly error: CarillonError }) => void;
   /** Marks a screen, so that the log can say how many screens a change reached. */
   readonly screen?: boolean;
 }
@@ -52,7 +55,7 @@ export function listenToChanges(
   tables: readonly string[],
   listener: ChangeListener | ((change: Change, meta: ChangeMeta) => void),
 ): () => void {
-  const { onChange, onGap, onLive, screen }: ChangeListener = typeof listener === "function" ? { onChange: listener } : listener;
+  const { onChange, onGap, onLive, onRefused, screen }: ChangeListener = typeof listener === "function" ? { onChange: listener } : listener;
   const releases = [...new Set(tables)].map((table) => {
     const mine: ChannelListener<Change> = {
       ...(screen ? { screen } : {}),
@@ -61,6 +64,7 @@ export function listenToChanges(
       },
       onGap: (gap) => onGap?.(gap),
       onSubscribed: ({ recovered, first }) => onLive?.({ table, recovered, first }),
+      onRefused: (error) => onRefused?.({ table, error }),
     };
     return carillon.channel<Change>(changesChannel(table)).listen(mine);
   });

@@ -58,7 +58,8 @@ export interface Gap {
  * - `unsubscribed`: nobody listens.
  * - `subscribing`: somebody listens; the answer of the server, or the connection, is awaited.
  * - `subscribed`: publications arrive.
- * - `refused`: the server said no, or took the subscription away. It is asked again after the next reconnection.
+ * - `refused`: the server said no, or took the subscription away. It is asked again when a further listener comes or `askAgain()` is called. After a no it is
+ *   asked again with the next connection too; after being taken away only when the person's roles have changed by then.
  */
 export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "refused";
 
@@ -70,7 +71,7 @@ export const channelTransitions: Readonly<Record<ChannelState, Partial<Readonly<
   unsubscribed: { wanted: "subscribing" },
   subscribing: { accepted: "subscribed", denied: "refused", connected: "subscribing", released: "unsubscribed" },
   subscribed: { denied: "refused", lost: "subscribing", released: "unsubscribed" },
-  refused: { connected: "subscribing", released: "unsubscribed" },
+  refused: { wanted: "subscribing", connected: "subscribing", released: "unsubscribed" },
 };
 
 /** An immutable picture of a subscription. */
@@ -89,6 +90,8 @@ export interface ChannelListener<T = unknown> {
   readonly onGap?: (gap: Gap) => void;
   /** The subscription stands, at first and after every reconnection. `recovered` says whether nothing was missed since the last position. */
   readonly onSubscribed?: (answer: { readonly position: Position; readonly recovered: boolean; readonly first: boolean }) => void;
+  /** The server said no, or took the subscription away. Nothing more arrives until it is asked again. */
+  readonly onRefused?: (error: CarillonError) => void;
   /** Marks a screen, so that the log can say how many screens a change reached. */
   readonly screen?: boolean;
 }
@@ -105,6 +108,8 @@ export interface Channel<T = unknown> {
   readonly position: () => Position | undefined;
   /** Listens. The first listener subscribes and the last to be released unsubscribes. Releasing twice does nothing. */
   readonly listen: (listener: ChannelListener<T>) => () => void;
+  /** Asks the server again after a refusal, for those who listen. Does nothing in other states. */
+  readonly askAgain: () => void;
 }
 
 /** What to do with a publication that arrives. */
@@ -134,6 +139,8 @@ export interface WiredChannel extends Channel {
   readonly publication: (publication: Publication) => void;
   readonly subscribedEvent: (answer: Subscribed) => void;
   readonly takenAway: (error: CarillonError) => void;
+  /** The person's roles are others than they were. */
+  readonly rolesChanged: () => void;
 }
 
 /** The server's answer to `subscribe`. */
@@ -156,6 +163,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
   let position: Position | undefined;
   let request: PendingRequest | undefined;
   let everSubscribed = false;
+  let wasTakenAway = false;                    // what was taken away from this person is not asked for with every connection
   let failures = 0;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -221,13 +229,29 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     request = undefined;
     if (!error.retryable) {
       wire.log("warn", `subscription to ${name} refused: ${error.code}`, { channel: name });
-      move("denied", error);
+      refused(error);
       return;
     }
     failures += 1;
     store.set({ state: "subscribing", error });
     const wait = error.retryAfter !== undefined ? error.retryAfter * 1000 : backoff(failures, wire.retryFirstMs, wire.retryMaxMs);
     retryTimer = setTimeout(() => void ask(), wait);
+  };
+
+  const refused = (error: CarillonError) => {
+    move("denied", error);
+    tell((listener) => listener.onRefused?.(error));
+  };
+
+  const want = () => {
+    wasTakenAway = false;
+    failures = 0;
+    move("wanted");
+    void ask();
+  };
+
+  const askAgain = () => {
+    if (store.get().state === "refused" && listeners.size > 0) want();
   };
 
   const release = () => {
@@ -237,6 +261,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     request = undefined;
     position = undefined;                      // whoever comes next loads by itself and begins where the channel stands then
     everSubscribed = false;
+    wasTakenAway = false;
     failures = 0;
     move("released");
     if (asked && wire.isConnected()) void wire.request("unsubscribe", { channel: name });
@@ -250,16 +275,15 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     listen(listener) {
       const mine = { ...listener };
       listeners.add(mine);
-      if (store.get().state === "unsubscribed") {
-        move("wanted");
-        void ask();
-      }
+      const { state } = store.get();
+      if (state === "unsubscribed" || state === "refused") want();
       return () => {
         if (listeners.delete(mine) && listeners.size === 0) setTimeout(release, 0);
       };
     },
+    askAgain,
     connected() {
-      if (listeners.size === 0) return;
+      if (listeners.size === 0 || wasTakenAway) return;
       failures = 0;
       move("connected");
       void ask();
@@ -299,8 +323,10 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
       request = undefined;
       clearTimeout(retryTimer);
       wire.log("warn", `subscription to ${name} taken away: ${error.code}`, { channel: name });
-      move("denied", error);
+      wasTakenAway = true;
+      refused(error);
     },
+    rolesChanged: askAgain,
   };
 }
 

@@ -4,6 +4,8 @@ export { errorCodes, explain, isErrorCode, toCarillonError } from "./errors.js";
 export type { CarillonError, ErrorCode, ErrorExplanation } from "./errors.js";
 export { connectionTransitions } from "./connection.js";
 export type { ConnectionEvent, ConnectionReason, ConnectionSnapshot, ConnectionState, Session, SessionUser } from "./connection.js";
+export { renewalTransitions } from "./renewal.js";
+export type { RenewalEvent, RenewalState } from "./renewal.js";
 export { channelTransitions, receive } from "./channel.js";
 export type {
   Channel,
@@ -19,6 +21,9 @@ export type {
   Reception,
 } from "./channel.js";
 export type { Change, ChangeListener, ChangeMeta, ChangeOperation } from "./changes.js";
+export { presenceTransitions } from "./presence.js";
+export type { Person, Presence, PresenceEvent, PresenceOptions, PresenceSnapshot, PresenceState } from "./presence.js";
+export type { KnownSuggestion, Tally, Vote, Votes, VotesSnapshot } from "./votes.js";
 export { createCoalescer, coalescerTransitions } from "./coalescer.js";
 export type { Coalescer, CoalescerEvent, CoalescerOptions, CoalescerState } from "./coalescer.js";
 export type { ServerClock } from "./clock.js";

@@ -23,3 +23,27 @@ export function createStore<T>(initial: T): Store<T> {
     },
   };
 }
+
+/** The `subscribe` of a store that lives while somebody listens: begun with the first listener, ended one breath after the last has left. */
+export function whileListened<T>(store: Store<T>, begin: () => () => void): Store<T>["subscribe"] {
+  let listeners = 0;
+  let end: (() => void) | undefined;
+  return (listener) => {
+    const release = store.subscribe(listener);
+    let released = false;
+    listeners += 1;
+    end ??= begin();
+    return () => {
+      if (released) return;
+      released = true;
+      release();
+      listeners -= 1;
+      // One screen that follows another at once costs nothing.
+      if (listeners === 0) setTimeout(() => {
+        if (listeners > 0) return;
+        end?.();
+        end = undefined;
+      }, 0);
+    };
+  };
+}

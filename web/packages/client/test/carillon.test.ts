@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createCarillon, type Carillon, type CarillonOptions, type Gap, type Publication } from "../src/index.js";
+import { createCarillon, type Carillon, type CarillonError, type CarillonOptions, type Gap, type Publication } from "../src/index.js";
 import { pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
 
 let server: FakeCarillon;
@@ -22,12 +22,14 @@ function listen(carillon: Carillon, name: string) {
   const heard: Publication[] = [];
   const gaps: Gap[] = [];
   const answers: { recovered: boolean; first: boolean }[] = [];
+  const refusals: CarillonError[] = [];
   const release = carillon.channel(name).listen({
     onPublication: (publication) => heard.push(publication),
     onGap: (gap) => gaps.push(gap),
     onSubscribed: ({ recovered, first }) => answers.push({ recovered, first }),
+    onRefused: (error) => refusals.push(error),
   });
-  return { heard, gaps, answers, release, offsets: () => heard.map(({ meta }) => meta.offset) };
+  return { heard, gaps, answers, refusals, release, offsets: () => heard.map(({ meta }) => meta.offset) };
 }
 
 const live = (carillon: Carillon, name: string) => until(() => carillon.channel(name).getSnapshot().state === "subscribed", `${name} is subscribed`);
@@ -351,6 +353,54 @@ describe("A channel", () => {
     server.takeAway("changes:ventes", "forbidden");
     await until(() => carillon.channel("changes:ventes").getSnapshot().state === "refused");
     expect(carillon.channel("changes:ventes").getSnapshot().error?.code).toBe("forbidden");
+  });
+
+  test("tells its listeners that it was taken away, and does not ask for it with the next connection", async () => {
+    server.rules.session = () => ({ user: { id: "alice", name: "Alice", roles: ["teacher", "parent"] } });
+    const carillon = open();
+    const { heard, refusals } = listen(carillon, "changes:ventes");
+    const other = listen(carillon, "changes:produits");
+    await live(carillon, "changes:ventes");
+    await live(carillon, "changes:produits");
+    server.takeAway("changes:ventes", "forbidden");
+    await until(() => refusals.length === 1);
+    expect(refusals[0]).toMatchObject({ code: "forbidden", channel: "changes:ventes" });
+    expect(other.refusals).toEqual([]);
+
+    // The same roles in another order are the same.
+    server.rules.session = () => ({ user: { id: "alice", name: "Alice", roles: ["parent", "teacher"] } });
+    server.asked.length = 0;
+    server.cut();
+    await until(() => carillon.state === "reconnecting");
+    await live(carillon, "changes:produits");
+    await pause(50);
+    expect(server.asked).toEqual(["subscribe changes:produits@e2:0"]);
+    expect(carillon.channel("changes:ventes").getSnapshot()).toMatchObject({ state: "refused", error: { code: "forbidden" } });
+
+    server.rules.session = () => ({ user: { id: "alice", name: "Alice", roles: ["head"] } });
+    server.cut();
+    await until(() => carillon.state === "reconnecting");
+    await live(carillon, "changes:ventes");
+    server.change("ventes");
+    await until(() => heard.length === 1);
+  });
+
+  test.each([
+    ["a further listener comes", (carillon: Carillon) => void listen(carillon, "changes:ventes")],
+    ["somebody says so", (carillon: Carillon) => carillon.channel("changes:ventes").askAgain()],
+  ])("that was taken away is asked for when %s, and nothing in between goes missing unsaid", async (_, act) => {
+    const carillon = open();
+    const { offsets, gaps, refusals, answers } = listen(carillon, "changes:ventes");
+    await live(carillon, "changes:ventes");
+    carillon.channel("changes:ventes").askAgain();             // nothing to ask
+    server.takeAway("changes:ventes", "forbidden");
+    await until(() => refusals.length === 1);
+    server.change("ventes");
+    act(carillon);
+    await live(carillon, "changes:ventes");
+    expect([offsets(), gaps]).toEqual([[1], []]);
+    expect(answers.at(-1)).toEqual({ recovered: true, first: false });
+    expect(server.asked).toEqual(["subscribe changes:ventes", "subscribe changes:ventes@e1:0"]);
   });
 
   test("one listener that throws does not keep the news from the others", async () => {

@@ -27,6 +27,10 @@ export interface FakeCarillon {
   readonly rules: {
     handshake?: (auth: Record<string, unknown>) => Record<string, unknown> | undefined;
     subscribe?: (channel: string) => Record<string, unknown> | undefined;
+    /** What `session` tells beyond the usual. */
+    session?: (auth: Record<string, unknown>) => Record<string, unknown>;
+    /** The acknowledgements of further events, by name. What is not listed is never answered. */
+    readonly requests: Record<string, (argument: never) => unknown>;
     /** Answers only by event, only by acknowledgement, or by both. */
     answers: "both" | "event" | "ack";
   };
@@ -45,7 +49,7 @@ interface Meta { channel: string; epoch: string; offset: number; id: string; at:
 export async function startFakeCarillon(transports: ("websocket" | "polling")[] = ["polling", "websocket"]): Promise<FakeCarillon> {
   const logs = new Map<string, Log>();
   const asked: string[] = [];
-  const rules: FakeCarillon["rules"] = { answers: "both" };
+  const rules: FakeCarillon["rules"] = { answers: "both", requests: {} };
   let epochs = 0;
   let ids = 0;
   let port = 0;
@@ -99,6 +103,11 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
     io.on("connection", (socket) => {
       socket.emit("session", {
         user: null, connectionId: socket.id, channels: [], unread: { notifications: 0, messages: 0 }, serverTime: new Date().toISOString(),
+        ...rules.session?.(socket.handshake.auth),
+      });
+      socket.onAny((event: string, argument: unknown, ack?: (answer: unknown) => void) => {
+        const answer = rules.requests[event];
+        if (answer) void Promise.resolve(answer(argument as never)).then((told) => ack?.(told));
       });
       socket.on("subscribe", (argument: unknown, ack?: (answer: unknown) => void) => subscribe(socket, argument, ack));
       socket.on("unsubscribe", ({ channel }: { channel: string }, ack?: (answer: unknown) => void) => {

@@ -7,3 +7,6 @@ export type { ChannelReducer, ChannelView, ReducedChannelView } from "./useChann
 export { useChanges } from "./useChanges.js";
 export { RealtimeSync, useRealtimeSync } from "./RealtimeSync.js";
 export type { RealtimeSyncOptions, RealtimeSyncProps } from "./RealtimeSync.js";
+export { usePresence } from "./usePresence.js";
+export { useVotes } from "./useVotes.js";
+export type { VotesView } from "./useVotes.js";

@@ -15,6 +15,7 @@ export function useChanges(tables: readonly string[], listener: ChangeListener |
       onChange: (change, meta) => now().onChange?.(change, meta),
       onGap: (gap) => now().onGap?.(gap),
       onLive: (answer) => now().onLive?.(answer),
+      onRefused: (refusal) => now().onRefused?.(refusal),
       ...(now().screen ? { screen: true } : {}),
     });
   }, [carillon, key, latest]);

@@ -46,6 +46,7 @@ export function useChannel<S, T>(name: string | null, given: Listener<T> | Chann
       },
       onGap: (gap) => listener()?.onGap?.(gap),
       onSubscribed: (answer) => listener()?.onSubscribed?.(answer),
+      onRefused: (error) => listener()?.onRefused?.(error),
     });
   }, [carillon, name, latest]);
 

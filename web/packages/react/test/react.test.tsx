@@ -3,7 +3,7 @@ import { StrictMode, useState, type ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCarillon, type Carillon } from "@carillon/client";
 import { pause, startFakeCarillon, until as untilBare, type FakeCarillon } from "../../client/test/fakeCarillon.js";
-import { CarillonProvider, RealtimeSync, useChannel, useChanges, useWebSocket } from "../src/index.js";
+import { CarillonProvider, RealtimeSync, useChannel, useChanges, usePresence, useVotes, useWebSocket } from "../src/index.js";
 
 let server: FakeCarillon;
 let carillon: Carillon;
@@ -253,10 +253,11 @@ describe("useChannel", () => {
   test("calls a listener, and tells a refusal", async () => {
     server.rules.subscribe = (channel) => (channel === "secret" ? { code: "forbidden", message: "No.", retryable: false } : undefined);
     const heard: unknown[] = [];
+    const refusals: string[] = [];
     function Both() {
       useChannel("open", ({ payload }) => heard.push(payload));
       useChannel(null, () => {});
-      const { state, error } = useChannel("secret", {});
+      const { state, error } = useChannel("secret", { onRefused: ({ code }) => refusals.push(code) });
       return <output>{state} {error?.code}</output>;
     }
     show(<Both />);
@@ -264,6 +265,7 @@ describe("useChannel", () => {
     server.publish("open", "hello", "greeting");
     await until(() => heard.length === 1);
     expect(heard).toEqual(["hello"]);
+    expect(refusals).toEqual(["forbidden"]);
   });
 });
 
@@ -280,4 +282,51 @@ test("useChanges tells each change with its latency, until the component is gone
   await until(() => screen.getByRole("status").textContent === "insert 1 true, delete 1 true");
   unmount();
   await untilBare(() => server.members("changes:ventes") === 0);
+});
+
+test("usePresence shows who is there and how many, also in StrictMode, until the component is gone", async () => {
+  server.rules.requests["presence"] = () => ({ ok: true, count: 2, items: [{ id: "alice", name: "Alice" }, { id: "bob", name: null }] });
+  function People({ room }: { room: string | null }) {
+    const { people, count, state } = usePresence(room);
+    return <output>{state} {count} {people.map(({ id, name }) => name ?? id).join(", ")}</output>;
+  }
+  const view = (room: string | null) => <StrictMode><CarillonProvider carillon={carillon}><People room={room} /></CarillonProvider></StrictMode>;
+  const { rerender } = render(view("room:1"));
+  const shown = () => screen.getByRole("status").textContent;
+  await until(() => shown() === "live 2 Alice, bob");
+  server.publish("presence:room:1", { joined: [{ id: "zoe", name: "Zoe" }], left: [{ id: "bob", name: null }], count: 2 }, "presence");
+  await until(() => shown() === "live 2 Alice, Zoe");
+  expect(server.asked).toEqual(["subscribe presence:room:1"]);
+  rerender(view(null));
+  await until(() => shown() === "idle 0 ");
+  await untilBare(() => server.members("presence:room:1") === 0);
+});
+
+test("useVotes shows the tallies, one's own vote at once, and what the server refuses no longer", async () => {
+  let refuse = () => {};
+  server.rules.requests["suggestion:vote"] = () =>
+    new Promise((resolve) => { refuse = () => resolve({ ok: false, error: { code: "forbidden", message: "No.", retryable: false } }); });
+  function Suggestion() {
+    const { tallies, state, vote, learn } = useVotes();
+    const { score, mine } = tallies.get("7") ?? {};
+    return (
+      <>
+        <output>{state} {score} {mine}</output>
+        <button onClick={() => learn([{ id: "7", up: 3, down: 1, version: 4, myVote: 0 }])}>load</button>
+        <button onClick={() => void vote("7", 1)}>for</button>
+      </>
+    );
+  }
+  show(<Suggestion />);
+  const shown = () => screen.getByRole("status").textContent;
+  await until(() => shown() === "subscribed  ");
+  act(() => screen.getByText("load").click());
+  expect(shown()).toBe("subscribed 2 0");
+  act(() => screen.getByText("for").click());
+  expect(shown()).toBe("subscribed 3 1");
+  await settled(30);
+  refuse();
+  await until(() => shown() === "subscribed 2 0");
+  server.publish("suggestions:votes", { suggestionId: "7", up: 9, down: 1, score: 8, version: 9 }, "suggestion:vote");
+  await until(() => shown() === "subscribed 8 0");
 });
