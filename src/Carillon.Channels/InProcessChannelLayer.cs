@@ -21,7 +21,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
     // A channel that was never published to has a position without having any state: epoch "start-generation", offset 0. Forgetting a
     // channel that had publications raises the generation of its name's bucket, so that its old positions are never taken for current
     // ones. The other names of the bucket lose at most a "recovered"; with many buckets those are few.
-    readonly string start = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
+    string start = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
     readonly int[] generations = new int[1024];
 
     // Looking up takes no lock. Coming and going of states is serialised here, so that one name never has two states of one epoch.
@@ -89,7 +89,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
     /// What is remembered of every channel that had publications, for <see cref="Import"/> into the layer of the next process. Take it after the last publication: what is published later
     /// gets offsets that the next process gives again.
     /// </summary>
-    public IReadOnlyList<KeptChannel> Export()
+    public KeptLayer Export()
     {
         List<KeptChannel> all = [];
         foreach (var (channel, state) in channels)
@@ -99,7 +99,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
                 DropExpired(state);
                 all.Add(new(channel, state.Epoch, state.Offset, [.. state.Kept.Select(one => new KeptMessage(one.Message, UntilOf(one)))]));
             }
-        return all;
+        return new(new KeptOrigin(start, [.. generations]), all);
     }
 
     /// <summary>
@@ -107,10 +107,16 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
     /// publications here already keeps its own history.
     /// </summary>
     /// <param name="all">What was remembered. A message whose time is over is forgotten; a history with a gap is forgotten whole, and its position kept.</param>
-    public void Import(IEnumerable<KeptChannel> all)
+    public void Import(KeptLayer all)
     {
         ArgumentNullException.ThrowIfNull(all);
-        foreach (var channel in all)
+        lock (comingAndGoing)
+            if (channels.IsEmpty && all.Origin.Generations.Count == generations.Length)
+            {
+                start = all.Origin.Start;
+                for (var i = 0; i < generations.Length; i++) generations[i] = all.Origin.Generations[i];
+            }
+        foreach (var channel in all.Channels)
             WithState(channel.Channel, state =>
             {
                 if (state.Offset > 0 || channel.Offset <= 0) return;
@@ -180,7 +186,13 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
 
     string CurrentEpoch(string channel) => $"{start}-{Volatile.Read(ref generations[Bucket(channel)])}";
 
-    int Bucket(string channel) => (int)((uint)channel.GetHashCode(StringComparison.Ordinal) % (uint)generations.Length);
+    // The same in every process, unlike the hash code of a string (FNV-1a). Whoever chooses names that share a bucket makes them lose a "recovered" at most.
+    int Bucket(string channel)
+    {
+        var hash = 2166136261u;
+        foreach (var letter in channel) hash = (hash ^ letter) * 16777619u;
+        return (int)(hash % (uint)generations.Length);
+    }
 
     void WithState(string channel, Action<ChannelState> act) =>
         WithState(channel, state =>

@@ -1,5 +1,15 @@
 namespace Carillon.Channels;
 
+/// <summary>What a layer remembers, so that it can be taken elsewhere: over a restart that was planned.</summary>
+/// <param name="Origin">What the epochs of channels without publications are made of: they have positions too.</param>
+/// <param name="Channels">The channels that had publications.</param>
+public sealed record KeptLayer(KeptOrigin Origin, IReadOnlyList<KeptChannel> Channels);
+
+/// <summary>What the epochs of channels without publications are made of.</summary>
+/// <param name="Start">The process that the first of them began in.</param>
+/// <param name="Generations">How often channels were forgotten since, by the buckets of their names.</param>
+public sealed record KeptOrigin(string Start, IReadOnlyList<int> Generations);
+
 /// <summary>What a layer remembers of one channel, so that it can be taken elsewhere: over a restart that was planned.</summary>
 /// <param name="Channel">The channel's name.</param>
 /// <param name="Epoch">The history that its offsets count in.</param>

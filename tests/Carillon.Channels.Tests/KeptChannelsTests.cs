@@ -48,10 +48,10 @@ public sealed class KeptChannelsTests
     {
         await PublishAsync(before, "news", 1, TimeSpan.MaxValue);
 
-        Assert.Equal(DateTimeOffset.MaxValue, before.Export().Single().Messages.Single().Until);
+        Assert.Equal(DateTimeOffset.MaxValue, before.Export().Channels.Single().Messages.Single().Until);
         after.Import(before.Export());
 
-        Assert.Single(after.Export().Single().Messages);
+        Assert.Single(after.Export().Channels.Single().Messages);
     }
 
     [Fact]
@@ -85,13 +85,30 @@ public sealed class KeptChannelsTests
     {
         var seen = await PublishAsync(before, "news", 1);
         for (byte i = 2; i <= 4; i++) await PublishAsync(before, "news", i);
-        var kept = before.Export().Single();
+        var exported = before.Export();
+        var kept = exported.Channels.Single();
 
-        after.Import([kept with { Messages = [kept.Messages[1], kept.Messages[3]] }]);
+        after.Import(exported with { Channels = [kept with { Messages = [kept.Messages[1], kept.Messages[3]] }] });
 
         var history = await after.HistoryAsync("news", seen, 100, Ct);
         Assert.Equal((seen with { Offset = 4 }, false), (history.Position, history.Recovered));
         Assert.Empty(history.Messages);
+    }
+
+    [Fact]
+    public async Task The_position_of_a_channel_without_publications_recovers_too()
+    {
+        var quiet = (await before.HistoryAsync("quiet", null, 100, Ct)).Position;
+        var forgotten = await PublishAsync(before, "forgotten", 1, TimeSpan.FromMinutes(1));
+        clock.Advance(TimeSpan.FromHours(2));
+        await PublishAsync(before, "news", 1);       // sweeps
+        after.Import(before.Export());
+
+        Assert.True((await after.HistoryAsync("quiet", quiet, 100, Ct)).Recovered);
+        Assert.False((await after.HistoryAsync("forgotten", forgotten, 100, Ct)).Recovered);
+        Assert.False((await after.HistoryAsync("forgotten", forgotten with { Offset = 0 }, 100, Ct)).Recovered);
+        await PublishAsync(after, "quiet", 1);
+        Assert.Single((await after.HistoryAsync("quiet", quiet, 100, Ct)).Messages);
     }
 
     [Fact]
@@ -100,7 +117,7 @@ public sealed class KeptChannelsTests
         await before.SubscribeAsync("quiet", Ct);
         await before.PublishAsync("changes:orders", new byte[] { 1 }, new PublishOptions { Event = "change", Position = new("e", 7) }, Ct);
 
-        Assert.Empty(before.Export());
+        Assert.Empty(before.Export().Channels);
     }
 
     static ValueTask<Position> PublishAsync(InProcessChannelLayer layer, string channel, byte body, TimeSpan? keepFor = null) =>

@@ -19,6 +19,8 @@ public sealed partial class AccessOptions
     /// </summary>
     public IList<string> ApiKeys { get; set; } = [];
 
+    internal const int LongestApiKey = 1000;
+
     /// <summary>How many requests one key may make in a second: 5,000, above what one process can answer to a single back end.</summary>
     public int RequestsPerSecondPerKey { get; set; } = 5000;
 
@@ -63,6 +65,7 @@ public sealed partial class AccessOptions
     /// <summary>Says what is wrong with these options, for a person; null where nothing is.</summary>
     internal string? Problem() =>
         ApiKeys.Any(string.IsNullOrWhiteSpace) ? "An API key must not be empty." :
+        ApiKeys.Any(key => key.Length > LongestApiKey) ? $"An API key has at most {LongestApiKey} characters." :
         RequestsPerSecondPerKey < 0 || RequestBurstPerKey < 0 || RequestsPerSecondPerUser < 0 || RequestBurstPerUser < 0
             ? "Limits of requests must not be negative; zero is no limit." :
         ExpiryGrace < TimeSpan.Zero ? "ExpiryGrace must not be negative." :

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text;
@@ -8,7 +9,7 @@ using Dapper;
 namespace Carillon.Access;
 
 /// <summary>A back end's key, without its secret.</summary>
-sealed record ApiKey(string Id, string Name, IReadOnlyList<string> Scopes);
+sealed record ApiKey(string Id, string Name, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt = null);
 
 /// <summary>
 /// The keys of back ends: those of the configuration, and those that were made over HTTP and lie in the database. Only hashes are kept, which all have one length: comparing takes as
@@ -49,7 +50,7 @@ sealed class ApiKeys
     /// <summary>Finds a key. Every key of the configuration is compared in full, whichever is the right one.</summary>
     public async ValueTask<ApiKey?> FindAsync(string text, CancellationToken ct)
     {
-        if (text.Length is 0 or > 1000) return null;
+        if (text.Length is 0 or > AccessOptions.LongestApiKey) return null;
         var hash = HashOf(text);
         ApiKey? found = null;
         foreach (var (key, expected) in _configured)
@@ -63,7 +64,7 @@ sealed class ApiKeys
             "SELECT name AS Name, hash AS Hash, scopes AS Scopes, expires_at AS ExpiresAt FROM carillon_api_keys WHERE id = @id", new { id }, ct);
         if (row is null || !CryptographicOperations.FixedTimeEquals(Convert.FromHexString(row.Hash), hash)) return null;
         if (row.ExpiresAt is { } end && string.CompareOrdinal(end, Iso.Of(_clock.GetUtcNow())) <= 0) return null;
-        return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!);
+        return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.ExpiresAt is null ? null : DateTimeOffset.Parse(row.ExpiresAt, CultureInfo.InvariantCulture));
     }
 
     static string? IdIn(string text) =>

@@ -34,13 +34,15 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
 
     static readonly TimeSpan PruneEvery = TimeSpan.FromHours(1);
     static readonly TimeSpan AgainAfter = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan FoldFor = RefusalFolding.For;
 
     readonly Channel<AuditEntry> _waiting = Channel.CreateBounded<AuditEntry>(new BoundedChannelOptions(Most) { SingleReader = true });
     readonly SemaphoreSlim _look = new(0, 1);
     readonly SemaphoreSlim _writing = new(1, 1);
     readonly List<AuditEntry> _batch = [];
     long _lost;
-    long _told;
+    readonly RefusalFolding _refusals = new(clock);
+    long? _told;
 
     /// <summary>Raised for each entry after it was written, in the order of the log.</summary>
     public Func<AuditItem, CancellationToken, ValueTask>? Written { get; set; }
@@ -53,16 +55,29 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         Look();
     }
 
-    /// <summary>Writes an entry with the act that it tells of. Say <see cref="Look"/> after the commit.</summary>
-    public static Task WriteAsync(DatabaseTransaction tx, AuditEntry entry, CancellationToken ct) => WriteAsync(tx, [entry], ct);
+    /// <summary>
+    /// Notes that somebody was refused. Of one address so many are written one by one; what is beyond is counted, and written as one entry, so that whoever is not let in can neither drown the
+    /// log nor fill the disk.
+    /// </summary>
+    public void NoteRefusal(string? actor, string action, string? subject, IPAddress? from, string code)
+    {
+        if (_refusals.Count(from)) Note(actor, action, subject, from, AuditEntry.Refused, code);
+        else Look();
+    }
+
+    /// <summary>Writes an entry with the act that it tells of; it is told when that is committed.</summary>
+    public Task WriteAsync(DatabaseTransaction tx, AuditEntry entry, CancellationToken ct)
+    {
+        tx.WhenCommitted(Look);
+        return WriteAsync(tx, [entry], ct);
+    }
 
     static async Task WriteAsync(DatabaseTransaction tx, IReadOnlyList<AuditEntry> entries, CancellationToken ct) =>
         await tx.ExecuteAsync("""
             INSERT INTO carillon_audit (at, actor, action, subject, source, outcome, code) VALUES (@At, @Actor, @Action, @Subject, @Source, @Outcome, @Code)
             """, entries.Select(e => new { At = Iso.Of(e.At), e.Actor, e.Action, e.Subject, Source = e.From?.ToString(), e.Outcome, e.Code }).ToArray(), ct);
 
-    /// <summary>Something was written: tell it now.</summary>
-    public void Look()
+    void Look()
     {
         if (_look.CurrentCount > 0) return;
         try
@@ -75,25 +90,36 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         }
     }
 
-    /// <summary>Writes all that waits: called when the server stops, after the last thing that is worth an entry.</summary>
-    public Task FlushAsync(CancellationToken ct) => WriteWaitingAsync(ct);
+    /// <summary>Writes all that waits, and tells what was written.</summary>
+    public async Task FlushAsync(CancellationToken ct)
+    {
+        await _writing.WaitAsync(ct);
+        try
+        {
+            await WriteWaitingAsync(ct);
+            await TellAsync(ct);
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
-        var pruned = clock.GetTimestamp();
-        _told = await LastAsync(stopping);
-        await PruneAsync(stopping);
+        long? pruned = null;
         while (!stopping.IsCancellationRequested)
         {
             try
             {
-                await _look.WaitAsync(PruneEvery, stopping);
-                await WriteWaitingAsync(stopping);
-                await TellAsync(stopping);
-                if (clock.GetElapsedTime(pruned) < PruneEvery) continue;
-                await PruneAsync(stopping);
-                pruned = clock.GetTimestamp();
+                await FlushAsync(stopping);
+                if (pruned is not { } last || clock.GetElapsedTime(last) >= PruneEvery)
+                {
+                    await PruneAsync(stopping);
+                    pruned = clock.GetTimestamp();
+                }
+                await _look.WaitAsync(_refusals.HasFolded ? FoldFor : PruneEvery, stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -103,41 +129,37 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
             {
                 LogFailed(ex);      // what waits stays, up to its bound; the file may be busy, or back in a moment
                 await Task.Delay(AgainAfter, clock, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                Look();
             }
         }
-        await WriteWaitingAsync(CancellationToken.None);
+        // Told as well: who recovers after the restart must not miss them.
+        _refusals.EndAll();
+        await FlushAsync(CancellationToken.None);
     }
 
+    // Under the lock, as what follows.
     async Task WriteWaitingAsync(CancellationToken ct)
     {
-        await _writing.WaitAsync(ct);
-        try
+        while (true)
         {
-            while (true)
-            {
-                // What could not be written stays, and is tried again before what came later.
-                while (_batch.Count < Batch && _waiting.Reader.TryRead(out var entry)) _batch.Add(entry);
-                if (_batch.Count < Batch && Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
-                    _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "audit:lost", $"{lost} entries", null, AuditEntry.Refused));
-                if (_batch.Count == 0) return;
-                await using var tx = await db.BeginAsync(null, ct);
-                await WriteAsync(tx, _batch, ct);
-                await tx.CommitAsync(ct);
-                _batch.Clear();
-            }
-        }
-        finally
-        {
-            _writing.Release();
+            // What could not be written stays, and is tried again before what came later.
+            while (_batch.Count < Batch && _waiting.Reader.TryRead(out var entry)) _batch.Add(entry);
+            foreach (var (from, count) in _refusals.TakeFolded()) _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "refusals:more", $"{count} more", from, AuditEntry.Refused));
+            if (_batch.Count < Batch && Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
+                _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "audit:lost", $"{lost} entries", null, AuditEntry.Refused));
+            if (_batch.Count == 0) return;
+            await using var tx = await db.BeginAsync(null, ct);
+            await WriteAsync(tx, _batch, ct);
+            await tx.CommitAsync(ct);
+            _batch.Clear();
         }
     }
 
+    // What was there before the process is old news.
     async Task TellAsync(CancellationToken ct)
     {
         while (true)
         {
-            var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told = _told }, ct);
+            var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told = _told ??= await FirstToTellAsync(ct) }, ct);
             foreach (var item in items)
             {
                 if (Written is { } tell) await tell(item, ct);
@@ -147,7 +169,7 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         }
     }
 
-    Task<long> LastAsync(CancellationToken ct) => db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
+    Task<long> FirstToTellAsync(CancellationToken ct) => db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
 
     async Task PruneAsync(CancellationToken ct)
     {

@@ -42,15 +42,9 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
         var (caller, error, subject) = await IdentifyAsync(http);
         if (caller is null)
         {
-            audit.Note(subject, "request", http.Request.Path, address, AuditEntry.Refused, error!.Code);
+            audit.NoteRefusal(subject, "request", http.Request.Path, address, error!.Code);
             http.Response.Headers.WWWAuthenticate = need.Schemes;
             await RefuseAsync(http, error, error == ErrorCode.Unauthorized ? $"This needs a valid Authorization header: {need.Schemes}." : error.Message);
-            return;
-        }
-        if (!need.Admits(caller))
-        {
-            audit.Note(caller.Actor, "request", http.Request.Path, address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
-            await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
             return;
         }
         if (!shares.TrySpend(caller, out wait))
@@ -59,8 +53,12 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
             return;
         }
         http.Features.Set(caller);
+        UnescapeSlashes(http);
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = MaxBody;
-        await ServeAsync(http, caller, next);
+        if (need.Admits(caller)) await ServeAsync(http, caller, next);
+        else await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        // Whoever refused it: the endpoint for everyone of the caller's kind, or its handler for this channel.
+        if (http.Response.StatusCode == StatusCodes.Status403Forbidden) audit.NoteRefusal(caller.Actor, "request", http.Request.Path, address, ErrorCode.Forbidden.Code);
     }
 
     async Task ServeAsync(HttpContext http, Caller caller, RequestDelegate next)
@@ -81,6 +79,16 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
                 "The body must be JSON of the form that this address takes, with the content type application/json.");
     }
 
+    // An id may hold a slash, which HTTP servers leave escaped in a path. Where somebody means the three characters, they are escaped themselves.
+    static void UnescapeSlashes(HttpContext http)
+    {
+        const string slash = "%2F";
+        var raw = http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (!raw.Contains(slash, StringComparison.OrdinalIgnoreCase) || raw.Contains("%252F", StringComparison.OrdinalIgnoreCase)) return;
+        foreach (var (name, value) in http.Request.RouteValues.ToArray())
+            if (value is string text) http.Request.RouteValues[name] = text.Replace(slash, "/", StringComparison.OrdinalIgnoreCase);
+    }
+
     async ValueTask<Identified> IdentifyAsync(HttpContext http)
     {
         var authorization = http.Request.Headers.Authorization.ToString();
@@ -88,7 +96,7 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
         if (ApiKeys.In(authorization) is { } text)
         {
             if (await keys.FindAsync(text, http.RequestAborted) is { } key)
-                return new Identified(new Caller(null, key.Name, [], address) { KeyId = key.Id, Scopes = key.Scopes }, null, null);
+                return new Identified(new Caller(null, key.Name, [], address) { KeyId = key.Id, Scopes = key.Scopes, ExpiresAt = key.ExpiresAt }, null, null);
             server.Engine.Addresses.Failed(address);
             return new Identified(null, ErrorCode.Unauthorized, null);
         }

@@ -6,7 +6,7 @@ namespace Carillon.Access;
 /// <summary>What the application's own authentication says of a request's user, in the form of a token.</summary>
 static class HostToken
 {
-    public static Token? Of(ClaimsPrincipal user)
+    public static Token? Of(ClaimsPrincipal user, DateTimeOffset now)
     {
         if (user.Identity?.IsAuthenticated != true || (user.FindFirst("sub") ?? user.FindFirst(ClaimTypes.NameIdentifier))?.Value is not { } id || !Claims.IsSubject(id)) return null;
         return new Token(
@@ -16,7 +16,8 @@ static class HostToken
             Region: user.FindFirst("region")?.Value,
             Interests: [],
             Id: user.FindFirst("jti")?.Value,
-            IssuedAt: TimeOf(user.FindFirst("iat")),
+            // A session that does not say since when it is: as of now. To end sessions is the application's; a revocation ends the connections that are open.
+            IssuedAt: TimeOf(user.FindFirst("iat")) ?? now,
             // A session of the application without an end ends with the connection.
             ExpiresAt: TimeOf(user.FindFirst("exp")) ?? DateTimeOffset.MaxValue,
             Capabilities: new Dictionary<string, IReadOnlyList<string>>());

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Claims;
+using Microsoft.Extensions.Logging;
 
 namespace Carillon.Access;
 
@@ -10,14 +11,14 @@ namespace Carillon.Access;
 readonly record struct Identified(Caller? Caller, ErrorCode? Error, string? Subject);
 
 /// <summary>Tells who somebody is: the token first, then what is on record about it and its user.</summary>
-sealed class Identification(Tokens tokens, Tickets tickets, UserDirectory directory, AccessOptions options)
+sealed partial class Identification(Tokens tokens, Tickets tickets, UserDirectory directory, AccessOptions options, TimeProvider clock, ILogger<Identification> logger)
 {
     /// <summary>Whoever opens a connection.</summary>
     public async ValueTask<Identified> OfConnectionAsync(string? text, ClaimsPrincipal user, IPAddress? address, CancellationToken ct)
     {
-        if (options.UseHostAuthentication) return await OfUserAsync(user, address, ct);
         if (Tickets.IsTicket(text)) return await OfAsync(await tickets.RedeemAsync(text!, ct), address, ct);
-        return options.RequireTickets ? new Identified(null, ErrorCode.Unauthorized, null) : await OfTokenAsync(text, address, ct);
+        if (options.RequireTickets) return await OfAsync(TokenReading.Refused("A ticket is needed."), address, ct);
+        return options.UseHostAuthentication ? await OfUserAsync(user, address, ct) : await OfTokenAsync(text, address, ct);
     }
 
     /// <summary>Whoever brings a token over HTTP, or a newer one on an open connection.</summary>
@@ -25,15 +26,23 @@ sealed class Identification(Tokens tokens, Tickets tickets, UserDirectory direct
 
     /// <summary>Whoever the application itself has signed in.</summary>
     public async ValueTask<Identified> OfUserAsync(ClaimsPrincipal user, IPAddress? address, CancellationToken ct) =>
-        await OfAsync(HostToken.Of(user) is { } token ? new TokenReading(token, null, null) : new TokenReading(null, ErrorCode.Unauthorized, "not signed in"), address, ct);
+        await OfAsync(HostToken.Of(user, clock.GetUtcNow()) is { } token ? TokenReading.Good(token) : TokenReading.Refused("Nobody is signed in."), address, ct);
 
     /// <summary>Asks anew about somebody who was let in before.</summary>
     public ValueTask<(Caller? Caller, ErrorCode? Error)> AgainAsync(Caller caller, CancellationToken ct) => directory.LookUpAsync(caller.Token!, caller.Address, ct);
 
     async ValueTask<Identified> OfAsync(TokenReading reading, IPAddress? address, CancellationToken ct)
     {
-        if (reading.Token is not { } token) return new Identified(null, reading.Error, null);
+        if (reading.Token is not { } token)
+        {
+            LogRefused(address, reading.Error!.Code, reading.Reason);
+            return new Identified(null, reading.Error, null);
+        }
         var (caller, error) = await directory.LookUpAsync(token, address, ct);
         return new Identified(caller, error, token.Subject);
     }
+
+    // For whoever looks for the cause; the client is told the code alone, and a flood should not be told at all.
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A token from {Address} was refused as {Code}: {Reason}")]
+    partial void LogRefused(IPAddress? address, string code, string? reason);
 }

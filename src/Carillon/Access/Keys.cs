@@ -37,15 +37,16 @@ static class Keys
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A key has a name, at least one of the scopes {string.Join(", ", Scopes.Known)}, and may have a time to come as expiresAt.");
         // Nobody gives what they have not.
         if (caller.KeyId is not null && !request.Scopes.All(caller.HasScope)) return Problem.Of(http, ErrorCode.Forbidden, "A key cannot make one with more scopes than its own.");
+        // Nor longer than they have it.
+        var expiresAt = caller.KeyId is not null && caller.ExpiresAt is { } last && !(request.ExpiresAt < last) ? last : request.ExpiresAt;
         var (id, text, hash) = ApiKeys.Create();
-        var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), request.ExpiresAt is { } end ? Iso.Of(end) : null, text);
+        var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), expiresAt is { } end ? Iso.Of(end) : null, text);
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("""
             INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, expires_at) VALUES (@Id, @Name, @hash, @scopes, @CreatedBy, @CreatedAt, @ExpiresAt)
             """, new { item.Id, item.Name, hash, scopes = JsonSerializer.Serialize(item.Scopes), item.CreatedBy, item.CreatedAt, item.ExpiresAt }, ct);
-        await Audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "key:made", id, caller.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "key:made", id, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
-        audit.Look();
         return TypedResults.Created($"/api/keys/{id}", item);
     }
 
@@ -64,9 +65,8 @@ static class Keys
     {
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         if (await tx.ExecuteAsync("DELETE FROM carillon_api_keys WHERE id = @id", new { id }, ct) == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such key.");
-        await Audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
-        audit.Look();
         return TypedResults.NoContent();
     }
 }

@@ -14,9 +14,8 @@ sealed class Membership(Database db, AccessNews news, Audit audit, TimeProvider 
                 : "DELETE FROM carillon_members WHERE channel = @channel AND user_id = @userId",
             new { channel, userId }, ct);
         if (changed == 0) return;
-        await Audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), by.Actor, isMember ? "member:added" : "member:removed", $"{channel} {userId}", by.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), by.Actor, isMember ? "member:added" : "member:removed", $"{channel} {userId}", by.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         news.Tell(new AccessChange(userId, null));
-        audit.Look();
     }
 }

@@ -6,7 +6,7 @@ namespace Carillon.Access;
 /// <summary>What each caller of the HTTP API may still ask for. Who has rested long enough is forgotten.</summary>
 sealed class RequestShares(AccessOptions options, TimeProvider clock)
 {
-    const int Remembered = 10_000;
+    static readonly TimeSpan SweepEvery = TimeSpan.FromMinutes(1);
 
     sealed class Share
     {
@@ -17,11 +17,14 @@ sealed class RequestShares(AccessOptions options, TimeProvider clock)
     readonly Rate _perUser = new(options.RequestsPerSecondPerUser, options.RequestBurstPerUser, clock);
     readonly ConcurrentDictionary<string, Share> _shares = new(StringComparer.Ordinal);
 
+    long _sweptAt = clock.GetTimestamp();
+
     /// <summary>Counts a request. False: the caller made too many, and may go on after a while.</summary>
     public bool TrySpend(Caller caller, out TimeSpan retryAfter)
     {
         var now = clock.GetTimestamp();
-        if (_shares.Count > Remembered) ForgetRested(now);
+        var swept = Volatile.Read(ref _sweptAt);
+        if (clock.GetElapsedTime(swept, now) >= SweepEvery && Interlocked.CompareExchange(ref _sweptAt, now, swept) == swept) ForgetRested(now);
         return _shares.GetOrAdd(caller.Actor!, static _ => new Share()).Requests.TryTake(caller.KeyId is null ? _perUser : _perKey, 1, now, out retryAfter);
     }
 

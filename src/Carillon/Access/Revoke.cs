@@ -29,10 +29,9 @@ static class Revoke
             await tx.ExecuteAsync("""
                 INSERT INTO carillon_revoked_users (user_id, before_ms) VALUES (@UserId, @before) ON CONFLICT (user_id) DO UPDATE SET before_ms = @before
                 """, new { request.UserId, before = now.ToUnixTimeMilliseconds() }, ct);
-        await Audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "token:revoked", request.UserId ?? "jti:" + request.Jti, caller.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "token:revoked", request.UserId ?? "jti:" + request.Jti, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         news.Tell(new AccessChange(request.UserId, request.Jti));
-        audit.Look();
         return TypedResults.NoContent();
     }
 }

@@ -26,7 +26,7 @@ sealed record Standing
 }
 
 /// <summary>The users on record: who is known, with which roles, and what was revoked.</summary>
-sealed class UserDirectory(Database db, AccessOptions options, TimeProvider clock)
+sealed class UserDirectory(Database db, AccessOptions options, Audit audit, TimeProvider clock)
 {
     // With properties: what a subquery answers where there is nothing has no type that a constructor could be chosen by.
     sealed record Row
@@ -110,7 +110,7 @@ sealed class UserDirectory(Database db, AccessOptions options, TimeProvider cloc
             INSERT INTO carillon_users (id, name, region, interests, created_at, updated_at) VALUES (@Subject, @Name, @Region, @interests, @now, @now)
             ON CONFLICT (id) DO NOTHING
             """, new { token.Subject, token.Name, token.Region, interests = JsonSerializer.Serialize(token.Interests), now }, ct);
-        if (entered == 1) await Audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), token.Subject, "user:created", token.Subject, address, AuditEntry.Allowed), ct);
+        if (entered == 1) await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), token.Subject, "user:created", token.Subject, address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
     }
 }

@@ -61,10 +61,9 @@ static class Users
             disabled = entry.Disabled == true ? 1 : 0,
             now = Iso.Of(now),
         }, ct);
-        await Audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, entry.Disabled == true ? "user:disabled" : "user:changed", id, caller.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, entry.Disabled == true ? "user:disabled" : "user:changed", id, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         news.Tell(new AccessChange(id, null));
-        audit.Look();
         return TypedResults.Ok(await FindAsync(db, id, ct));
     }
 
@@ -77,10 +76,9 @@ static class Users
             "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now WHERE id = @id AND deleted = 0", new { id, now = Iso.Of(now) }, ct);
         if (deleted == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
         await tx.ExecuteAsync("DELETE FROM carillon_members WHERE user_id = @id", new { id }, ct);
-        await Audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "user:deleted", id, caller.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "user:deleted", id, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         news.Tell(new AccessChange(id, null));
-        audit.Look();
         return TypedResults.NoContent();
     }
 

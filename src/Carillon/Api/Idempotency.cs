@@ -20,7 +20,10 @@ sealed class Idempotency(Database db, TimeProvider clock)
     const int MaxLength = 200;
 
     [method: ExplicitConstructor]
-    sealed record Row(string Request, long? Status, string? Type, byte[]? Body, long AtMs);
+    sealed record Row(string Request, long? Status, string? Type, string? Location, byte[]? Body);
+
+    /// <summary>A key that was taken, and when: whoever comes after a request that took too long has taken it anew.</summary>
+    readonly record struct Taken(string Caller, string Key, long AtMs);
 
     public async Task ServeAsync(HttpContext http, string caller, RequestDelegate next)
     {
@@ -36,13 +39,14 @@ sealed class Idempotency(Database db, TimeProvider clock)
             return;
         }
         var request = await HashOfAsync(http);
-        if (await TakeAsync(caller, key, request, http.RequestAborted) is { } earlier)
+        var taken = clock.GetUtcNow().ToUnixTimeMilliseconds();
+        if (await TakeAsync(caller, key, request, taken, http.RequestAborted) is { } earlier)
             await AnswerAgainAsync(http, earlier, request);
         else
-            await ServeFirstAsync(http, caller, key, next);
+            await ServeFirstAsync(http, new Taken(caller, key, taken), next);
     }
 
-    async Task ServeFirstAsync(HttpContext http, string caller, string key, RequestDelegate next)
+    async Task ServeFirstAsync(HttpContext http, Taken taken, RequestDelegate next)
     {
         var stream = http.Response.Body;
         using var copy = new MemoryStream();
@@ -57,7 +61,7 @@ sealed class Idempotency(Database db, TimeProvider clock)
         {
             http.Response.Body = stream;
             // Not given up when the client goes away: what was done stays done, and it will ask again.
-            await EndAsync(caller, key, done ? http.Response : null, copy, CancellationToken.None);
+            await EndAsync(taken, done ? http.Response : null, copy, CancellationToken.None);
         }
         copy.Position = 0;
         await copy.CopyToAsync(stream, http.RequestAborted);
@@ -68,12 +72,13 @@ sealed class Idempotency(Database db, TimeProvider clock)
         if (earlier.Request != request)
             await Problem.Of(http, ErrorCode.Conflict, "This Idempotency-Key was used for another request.").ExecuteAsync(http);
         else if (earlier.Status is not { } status)
-            await Problem.Of(http, ErrorCode.Conflict, "The first request with this Idempotency-Key is still under way.").ExecuteAsync(http);
+            await Problem.Of(http, ErrorCode.Conflict with { Retryable = true }, "The first request with this Idempotency-Key is still under way.", TimeSpan.FromSeconds(1)).ExecuteAsync(http);
         else
         {
             http.Response.StatusCode = (int)status;
             http.Response.Headers["Idempotency-Replayed"] = "true";
             if (earlier.Type is not null) http.Response.ContentType = earlier.Type;
+            if (earlier.Location is not null) http.Response.Headers.Location = earlier.Location;
             if (earlier.Body is { Length: > 0 } body) await http.Response.Body.WriteAsync(body, http.RequestAborted);
         }
     }
@@ -91,9 +96,8 @@ sealed class Idempotency(Database db, TimeProvider clock)
     }
 
     /// <summary>Takes the key for a new request; or answers what is known of an earlier one.</summary>
-    async Task<Row?> TakeAsync(string caller, string key, string request, CancellationToken ct)
+    async Task<Row?> TakeAsync(string caller, string key, string request, long now, CancellationToken ct)
     {
-        var now = clock.GetUtcNow().ToUnixTimeMilliseconds();
         await using var tx = await db.BeginAsync(null, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)KeepFor.TotalMilliseconds }, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key AND status IS NULL AND at_ms < @stuck",
@@ -101,19 +105,19 @@ sealed class Idempotency(Database db, TimeProvider clock)
         var taken = await tx.ExecuteAsync(
             "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, key) DO NOTHING", new { caller, key, request, now }, ct);
         var earlier = taken == 1 ? null : await tx.QuerySingleOrDefaultAsync<Row>(
-            "SELECT request AS Request, status AS Status, type AS Type, body AS Body, at_ms AS AtMs FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
+            "SELECT request AS Request, status AS Status, type AS Type, location AS Location, body AS Body FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
         await tx.CommitAsync(ct);
         return earlier;
     }
 
-    async Task EndAsync(string caller, string key, HttpResponse? answered, MemoryStream body, CancellationToken ct)
+    async Task EndAsync(Taken taken, HttpResponse? answered, MemoryStream body, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
         if (answered is null)
-            await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
+            await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs", taken, ct);
         else
-            await tx.ExecuteAsync("UPDATE carillon_idempotency SET status = @status, type = @type, body = @body WHERE caller = @caller AND key = @key",
-                new { status = answered.StatusCode, type = answered.ContentType, body = body.ToArray(), caller, key }, ct);
+            await tx.ExecuteAsync("UPDATE carillon_idempotency SET status = @status, type = @type, location = @location, body = @body WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs",
+                new { status = answered.StatusCode, type = answered.ContentType, location = answered.Headers.Location.ToString() is { Length: > 0 } location ? location : null, body = body.ToArray(), taken.Caller, taken.Key, taken.AtMs }, ct);
         await tx.CommitAsync(ct);
     }
 }

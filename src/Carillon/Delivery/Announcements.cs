@@ -35,12 +35,13 @@ sealed partial class Announcements(LiveChannels live, ILogger<Announcements> log
         await _publishing.WaitAsync(ct);
         try
         {
-            while (TakeNext() is { } next)
+            while (!ct.IsCancellationRequested && TakeNext() is { } next)
                 try
                 {
-                    await live.PublishAsync(next.Channel, next.Payload, importance: null, next.Key, ct);
+                    // Not given up half-way: it is taken already, and committed.
+                    await live.PublishAsync(next.Channel, next.Payload, importance: null, next.Key, CancellationToken.None);
                 }
-                catch (Exception ex) when (ex is not OperationCanceledException)
+                catch (Exception ex)
                 {
                     LogNotPublished(ex, next.Channel);      // it is committed: whoever loads anew sees it
                 }

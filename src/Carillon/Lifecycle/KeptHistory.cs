@@ -26,6 +26,9 @@ internal sealed partial class KeptHistory(
     Task _forgetting = Task.CompletedTask;
     bool _isSaved;
 
+    // No channel is called like this: the row of what channels without publications have.
+    const string OfTheLayer = "";
+
     // How a message is written; its position follows from its place.
     sealed record Entry(string Event, string Id, DateTimeOffset At, Importance? Importance, string? Key, DateTimeOffset Until, byte[] Body);
 
@@ -36,9 +39,9 @@ internal sealed partial class KeptHistory(
         if (layer is not InProcessChannelLayer inProcess) return;      // others keep it themselves
         try
         {
-            var kept = await TakeAsync(cancellationToken);
+            if (await TakeAsync(cancellationToken) is not { } kept) return;
             inProcess.Import(kept);
-            if (kept.Count > 0) LogTaken(kept.Count);
+            LogTaken(kept.Channels.Count);
         }
         catch (JsonException ex)
         {
@@ -70,7 +73,7 @@ internal sealed partial class KeptHistory(
         {
             // SQLite waits on the thread that asks it. The host's token may have ended already, and this is short.
             await Task.Run(() => SaveAsync(kept, time.Token), CancellationToken.None).WaitAsync(time.Token);
-            LogSaved(kept.Count);
+            LogSaved(kept.Channels.Count);
         }
         catch (Exception ex) when (ex is DbException or IOException or OperationCanceledException)
         {
@@ -80,7 +83,7 @@ internal sealed partial class KeptHistory(
 
     public void Dispose() => _stopping.Dispose();
 
-    async Task SaveAsync(IReadOnlyList<KeptChannel> kept, CancellationToken ct)
+    async Task SaveAsync(KeptLayer kept, CancellationToken ct)
     {
         var now = clock.GetUtcNow().ToUnixTimeMilliseconds();
         await using var tx = await db.BeginAsync(null, ct);
@@ -88,20 +91,23 @@ internal sealed partial class KeptHistory(
         await tx.ExecuteAsync("""
             INSERT INTO carillon_kept_history (channel, epoch, last_offset, messages, saved_at)
             VALUES (@Channel, @Epoch, @LastOffset, @Messages, @SavedAt)
-            """, kept.Select(channel => new Row(channel.Channel, channel.Epoch, channel.Offset, Write(channel.Messages), now)), ct);
+            """, kept.Channels.Select(channel => new Row(channel.Channel, channel.Epoch, channel.Offset, Write(channel.Messages), now))
+            .Append(new Row(OfTheLayer, kept.Origin.Start, 0, JsonSerializer.SerializeToUtf8Bytes(kept.Origin.Generations), now)), ct);
         await tx.CommitAsync(ct);
     }
 
-    async Task<IReadOnlyList<KeptChannel>> TakeAsync(CancellationToken ct)
+    async Task<KeptLayer?> TakeAsync(CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
         var rows = await tx.QueryAsync<Row>("SELECT channel, epoch, last_offset AS LastOffset, messages, saved_at AS SavedAt FROM carillon_kept_history", ct: ct);
-        if (rows.Count == 0) return [];
+        if (rows.Count == 0) return null;
         await tx.ExecuteAsync("DELETE FROM carillon_kept_history", ct: ct);
         await tx.CommitAsync(ct);
         await MakeDurableAsync(ct);
         var oldest = (clock.GetUtcNow() - NotOlderThan).ToUnixTimeMilliseconds();
-        return [.. rows.Where(row => row.SavedAt >= oldest).Select(Read)];
+        if (rows.FirstOrDefault(row => row.Channel == OfTheLayer) is not { } layer || layer.SavedAt < oldest) return null;
+        var generations = JsonSerializer.Deserialize<int[]>(layer.Messages) ?? [];
+        return new KeptLayer(new KeptOrigin(layer.Epoch, generations), [.. rows.Where(row => row != layer).Select(Read)]);
     }
 
     // A commit outlives the process; only with this it outlives the machine too, and what was taken must not come back.

@@ -30,6 +30,9 @@ static class Answer
         e.Ack(new { ok = false, error = told });
     }
 
+    /// <summary>An error as clients are told it, of an event of theirs or of none.</summary>
+    public static object Told(ErrorCode error, string? of = null) => new Error(error.Code, error.Message, error.Retryable, null) { Event = of };
+
     // An acknowledgement belongs to its event: it does not name it.
     sealed record Error(
         string Code, string Message, bool Retryable,

@@ -107,10 +107,8 @@ public sealed class Area
         return default;
     }
 
-    /// <summary>The channel of this area that belongs to a user.</summary>
-    internal ChannelName OwnedBy(string userId) => ChannelName.TryParse(Pattern.Replace("{me}", userId, StringComparison.Ordinal), out var name)
-        ? name
-        : throw new InvalidOperationException($"The area {Pattern} has no channel of a user's own.");
+    /// <summary>The channel of this area that belongs to a user; false where the name would be none, because it is too long.</summary>
+    internal bool TryOwnedBy(string userId, out ChannelName name) => ChannelName.TryParse(Pattern.Replace("{me}", userId, StringComparison.Ordinal), out name);
 
     /// <summary>Whether a caller may do something with one of its channels.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName channel, AreaAction action, Func<Caller, ChannelName, bool> isPresent) =>

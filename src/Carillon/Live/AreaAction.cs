@@ -1,7 +1,7 @@
 namespace Carillon.Live;
 
 /// <summary>What may be done with a channel. Each is granted by itself (<see cref="Area"/>).</summary>
-public enum AreaAction
+enum AreaAction
 {
     /// <summary>To join it, and hear its publications.</summary>
     Subscribe,

@@ -41,8 +41,8 @@ public sealed class Grant
     /// <summary>To all who may subscribe to the channel.</summary>
     public static Grant Subscribers { get; } = new("subscribers", q => q.Area.AdmitsAsync(q.Caller, q.Channel, AreaAction.Subscribe, q.IsPresent));
 
-    /// <summary>To the users who are in the channel, on whatever device.</summary>
-    public static Grant Present { get; } = new("present", q => q.IsPresent(q.Caller, q.Channel));
+    /// <summary>To the users who are in the channel, on whatever device, and may still subscribe to it.</summary>
+    public static Grant Present { get; } = new("present", q => q.IsPresent(q.Caller, q.Channel) ? Subscribers.AdmitsAsync(q) : new(false));
 
     /// <summary>To those who may administer (<see cref="AccessOptions.ManagerRoles"/>).</summary>
     public static Grant Managers { get; } = new("managers", q => q.Caller.Manages);

@@ -128,13 +128,15 @@ public sealed partial class LiveChannels : IDisposable
         List<string> joined = [];
         foreach (var area in _options.Areas.Where(area => area.JoinsOwner))
         {
-            var name = area.OwnedBy(userId);
-            if (!await area.AdmitsAsync(subscriber.Caller, name, AreaAction.Subscribe, IsPresent)) continue;
+            if (!area.TryOwnedBy(userId, out var name) || !await area.AdmitsAsync(subscriber.Caller, name, AreaAction.Subscribe, IsPresent)) continue;
             await JoinAsync(subscriber, name, area, since: null, static (_, _) => { }, ct);
             joined.Add(name.Value);
         }
         return joined;
     }
+
+    /// <summary>Whether anybody on this node has joined a channel, or is about to.</summary>
+    internal bool HasSubscribers(string channel) => _channels.ContainsKey(channel);
 
     ChannelName? ChannelOfPresence(ChannelName presence) =>
         ChannelName.TryParse(presence.Value["presence:".Length..], out var name) && AreaOf(name) is { TellsPresence: true } ? name : null;

@@ -14,7 +14,7 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
     // For tokens that expire; what changes is looked at when it does.
     static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
-    // Half of the second that is promised. The turn of a connection comes when what it asked last is done.
+    // Half of the second that is promised: for what the connection asked last to be done, and for the rules to answer.
     static readonly TimeSpan TurnWithin = TimeSpan.FromMilliseconds(500);
     const int AtOnce = 8;
 
@@ -49,25 +49,45 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
     {
         while (true)
         {
-            var before = subscriber.Caller;
+            var (before, generation) = (subscriber.Caller, news.Generation);
             if (before.Token is null) return true;
             var (caller, error) = await identification.AgainAsync(before, CancellationToken.None);
             // A newer token may have come while the older one was looked up.
             if (caller is not null ? !subscriber.Replace(before, caller) : !ReferenceEquals(subscriber.Caller, before)) continue;
             if (error is not null) End(subscriber, error);
+            else subscriber.Generation = generation;
             return error is null;
         }
     }
+
+    /// <summary>
+    /// Whether rights have changed since a connection was last looked at; then it is looked at now. Who asks for what was granted a moment ago must not come before the news of it.
+    /// </summary>
+    public async ValueTask<bool> HasNewsAsync(Subscriber subscriber) => subscriber.Generation != news.Generation && await IsStillKnownAsync(subscriber);
 
     /// <summary>Takes away what a connection has joined and may not hear any more. It must be its turn.</summary>
     public async Task TakeAwayLostAsync(Subscriber subscriber)
     {
         foreach (var channel in subscriber.Channels)
         {
-            if (!ChannelName.TryParse(channel, out var name) || await live.AdmitsAsync(subscriber.Caller, name, AreaAction.Subscribe)) continue;
+            if (!ChannelName.TryParse(channel, out var name) || await IsStillOpenAsync(subscriber.Caller, name)) continue;
             await live.LeaveAsync(subscriber, name);
             subscriber.Socket.Emit("unsubscribed", new { channel, code = ErrorCode.Forbidden.Code });
             audit.Note(subscriber.Caller.Actor, "unsubscribed", channel, subscriber.Caller.Address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
+        }
+    }
+
+    // A rule that cannot answer grants nothing.
+    async ValueTask<bool> IsStillOpenAsync(Caller caller, ChannelName channel)
+    {
+        try
+        {
+            return await live.AdmitsAsync(caller, channel, AreaAction.Subscribe);
+        }
+        catch (Exception ex)
+        {
+            LogRuleFailed(ex, channel.Value);
+            return false;
         }
     }
 
@@ -123,9 +143,7 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         try
         {
             using var patience = new CancellationTokenSource(TurnWithin, clock);
-            using var turn = await subscriber.TakeTurnAsync(patience.Token);
-            subscriber.EndLook();           // what changes from here on is another look
-            if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
+            await TakeAwayLostInTurnAsync(subscriber, patience.Token).WaitAsync(patience.Token);
         }
         catch (OperationCanceledException)
         {
@@ -136,6 +154,13 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         {
             Again(subscriber, ex);
         }
+    }
+
+    async Task TakeAwayLostInTurnAsync(Subscriber subscriber, CancellationToken ct)
+    {
+        using var turn = await subscriber.TakeTurnAsync(ct);
+        subscriber.EndLook();           // what changes from here on is another look
+        if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
     }
 
     void Again(Subscriber subscriber, Exception ex)
@@ -153,20 +178,22 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         }
         if (subscriber.WasToldOfExpiry) return;
         subscriber.WasToldOfExpiry = true;
-        var (code, message, retryable) = (ErrorCode.TokenExpired.Code, ErrorCode.TokenExpired.Message, ErrorCode.TokenExpired.Retryable);
-        subscriber.Socket.Emit("error", new { code, message, retryable, @event = "token:refresh" });
+        subscriber.Socket.Emit("error", Answer.Told(ErrorCode.TokenExpired, "token:refresh"));
     }
 
     void End(Subscriber subscriber, ErrorCode error)
     {
         if (!subscriber.Socket.IsConnected) return;
-        subscriber.Socket.Emit("error", new { code = error.Code, message = error.Message, retryable = error.Retryable, @event = "connect" });
+        subscriber.Socket.Emit("error", Answer.Told(error, "connect"));
         audit.Note(subscriber.Caller.Actor, "connection:ended", subscriber.Socket.Id, subscriber.Caller.Address, AuditEntry.Refused, error.Code);
         subscriber.Socket.Disconnect(close: true);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Connection {Connection} was cut: its rights have changed while something it asked for did not end")]
     partial void LogCut(string connection);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The rule of {Channel} failed; it grants nothing until it answers again")]
+    partial void LogRuleFailed(Exception error, string channel);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The rights of connection {Connection} could not be looked at; they are in a moment")]
     partial void LogNotLooked(Exception error, string connection);

@@ -11,7 +11,7 @@ namespace Carillon.Live;
 /// <summary>Publishes over HTTP: a back end to any channel, a user to those whose area lets users publish.</summary>
 static class Publish
 {
-    const int MostChannels = 100, LongestEvent = 100;
+    const int MostChannels = 100, LongestEvent = 100, LongestKey = 100;
     const string DefaultEvent = "message";
 
     // What the server itself says, and what clients keep for themselves.
@@ -37,8 +37,7 @@ static class Publish
         // All or none: each is asked about before any is published to.
         foreach (var name in names)
         {
-            if (await MayAsync(live, caller, name, request.Event)) continue;
-            audit.Note(caller.Actor, "publish", name.Value, caller.Address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
+            if (await MayAsync(live, caller, name, request)) continue;
             return Problem.Of(http, ErrorCode.Forbidden, $"You may not publish this to {name}.");
         }
         var body = JsonSerializer.SerializeToUtf8Bytes(request.Data);
@@ -62,11 +61,12 @@ static class Publish
     };
 
     // Changes, presence and the audit log tell what is: nobody may say otherwise.
-    static async ValueTask<bool> MayAsync(LiveChannels live, Caller caller, ChannelName name, string? @event) => live.AreaOf(name) switch
+    // Users publish what the area is for, and do not overtake others.
+    static async ValueTask<bool> MayAsync(LiveChannels live, Caller caller, ChannelName name, Request request) => live.AreaOf(name) switch
     {
         { IsOfTheServer: true } => false,
         _ when caller.HasScope(Scopes.Publish) => true,
-        { } area => (@event is null || @event == area.Event) && await area.AdmitsAsync(caller, name, AreaAction.Publish, live.IsPresent),
+        { } area => (request.Event is null || request.Event == area.Event) && request is { Importance: null, Key: null } && await area.AdmitsAsync(caller, name, AreaAction.Publish, live.IsPresent),
         null => false,
     };
 
@@ -81,8 +81,8 @@ static class Publish
             wrong = $"event is a name of at most {LongestEvent} characters that neither the server nor the protocol uses.";
         else if (request.Importance is { } word && (importance = ImportanceOf(word)) is null)
             wrong = "importance is one of marketing, informative, important and critical.";
-        else if (request.Key?.Length > LongestEvent)
-            wrong = $"key has at most {LongestEvent} characters.";
+        else if (request.Key?.Length > LongestKey)
+            wrong = $"key has at most {LongestKey} characters.";
         foreach (var text in wrong.Length > 0 ? [] : request.Channels ?? [request.Channel!])
             if (!ChannelName.TryParse(text, out var channel)) wrong = "A channel's name is parts joined by colons, at most 200 characters, without control characters.";
             else if (!names.Contains(channel)) names.Add(channel);

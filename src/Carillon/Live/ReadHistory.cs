@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Carillon.Access;
 using Carillon.Api;
 using Carillon.Channels;
@@ -13,29 +14,34 @@ namespace Carillon.Live;
 /// </summary>
 static class ReadHistory
 {
-    const int Default = 50, Most = 500;
-
     public sealed record Item(string Event, JsonElement Data, long Offset, string Id, string At);
 
-    public sealed record Result(string Channel, Position Position, bool Recovered, IReadOnlyList<Item> Items);
+    public sealed record Result(
+        string Channel, Position Position, bool Recovered, IReadOnlyList<Item> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
     public static void Map(RouteGroupBuilder api) =>
         api.MapGet("/channels/{channel}/history", HandleAsync).Needs(Need.Read)
             .WithSummary("Reads what was published to a channel since a position (epoch:offset), or the latest of what is kept.").Produces<Result>();
 
-    static async Task<IResult> HandleAsync(string channel, string? since, string? limit, Caller caller, LiveChannels live, HttpContext http, CancellationToken ct)
+    static async Task<IResult> HandleAsync(
+        string channel, string? since, string? limit, string? cursor, Caller caller, LiveChannels live, CarillonOptions options, HttpContext http, CancellationToken ct)
     {
-        var most = Default;
         Position? position = null;
-        if (!ChannelName.TryParse(channel, out var name) || (since is not null && (position = PositionIn(since)) is null)
-            || (limit is not null && !(int.TryParse(limit, out most) && most is > 0 and <= Most)))
-            return Problem.Of(http, ErrorCode.InvalidPayload, $"since is an epoch, a colon and an offset; limit is a number from 1 to {Most}.");
+        if (!ChannelName.TryParse(channel, out var name) || !PageRequest.TryRead(limit, cursor, out var page)
+            || ((page.After ?? since) is { } text && (position = PositionIn(text)) is null))
+            return Problem.Of(http, ErrorCode.InvalidPayload, "since is an epoch, a colon and an offset; limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
         if (live.AreaOf(name) is not { } area) return Problem.Of(http, ErrorCode.UnknownChannel, ErrorCode.UnknownChannel.Message);
         if (!caller.HasScope(Scopes.Read) && !await area.AdmitsAsync(caller, name, AreaAction.History, live.IsPresent))
             return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
 
-        var history = position is not null ? await live.HistoryAsync(name, area, position, most, ct) : await LatestAsync(live, name, area, most, ct);
-        return TypedResults.Ok(new Result(channel, history.Position, history.Recovered, [.. history.Messages.Select(ItemOf)]));
+        if (position is null)
+        {
+            var latest = await LatestAsync(live, name, area, page.Limit, ct);
+            return TypedResults.Ok(new Result(channel, latest.Position, true, [.. latest.Messages.Select(ItemOf)], null));
+        }
+        var history = await live.HistoryAsync(name, area, position, options.MaxRecovered, ct);
+        var part = page.Cut(history.Messages, message => $"{message.Position.Epoch}:{message.Position.Offset}");
+        return TypedResults.Ok(new Result(channel, history.Position, history.Recovered, [.. part.Items.Select(ItemOf)], part.Next));
     }
 
     /// <summary>The longest end of the history that is still whole: a layer answers all since a position or nothing, so the place is searched for by halves.</summary>

@@ -23,7 +23,7 @@ sealed partial class Reception(
         var (caller, error, subject) = await IdentifyAsync(socket.Handshake);
         if (caller is null)
         {
-            audit.Note(subject, "connect", null, address, AuditEntry.Refused, error!.Code);
+            audit.NoteRefusal(subject, "connect", null, address, error!.Code);
             return Refusal(error);
         }
         socket.Account = caller.UserId;
@@ -51,34 +51,45 @@ sealed partial class Reception(
         }
     }
 
-    static ConnectRefusal Refusal(ErrorCode error)
-    {
-        var (code, message, retryable) = (error.Code, error.Message, error.Retryable);
-        return new ConnectRefusal(code, new { code, message, retryable }) { ClosesConnection = true };
-    }
+    static ConnectRefusal Refusal(ErrorCode error) => new(error.Code, Answer.Told(error)) { ClosesConnection = true };
 
     async Task WelcomeAsync(Socket socket)
     {
         var subscriber = (Subscriber)socket.Tag!;
-        using (await subscriber.TakeTurnAsync())     // nothing the client asks overtakes what follows
+        try
         {
+            using var turn = await subscriber.TakeTurnAsync();     // nothing the client asks overtakes what follows
             live.Enter(subscriber);
-            if (news.Generation != subscriber.Generation && !await rights.IsStillKnownAsync(subscriber)) return;
-            var caller = subscriber.Caller;
-            if (caller.UserId is { } id) socket.Join("user:" + id);
-            var channels = await live.JoinOwnAsync(subscriber, CancellationToken.None);
-            socket.Emit("session", new
-            {
-                user = caller.IsKnown ? new { id = caller.UserId, name = caller.Name, roles = caller.Roles } : null,
-                connectionId = socket.Id,
-                channels,
-                unread = new { notifications = 0, messages = 0 },
-                serverTime = Iso.Of(clock.GetUtcNow()),
-            });
-            audit.Note(caller.Actor, "connect", socket.Id, caller.Address, AuditEntry.Allowed);
+            if (news.Generation == subscriber.Generation || await rights.IsStillKnownAsync(subscriber)) await WelcomeAsync(subscriber);
         }
-        // It may have ended before it was entered; then nobody else takes it out.
-        if (!socket.IsConnected) await live.FarewellAsync(socket);
+        catch (Exception ex)
+        {
+            // Half welcomed it would hear nothing, and perhaps have rights that nobody looked at: it is to come back.
+            LogNotWelcomed(ex, socket.Id);
+            socket.Emit("error", Answer.Told(ErrorCode.Unavailable, "connect"));
+            socket.Connection.Close(DisconnectReason.TransportClose);
+        }
+        finally
+        {
+            // It may have ended before it was entered; then nobody else takes it out.
+            if (!socket.IsConnected) await live.FarewellAsync(socket);
+        }
+    }
+
+    async Task WelcomeAsync(Subscriber subscriber)
+    {
+        var (socket, caller) = (subscriber.Socket, subscriber.Caller);
+        if (caller.UserId is { } id) socket.Join("user:" + id);
+        var channels = await live.JoinOwnAsync(subscriber, CancellationToken.None);
+        socket.Emit("session", new
+        {
+            user = caller.IsKnown ? new { id = caller.UserId, name = caller.Name, roles = caller.Roles } : null,
+            connectionId = socket.Id,
+            channels,
+            unread = new { notifications = 0, messages = 0 },
+            serverTime = Iso.Of(clock.GetUtcNow()),
+        });
+        audit.Note(caller.Actor, "connect", socket.Id, caller.Address, AuditEntry.Allowed);
     }
 
     Task FarewellAsync(Socket socket, string reason)
@@ -97,4 +108,7 @@ sealed partial class Reception(
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A client could not be identified and was told to come back later")]
     partial void LogUnidentified(Exception error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Client {Socket} was let in and could not be welcomed; its connection was closed")]
+    partial void LogNotWelcomed(Exception error, string socket);
 }

@@ -8,7 +8,7 @@ namespace Carillon.Live;
 /// <summary>
 /// The events <c>subscribe</c> and <c>unsubscribe</c>, and those of their kind that name a resource or the suggestions: their arguments, the questions asked in order, and the answers.
 /// </summary>
-sealed class Subscribe(LiveChannels live, Audit audit, CarillonOptions options)
+sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, CarillonOptions options)
 {
     const int MaxEpochLength = 100;
 
@@ -51,7 +51,7 @@ sealed class Subscribe(LiveChannels live, Audit audit, CarillonOptions options)
         if (subscriber.HasEnded) return;
         if (live.AreaOf(request.Channel) is not { } area)
             Refuse(e, subscriber, ErrorCode.UnknownChannel, channel);
-        else if (!await area.AdmitsAsync(subscriber.Caller, request.Channel, AreaAction.Subscribe, live.IsPresent))
+        else if (!await MayAsync(subscriber, area, request.Channel))
             Refuse(e, subscriber, ErrorCode.Forbidden, channel);
         else if (subscriber.Count >= options.MaxSubscriptions && !subscriber.Has(channel))
             Answer.Refuse(e, ErrorCode.RateLimited, channel, WhenFull);
@@ -59,9 +59,13 @@ sealed class Subscribe(LiveChannels live, Audit audit, CarillonOptions options)
             await JoinAsync(e, subscriber, request, area);
     }
 
+    async ValueTask<bool> MayAsync(Subscriber subscriber, Area area, ChannelName channel) =>
+        await area.AdmitsAsync(subscriber.Caller, channel, AreaAction.Subscribe, live.IsPresent)
+        || (await rights.HasNewsAsync(subscriber) && await area.AdmitsAsync(subscriber.Caller, channel, AreaAction.Subscribe, live.IsPresent));
+
     void Refuse(SocketEvent e, Subscriber subscriber, ErrorCode error, string channel)
     {
-        audit.Note(subscriber.Caller.Actor, "subscribe", channel, subscriber.Caller.Address, AuditEntry.Refused, error.Code);
+        audit.NoteRefusal(subscriber.Caller.Actor, e.Name, channel, subscriber.Caller.Address, error.Code);
         Answer.Refuse(e, error, channel);
     }
 
@@ -95,6 +99,11 @@ sealed class Subscribe(LiveChannels live, Audit audit, CarillonOptions options)
             return;
         }
         using var turn = await subscriber.TakeTurnAsync();
+        if (!subscriber.Has(request.Channel.Value) && live.AreaOf(request.Channel) is null)
+        {
+            Refuse(e, subscriber, ErrorCode.UnknownChannel, request.Channel.Value);
+            return;
+        }
         await live.LeaveAsync(subscriber, request.Channel);
         Answer.Unsubscribed(e, request.Channel.Value);
     }

@@ -14,6 +14,7 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
 {
     readonly HashSet<string> _channels = [];
     Caller _caller = caller;
+    long _generation = generation;
     bool _isAboutToBeLookedAt;
     readonly SemaphoreSlim _turn = new(1, 1);
 
@@ -25,8 +26,12 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
     /// <summary>Says anew who it is, unless somebody else did so since it was asked.</summary>
     public bool Replace(Caller before, Caller after) => ReferenceEquals(Interlocked.CompareExchange(ref _caller, after, before), before);
 
-    /// <summary>The latest change of rights (<see cref="AccessNews.Generation"/>) that was known when it was let in.</summary>
-    public long Generation => generation;
+    /// <summary>The latest change of rights (<see cref="AccessNews.Generation"/>) that was known when it was last looked at.</summary>
+    public long Generation
+    {
+        get => Volatile.Read(ref _generation);
+        set => Volatile.Write(ref _generation, value);
+    }
 
     /// <summary>Whether the client was told that its token has expired.</summary>
     public bool WasToldOfExpiry { get; set; }

@@ -26,9 +26,8 @@ static class Bans
 
     static IResult Lift(string address, Caller caller, SocketServer server, Audit audit, HttpContext http)
     {
-        var banned = Uri.UnescapeDataString(address);
-        if (!server.Engine.Addresses.Lift(banned)) return Problem.Of(http, ErrorCode.NotFound, "This address is not banned.");
-        audit.Note(caller.Actor, "ban:lifted", banned, caller.Address, AuditEntry.Allowed);
+        if (!server.Engine.Addresses.Lift(address)) return Problem.Of(http, ErrorCode.NotFound, "This address is not banned.");
+        audit.Note(caller.Actor, "ban:lifted", address, caller.Address, AuditEntry.Allowed);
         return TypedResults.NoContent();
     }
 }

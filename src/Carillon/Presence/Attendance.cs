@@ -16,13 +16,17 @@ sealed record Movement(IReadOnlyList<Person> Joined, IReadOnlyList<Person> Left,
 /// </summary>
 sealed class Attendance
 {
-    internal sealed class Guest(string id, string? name, DateTimeOffset since)
+    internal sealed class Guest(string id, DateTimeOffset since)
     {
         public readonly List<Subscriber> Connections = [];
 
         public string Id => id;
 
-        public string? Name { get; set; } = name;
+        /// <summary>The name, as of the connection that came last.</summary>
+        public string? Name => Connections is [.., var latest] ? latest.Caller.Name : LeftAs;
+
+        /// <summary>The name of the last connection that left.</summary>
+        public string? LeftAs { get; set; }
 
         public DateTimeOffset Since => since;
 
@@ -58,24 +62,18 @@ sealed class Attendance
 
     public void Join(Subscriber connection, string userId, DateTimeOffset now)
     {
-        var name = connection.Caller.Name;
-        if (_guests.TryGetValue(userId, out var guest))
-        {
-            (guest.LeftAt, guest.Name) = (null, name);
-        }
-        else
-        {
-            _guests[userId] = guest = new Guest(userId, name, now);
-            // Who was told to have come and goes and comes again within one telling is told nothing new.
-            if (!_left.Remove(userId)) _joined[userId] = new Person(userId, name);
-        }
+        var isNew = !_guests.TryGetValue(userId, out var guest);
+        if (guest is null) _guests[userId] = guest = new Guest(userId, now);
+        guest.LeftAt = null;
         guest.Connections.Add(connection);
+        // Who was told to have come and goes and comes again within one telling is told nothing new.
+        if (isNew && !_left.Remove(userId)) _joined[userId] = new Person(userId, guest.Name);
     }
 
     public void Leave(Subscriber connection, string userId, DateTimeOffset now)
     {
         if (!_guests.TryGetValue(userId, out var guest) || !guest.Connections.Remove(connection) || guest.Connections.Count > 0) return;
-        guest.LeftAt = now;
+        (guest.LeftAt, guest.LeftAs) = (now, connection.Caller.Name);
         _leaving.Enqueue((guest, now));
     }
 

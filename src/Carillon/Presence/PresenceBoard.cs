@@ -57,6 +57,15 @@ sealed partial class PresenceBoard : BackgroundService
         }
     }
 
+    /// <summary>How many channels are kept in mind, for tests.</summary>
+    internal int Count
+    {
+        get
+        {
+            lock (_gate) return _channels.Count;
+        }
+    }
+
     /// <summary>Tells what has not been told, and counts those as gone whose time is over.</summary>
     public async Task TellAsync(CancellationToken ct)
     {
@@ -120,6 +129,7 @@ sealed partial class PresenceBoard : BackgroundService
         lock (_gate)
         {
             var now = AttendanceOf(channel).BeginToTell();
+            _moving.Add(channel);           // who only reads leaves nothing behind
             return new History(now, since == now, []);
         }
     }
@@ -143,7 +153,7 @@ sealed partial class PresenceBoard : BackgroundService
                 if (!attendance.IsQuiet) continue;
                 _moving.Remove(channel);
                 // Without anybody there and anybody who listens it is forgotten; whoever listens later begins a new epoch, and is told so.
-                if (attendance.Count == 0 && _live.CountOf(Prefix + channel) == 0) _channels.Remove(channel);
+                if (attendance.Count == 0 && !_live.HasSubscribers(Prefix + channel)) _channels.Remove(channel);
             }
         }
         return movements;
@@ -152,6 +162,7 @@ sealed partial class PresenceBoard : BackgroundService
     PresentUser UserOf(Attendance.Guest guest, DateTimeOffset now)
     {
         var lastSeen = guest.Connections.Count == 0 ? guest.LeftAt ?? now : guest.Connections.Max(connection => connection.Socket.LastEventAt);
+        if (lastSeen < guest.Since) lastSeen = guest.Since;       // coming is a sign of life
         return new PresentUser(guest.Id, guest.Name, now - lastSeen >= _options.IdleAfter ? "idle" : "active", Iso.Of(guest.Since), Iso.Of(lastSeen), guest.Connections.Count);
     }
 

@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.Routing;
 namespace Carillon.Presence;
 
 /// <summary>Who is in a channel: over HTTP, and by the event <c>presence</c>.</summary>
-sealed class ReadPresence(PresenceBoard board, LiveChannels live)
+sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
 {
     public sealed record Result(
         string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
@@ -49,7 +49,11 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live)
             return;
         }
         var (result, error) = await ReadAsync(subscriber.Caller, channel, page);
-        if (result is null) Answer.Refuse(e, error!, channel);
+        if (result is null)
+        {
+            audit.NoteRefusal(subscriber.Caller.Actor, e.Name, channel, subscriber.Caller.Address, error!.Code);
+            Answer.Refuse(e, error, channel);
+        }
         else e.Ack(new Answered(true, result.Channel, result.Count, result.Items, result.Next));
     }
 

@@ -16,13 +16,13 @@ static class PostUpdate
 {
     const int LongestWord = 100;
 
-    public sealed record Request(string? Operation, JsonElement? Data, JsonElement? Patch, string? Actor);
+    public sealed record Request(string? Operation, JsonElement Data, JsonElement Patch, string? Actor);
 
     /// <summary>An update as subscribers hear it.</summary>
     public sealed record Update(
         string ResourceId, long Version, string Operation,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Patch,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Data,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] JsonElement Patch,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] JsonElement Data,
         string? Actor, string At);
 
     public static void Map(RouteGroupBuilder api) =>
@@ -34,7 +34,7 @@ static class PostUpdate
     {
         if (id.Contains(':') || !ChannelName.TryParse("resource:updates:" + id, out var channel))
             return Problem.Of(http, ErrorCode.InvalidPayload, "A resource's id has no colon and no control characters, and at most 183 characters.");
-        if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data is not null && request.Patch is not null))
+        if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
             return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters; with it comes data or patch, not both.");
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("INSERT INTO carillon_resources (id, version) VALUES (@id, 1) ON CONFLICT (id) DO UPDATE SET version = carillon_resources.version + 1", new { id }, ct);

@@ -58,8 +58,8 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     /// Does something after the commit and before the next writer begins: what it puts in line is in the order of the commits. It must return at once, and nothing of it happens where the
     /// transaction is rolled back.
     /// </summary>
-    /// <param name="action">What is done.</param>
-    public void WhenCommitted(Action action) => whenCommitted += action;
+    /// <param name="action">What is done. It must not throw: the transaction is committed already.</param>
+    internal void WhenCommitted(Action action) => whenCommitted += action;
 
     /// <summary>Commits, after which the changes are announced, and lets the next writer in.</summary>
     /// <param name="ct">Ends the waiting before the commit.</param>

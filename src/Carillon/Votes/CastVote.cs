@@ -16,7 +16,7 @@ namespace Carillon.Votes;
 /// Votes for a suggestion or against it, changes the vote, or withdraws it. One vote a person; the tally is kept in the same transaction, and its version grows with each change, so that
 /// no screen that follows it ever goes backwards.
 /// </summary>
-sealed class CastVote(Database db, LiveChannels live, Announcements announcements, CarillonOptions options, TimeProvider clock)
+sealed class CastVote(Database db, LiveChannels live, Announcements announcements, Audit audit, CarillonOptions options, TimeProvider clock)
 {
     public sealed record Request(JsonElement Value);
 
@@ -59,7 +59,11 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
         try
         {
             var (tally, error) = await VoteAsync(subscriber.Caller, id, value, CancellationToken.None);
-            if (tally is null) Answer.Refuse(e, error!, channel: null);
+            if (tally is null)
+            {
+                audit.NoteRefusal(subscriber.Caller.Actor, e.Name, id, subscriber.Caller.Address, error!.Code);
+                Answer.Refuse(e, error, channel: null);
+            }
             else e.Ack(new { ok = true, tally.SuggestionId, tally.Up, tally.Down, tally.Score, tally.Version });
         }
         catch (Exception)

@@ -149,6 +149,72 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task A_key_makes_none_that_lasts_longer_than_itself()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var end = TimeProvider.System.GetUtcNow() + TimeSpan.FromHours(1);
+        var key = (await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "manage" }, expiresAt = end })).Body.GetProperty("key").GetString();
+        foreach (var wished in new DateTimeOffset?[] { null, end + TimeSpan.FromDays(1), end - TimeSpan.FromMinutes(1) })
+        {
+            var made = (await app.CallAsync("POST", "/api/keys", new { name = "another", scopes = new[] { "manage" }, expiresAt = wished }, $"ApiKey {key}")).Body;
+            Assert.True(made.GetProperty("expiresAt").GetDateTimeOffset() <= end);
+        }
+    }
+
+    [Fact]
+    public async Task A_history_since_a_position_is_read_in_parts()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        string epoch = "";
+        for (var i = 1; i <= 120; i++) epoch = (await app.CallAsync("POST", "/api/publish", new { channel = "resource:updates:7", data = i })).Body.GetProperty("items")[0].GetProperty("position").GetProperty("epoch").GetString()!;
+        List<int> read = [];
+        for (var path = $"/api/channels/resource:updates:7/history?since={epoch}:0"; path is not null;)
+        {
+            var part = (await app.CallAsync("GET", path)).Body;
+            Assert.True(part.GetProperty("recovered").GetBoolean());
+            read.AddRange(part.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("data").GetInt32()));
+            path = part.TryGetProperty("next", out var next) ? $"/api/channels/resource:updates:7/history?cursor={next.GetString()}" : null;
+        }
+        Assert.Equal(Enumerable.Range(1, 120), read);
+    }
+
+    [Theory]
+    [InlineData("a%2Fb", "a/b")]
+    [InlineData("a%2fb", "a/b")]
+    [InlineData("a%252Fb", "a%2Fb")]
+    [InlineData("auth0%7C1", "auth0|1")]
+    public async Task An_id_may_hold_what_a_path_escapes(string written, string id)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        Assert.Equal(id, (await app.CallAsync("PUT", $"/api/users/{written}", new { })).Body.GetProperty("id").GetString());
+        using var client = await app.ConnectAsAsync(id);
+        Assert.Equal($"notifications:{id}", client.Session.GetProperty("channels")[0].GetString());
+        Assert.Equal(id, (await app.CallAsync("POST", $"/api/resources/{written}/updates", new { operation = "update" })).Body.GetProperty("resourceId").GetString());
+    }
+
+    [Fact]
+    public async Task An_answer_that_is_given_again_is_whole_and_one_under_way_may_be_asked_for_again()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        for (var i = 0; i < 2; i++)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/api/suggestions") { Content = new StringContent("{\"title\":\"bread\"}", System.Text.Encoding.UTF8, "application/json") };
+            request.Headers.TryAddWithoutValidation("Authorization", $"Bearer {app.TokenOf("alice")}");
+            request.Headers.TryAddWithoutValidation("Idempotency-Key", "k");
+            using var answer = await app.Http.SendAsync(request);
+            Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
+            Assert.StartsWith("/api/suggestions/", answer.Headers.Location!.ToString(), StringComparison.Ordinal);
+        }
+        await using (var tx = await app.Database.BeginAsync(null, default))
+        {
+            await tx.ExecuteAsync("UPDATE carillon_idempotency SET status = NULL");
+            await tx.CommitAsync();
+        }
+        var underWay = (await app.CallAsync("POST", "/api/suggestions", new { title = "bread" }, $"Bearer {app.TokenOf("alice")}", ("Idempotency-Key", "k"))).Body;
+        Assert.Equal(("conflict", true, 1), (underWay.GetProperty("code").GetString(), underWay.GetProperty("retryable").GetBoolean(), underWay.GetProperty("retryAfter").GetInt32()));
+    }
+
+    [Fact]
     public async Task A_key_makes_none_with_more_scopes_than_its_own()
     {
         await using var app = await TestApp.StartKnowingAsync([]);
@@ -300,7 +366,7 @@ public class ApiTests
         await client.NextAsync("subscribed");
         Assert.Equal(HttpStatusCode.OK, (await app.CallAsAsync("alice", "POST", "/api/publish", new { channel = "wall:1", data = new { text = "hello" } })).Status);
         Assert.Equal("hello", (await client.NextAsync("post")).GetProperty("text").GetString());
-        foreach (var body in new object[] { new { channel = "wall:1", @event = "other", data = 1 }, new { channel = "suggestions:votes", data = 1 }, new { channel = "nowhere", data = 1 } })
+        foreach (var body in new object[] { new { channel = "wall:1", @event = "other", data = 1 }, new { channel = "wall:1", importance = "critical", data = 1 }, new { channel = "wall:1", key = "k", data = 1 }, new { channel = "suggestions:votes", data = 1 }, new { channel = "nowhere", data = 1 } })
             Assert.Equal("forbidden", (await app.CallAsAsync("alice", "POST", "/api/publish", body)).Body.GetProperty("code").GetString());
     }
 }

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Carillon.Access;
+using Carillon.Live;
+using Carillon.Storage;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -78,6 +80,52 @@ public class AuditTests
         await EntriesAsync(app, expected: 7);
         var all = string.Join('\n', await app.Database.QueryAsync<string>("SELECT actor || ' ' || action || ' ' || subject || ' ' || COALESCE(code, '') FROM carillon_audit"));
         foreach (var secret in new[] { token, token.Split('.')[2], key[20..], ticket, "a payload" }) Assert.DoesNotContain(secret, all, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Refusals_beyond_what_anybody_reads_are_counted_and_written_as_one_entry()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.AddSingleton<TimeProvider>(clock));
+        for (var i = 0; i < 150; i++) await app.CallAsync("GET", "/api/keys", authorization: null);
+        clock.Advance(TimeSpan.FromSeconds(10));
+        await app.CallAsAsync("alice", "GET", "/api/keys");
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        string? more = null;
+        while (more is null)
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            more = await app.Database.QuerySingleOrDefaultAsync<string>("SELECT subject || ' from ' || source FROM carillon_audit WHERE action = 'refusals:more'");
+        }
+        Assert.Equal("90 more from 127.0.0.1", more);
+        Assert.Equal(61, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT COUNT(*) FROM carillon_audit WHERE action = 'request'"));
+    }
+
+    [Fact]
+    public async Task What_is_refused_by_event_or_for_a_channel_is_written_down_as_well()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Votes.MayVote = Grant.Nobody);
+        using var client = await app.ConnectAsAsync("alice");
+        await client.AskAsync("presence", new { channel = "resource:updates:7" });
+        await client.AskAsync("suggestion:vote", new { suggestionId = "s", value = 1 });
+        await app.CallAsAsync("alice", "GET", "/api/channels/resource:updates:7/presence");
+        await app.CallAsAsync("alice", "GET", "/api/channels/notifications:bob/history");
+        var entries = await EntriesAsync(app, expected: 6);
+        Assert.Equal(["presence resource:updates:7", "request /api/channels/notifications:bob/history", "request /api/channels/resource:updates:7/presence", "suggestion:vote s"],
+            entries.Where(entry => entry.GetProperty("outcome").GetString() == "refused").Select(entry => $"{entry.GetProperty("action").GetString()} {entry.GetProperty("subject").GetString()}").Order());
+    }
+
+    [Fact]
+    public async Task A_ticket_that_was_given_is_told_at_once()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        await app.PutUserAsync("root", "admin");
+        using var root = await app.ConnectAsAsync("root");
+        await root.AskAsync("subscribe", "audit");
+        await app.CallAsAsync("alice", "POST", "/api/tickets");
+        while ((await root.UntilAsync("audit")).GetProperty("action").GetString() != "ticket:given")
+        {
+        }
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Security.Claims;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Carillon.Access;
+using Carillon.Live;
 using Carillon.Tests.Live;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Hosting;
@@ -185,6 +186,63 @@ public class ConnectingTests
         Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions?user=alice", authorization: null)).Status);
         Assert.Equal(HttpStatusCode.Unauthorized, (await app.CallAsync("GET", "/api/suggestions", authorization: null)).Status);
         Assert.Equal("unauthorized", await app.RefusedAsync(app.TokenOf("alice")));
+    }
+
+    [Fact]
+    public async Task A_user_whose_own_channel_would_have_too_long_a_name_is_welcome_without_it()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], options =>
+            options.Areas.Add(new Area("private-messages-of:{me}", "message") { Subscribe = Grant.Owner, JoinsOwner = true }));
+        var (longest, shorter) = (new string('a', 186), "bob");
+        await app.PutUserAsync(longest, new { });
+        await app.PutUserAsync(shorter, new { });
+        using var first = await app.ConnectAsAsync(longest);
+        Assert.Equal(1, first.Session.GetProperty("channels").GetArrayLength());
+        using var second = await app.ConnectAsAsync(shorter);
+        Assert.Equal(2, second.Session.GetProperty("channels").GetArrayLength());
+    }
+
+    [Fact]
+    public async Task Who_cannot_be_welcomed_is_told_and_nothing_of_the_connection_stays()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
+            options.Areas.Add(new Area("broken:{me}", "message") { JoinsOwner = true, Subscribe = Grant.When((caller, _) => caller.IsKnown ? throw new InvalidOperationException("the rule is broken") : true) }));
+        using var client = await app.OpenAsync(app.TokenOf("alice"));
+        Assert.Equal("unavailable", (await client.UntilAsync("error")).GetProperty("code").GetString());
+        Assert.Empty(await client.UntilClosedAsync());
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while (app.Live.Subscribers.Any()) patience.Token.ThrowIfCancellationRequested();
+    }
+
+    [Fact]
+    public async Task A_user_has_fifty_tickets_at_once_and_no_more()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        for (var i = 0; i < 50; i++) Assert.Equal(HttpStatusCode.OK, (await app.CallAsAsync("alice", "POST", "/api/tickets")).Status);
+        Assert.Equal("rate-limited", (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task Tickets_are_taken_and_may_be_required_where_the_application_signs_in()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.UseHostAuthentication = options.Access.RequireTickets = true,
+            services => services.AddAuthentication("test").AddScheme<AuthenticationSchemeOptions, NamedInQuery>("test", null));
+        var ticket = (await app.CallAsync("POST", "/api/tickets?user=alice", authorization: null)).Body.GetProperty("ticket").GetString();
+        using (var client = await app.ConnectAsync(ticket)) Assert.Equal("alice", client.Session.GetProperty("user").GetProperty("id").GetString());
+        await Assert.ThrowsAnyAsync<Exception>(() => app.ConnectAsync(query: "&user=alice"));
+    }
+
+    [Fact]
+    public async Task A_revocation_ends_the_connections_of_whom_the_application_signed_in_and_not_the_next_ones()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.UseHostAuthentication = true,
+            services => services.AddAuthentication("test").AddScheme<AuthenticationSchemeOptions, NamedInQuery>("test", null));
+        using (var client = await app.ConnectAsync(query: "&user=alice"))
+        {
+            await app.CallAsync("POST", "/api/tokens/revoke", new { userId = "alice" });
+            Assert.Equal("token-revoked", (await client.NextAsync("error")).GetProperty("code").GetString());
+        }
+        using var again = await app.ConnectAsync(query: "&user=alice");
     }
 
     [Fact]

@@ -76,7 +76,7 @@ public class LivingRightsTests
         Assert.Equal("forbidden", (await client.AskAsync("subscribe", "team:red")).GetProperty("error").GetProperty("code").GetString());
         await client.NextAsync("error");
         await app.CallAsync("PUT", "/api/channels/team:red/members/alice");
-        await EventuallyAsync(async () => (await client.AskAsync("subscribe", "team:red")).GetProperty("ok").GetBoolean());
+        Assert.True((await client.AskAsync("subscribe", "team:red")).GetProperty("ok").GetBoolean());
         await client.UntilAsync("subscribed");
 
         await app.CallAsync("DELETE", "/api/channels/team:red/members/alice");
@@ -114,6 +114,74 @@ public class LivingRightsTests
         Assert.Equal("token-revoked", (await bob.NextAsync("error")).GetProperty("code").GetString());
         Assert.Empty(await alice.UntilClosedAsync());      // its turn did not come: it is cut, and may come back
         never.SetResult(false);
+    }
+
+    [Fact]
+    public async Task Who_lost_a_channel_does_not_see_who_is_there_either()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], Areas);
+        await app.PutUserAsync("alice", "teacher");
+        using var alice = await app.ConnectAsAsync("alice");
+        foreach (var channel in new[] { "presence:class:7", "class:7", "presence:class:7" }) await alice.AskAsync("subscribe", channel);
+        await alice.UntilAsync("subscribed");
+        await alice.UntilAsync("subscribed");
+
+        await app.PutUserAsync("alice", "pupil");
+
+        string?[] lost = [(await alice.UntilAsync("unsubscribed")).GetProperty("channel").GetString(), (await alice.UntilAsync("unsubscribed")).GetProperty("channel").GetString()];
+        Assert.Equal(["class:7", "presence:class:7"], lost.Order());
+        Assert.Equal("forbidden", (await alice.AskAsync("presence", new { channel = "class:7" })).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal("forbidden", (await alice.AskAsync("subscribe", "presence:class:7")).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal("forbidden", (await app.CallAsAsync("alice", "GET", "/api/channels/class:7/presence")).Body.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task What_was_granted_is_there_when_the_call_has_answered()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], Areas);
+        using var alice = await app.ConnectAsAsync("alice");
+        for (var i = 0; i < 60; i++)
+        {
+            await app.CallAsync("PUT", $"/api/channels/team:{i}/members/alice");
+            Assert.True((await alice.AskAsync("subscribe", $"team:{i}")).GetProperty("ok").GetBoolean());
+        }
+    }
+
+    [Fact]
+    public async Task A_rule_that_fails_grants_nothing_and_keeps_no_other_subscription()
+    {
+        var fails = false;
+        await using var app = await TestApp.StartKnowingAsync([], options =>
+        {
+            Areas(options);
+            options.Areas.Add(new Area("mine:{x}", "mine") { Subscribe = Grant.When((_, _) => Volatile.Read(ref fails) ? throw new InvalidOperationException("the rule is broken") : true) });
+        });
+        await app.PutUserAsync("alice", "teacher");
+        using var alice = await app.ConnectAsAsync("alice");
+        foreach (var channel in new[] { "mine:1", "class:7", "mine:2" })
+        {
+            await alice.AskAsync("subscribe", channel);
+            await alice.NextAsync("subscribed");
+        }
+        Volatile.Write(ref fails, true);
+        await app.PutUserAsync("alice", "pupil");
+        List<string?> lost = [];
+        while (lost.Count < 3) lost.Add((await alice.NextAsync("unsubscribed")).GetProperty("channel").GetString());
+        Assert.Equal(["class:7", "mine:1", "mine:2"], lost.Order());
+    }
+
+    [Fact]
+    public async Task A_rule_that_does_not_answer_when_rights_change_has_the_connection_cut()
+    {
+        var asked = 0;
+        var never = new TaskCompletionSource<bool>();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
+            options.Areas.Add(new Area("mine:{x}", "mine") { Subscribe = Grant.When((_, _) => Interlocked.Increment(ref asked) == 1 ? new ValueTask<bool>(true) : new(never.Task)) }));
+        using var alice = await app.ConnectAsAsync("alice");
+        await alice.AskAsync("subscribe", "mine:1");
+        await app.PutUserAsync("alice", "new role");
+        await alice.UntilClosedAsync();
+        never.SetResult(true);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Carillon.Presence;
 using Carillon.SocketIO;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
@@ -54,7 +55,7 @@ public class PresenceTests
             options.Presence.LeaveAfter = TimeSpan.Zero;
             options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
         }, services => services.Configure<SocketIOOptions>(io => (io.Engine.PingInterval, io.Engine.PingTimeout, io.Engine.FirstPingAfter, io.Engine.MinPingTimeout) =
-            (TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300))));
+            (TimeSpan.FromMilliseconds(300), TimeSpan.FromSeconds(2), TimeSpan.FromMilliseconds(300), TimeSpan.FromSeconds(2))));
         using var watcher = await WatchAsync(app, "bob");
         using var ghost = await JoinAsync(app, "alice");
         Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
@@ -117,6 +118,27 @@ public class PresenceTests
     }
 
     [Fact]
+    public async Task Names_that_were_only_asked_about_are_forgotten()
+    {
+        await using var app = await StartAsync([]);
+        for (var i = 0; i < 200; i++) Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", $"/api/channels/presence:resource:updates:{i}/history")).Status);
+        await app.Get<PresenceBoard>().TellAsync(CancellationToken.None);
+        Assert.Equal(0, app.Get<PresenceBoard>().Count);
+    }
+
+    [Fact]
+    public async Task A_name_that_changed_is_told_as_it_is()
+    {
+        await using var app = await StartAsync(["alice"]);
+        using var alice = await JoinAsync(app, "alice");
+        await app.PutUserAsync("alice", new { name = "Alicia" });
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while ((await ReadAsync(app, "alice")).GetProperty("items")[0].GetProperty("name").GetString() != "Alicia") patience.Token.ThrowIfCancellationRequested();
+        var person = (await ReadAsync(app, "alice")).GetProperty("items")[0];
+        Assert.True(string.CompareOrdinal(person.GetProperty("since").GetString(), person.GetProperty("lastSeen").GetString()) <= 0);
+    }
+
+    [Fact]
     public async Task A_large_channel_is_read_in_parts()
     {
         string[] users = [.. Enumerable.Range(0, 25).Select(i => $"user{i:00}")];
@@ -149,7 +171,7 @@ public class PresenceTests
         Assert.True((await client.AskAsync("subscribe", "presence:" + Channel)).GetProperty("ok").GetBoolean());
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         // Its own arrival is told before or after it began to listen: what comes after the mark is about others.
-        await app.Get<Carillon.Presence.PresenceBoard>().TellAsync(patience.Token);
+        await app.Get<PresenceBoard>().TellAsync(patience.Token);
         await app.CallAsync("POST", "/api/publish", new { channel = Channel, @event = "mark", data = 1 });
         await client.UntilAsync("mark");
         return client;

@@ -33,6 +33,15 @@ public class ResourceUpdatesTests
     }
 
     [Fact]
+    public async Task Data_that_is_null_is_data()
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        var (_, update) = await app.CallAsync("POST", "/api/resources/7/updates", "{\"operation\":\"cleared\",\"data\":null}");
+        Assert.Equal(JsonValueKind.Null, update.GetProperty("data").ValueKind);
+        Assert.False(update.TryGetProperty("patch", out _));
+    }
+
+    [Fact]
     public async Task A_version_only_grows_whoever_posts_at_once()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"]);

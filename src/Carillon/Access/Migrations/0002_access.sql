@@ -40,11 +40,12 @@ CREATE TABLE carillon_api_keys (
     expires_at TEXT
 );
 
--- Tickets: good for one connection. Used ones stay until they expire, so that a second use can be told from a forgery.
+-- Tickets: good for one connection. Used ones stay a while without their token, so that a second use can be told from a forgery.
 CREATE TABLE carillon_tickets (
     hash       TEXT PRIMARY KEY,
-    token      TEXT    NOT NULL,                -- JSON: what the token said that the ticket was given for
-    expires_ms INTEGER NOT NULL,                -- epoch milliseconds
-    used       INTEGER NOT NULL DEFAULT 0
+    user_id    TEXT    NOT NULL,
+    token      TEXT,                            -- JSON: what the token said that the ticket was given for; none when it was used
+    expires_ms INTEGER NOT NULL                 -- epoch milliseconds
 );
+CREATE INDEX carillon_tickets_user ON carillon_tickets (user_id);
 CREATE INDEX carillon_tickets_expiry ON carillon_tickets (expires_ms);

@@ -5,6 +5,7 @@ CREATE TABLE carillon_idempotency (
     request TEXT    NOT NULL,                   -- SHA-256 of method, path and body
     status  INTEGER,                            -- none while the first is under way
     type    TEXT,
+    location TEXT,
     body    BLOB,
     at_ms   INTEGER NOT NULL,                   -- epoch milliseconds
     PRIMARY KEY (caller, key)

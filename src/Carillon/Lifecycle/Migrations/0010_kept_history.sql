@@ -1,4 +1,4 @@
--- The windowed history of each channel over a restart that was planned: written by a stop, taken and deleted by the next start.
+-- The windowed history of each channel, and in a row without a name what the channels without publications have, over a restart that was planned: written by a stop, taken and deleted by the next start.
 CREATE TABLE carillon_kept_history (
     channel     TEXT    PRIMARY KEY,
     epoch       TEXT    NOT NULL,
