@@ -75,7 +75,7 @@ static class Commands
         var channel = new Argument<string>("channel") { Description = "The channel, such as orders:7." };
         var data = new Argument<string>("json") { Description = "The payload, as JSON." };
         var @event = new Option<string>("--event") { Description = "The name under which clients receive it, where the channel's own is not meant.", HelpName = "name" };
-        var (url, key) = (Url(), new Option<string>("--key") { Description = "An API key; CARILLON_KEY, or the first of the configuration.", HelpName = "key" });
+        var (url, key) = (Url(shell), new Option<string>("--key") { Description = "An API key; CARILLON_KEY, or the first of the configuration.", HelpName = "key" });
         Command command = new("publish", "Publishes on a channel of a running server.") { channel, data, @event, url, key };
         command.SetAction((result, ct) => CommandLine.Publish.RunAsync(shell, result.GetValue(config), new CommandLine.Publish.Request(
             result.GetValue(channel)!, result.GetValue(data)!, result.GetValue(@event), result.GetValue(url)!, result.GetValue(key)), ct));
@@ -88,14 +88,19 @@ static class Commands
         var since = new Option<string>("--since") { Description = "Begins behind this position, if the server still knows it.", HelpName = "epoch:offset" };
         var token = new Option<string>("--token") { Description = "The token to connect with; without it one is made, where a signing key is configured.", HelpName = "token" };
         var sub = new Option<string>("--sub") { Description = "For whom the token is made.", DefaultValueFactory = _ => "carillon-tail", HelpName = "id" };
-        var url = Url();
+        var url = Url(shell);
         Command command = new("tail", "Prints what is published on a channel of a running server, a line of JSON each, until it is stopped.") { channel, since, url, token, sub };
         command.SetAction((result, ct) => CommandLine.Tail.RunAsync(shell, result.GetValue(config), new CommandLine.Tail.Request(
             result.GetValue(channel)!, result.GetValue(since), result.GetValue(url)!, result.GetValue(token), result.GetValue(sub)!), TimeProvider.System, ct));
         return command;
     }
 
-    static Option<string> Url() => new("--url") { Description = "Where the server is.", DefaultValueFactory = _ => "http://127.0.0.1:8080", HelpName = "address" };
+    static Option<string> Url(Shell shell) => new("--url")
+    {
+        Description = "Where the server is; the first of ASPNETCORE_URLS, or port 8080 of this machine.",
+        DefaultValueFactory = _ => Serve.LocalOf(shell.Variable("ASPNETCORE_URLS")?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).FirstOrDefault() ?? Settings.DefaultUrls),
+        HelpName = "address",
+    };
 
     sealed class VersionAction(TextWriter output) : SynchronousCommandLineAction
     {

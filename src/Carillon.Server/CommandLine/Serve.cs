@@ -88,7 +88,18 @@ static class Serve
         ? "dotnet run --project src/Carillon.Server --"
         : "Carillon.Server";
 
-    static string LocalOf(string address) => BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every ? $"{every.Scheme}://localhost:{every.Port}" : address;
+    /// <summary>Where somebody on this machine finds what listens at an address; the address itself where it is none.</summary>
+    internal static string LocalOf(string address)
+    {
+        try
+        {
+            return BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every ? $"{every.Scheme}://localhost:{every.Port}" : address;
+        }
+        catch (FormatException)
+        {
+            return address;
+        }
+    }
 
     static string Readable(string address) => BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every
         ? $"{every.Scheme}://localhost:{every.Port}, and port {every.Port} of every address of this machine"

@@ -11,7 +11,7 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     readonly SqliteTransaction transaction;
     readonly bool namesAnActor;
     readonly Action<bool> ended;
-    Action? whenCommitted;
+    readonly List<Action> whenCommitted = [];
     bool committed;
     bool disposed;
 
@@ -58,8 +58,8 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     /// Does something after the commit and before the next writer begins: what it puts in line is in the order of the commits. It must return at once, and nothing of it happens where the
     /// transaction is rolled back.
     /// </summary>
-    /// <param name="action">What is done. It must not throw: the transaction is committed already.</param>
-    internal void WhenCommitted(Action action) => whenCommitted += action;
+    /// <param name="action">What is done. The transaction is committed already: what it throws is thrown by the commit, after all else was done.</param>
+    public void WhenCommitted(Action action) => whenCommitted.Add(action);
 
     /// <summary>Commits, after which the changes are announced, and lets the next writer in.</summary>
     /// <param name="ct">Ends the waiting before the commit.</param>
@@ -69,14 +69,24 @@ public sealed class DatabaseTransaction : IAsyncDisposable
         if (namesAnActor) await ExecuteAsync("UPDATE carillon_context SET actor = NULL", ct: ct);
         await transaction.CommitAsync(ct);
         committed = true;
-        try
-        {
-            whenCommitted?.Invoke();
-        }
-        finally
-        {
-            await EndAsync();
-        }
+        var failures = RunWhenCommitted();
+        await EndAsync();
+        if (failures.Count > 0) throw new AggregateException("The transaction is committed; what was to be done then has failed.", failures);
+    }
+
+    List<Exception> RunWhenCommitted()
+    {
+        List<Exception> failures = [];
+        foreach (var action in whenCommitted)
+            try
+            {
+                action();
+            }
+            catch (Exception ex)
+            {
+                failures.Add(ex);
+            }
+        return failures;
     }
 
     /// <summary>Rolls back what was not committed.</summary>
