@@ -116,9 +116,9 @@ public sealed partial class EngineServer
 
     internal void Remove(EngineSocket session)
     {
-        if (!_sessions.TryRemove(KeyValuePair.Create(session.Id, session))) return;
+        // Given back first: whoever sees that the connection is gone finds its share free.
         session.EndCounting();
-        Interlocked.Decrement(ref _places);
+        if (_sessions.TryRemove(KeyValuePair.Create(session.Id, session))) Interlocked.Decrement(ref _places);
     }
 
     /// <summary>

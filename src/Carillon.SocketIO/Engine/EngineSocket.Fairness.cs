@@ -56,10 +56,11 @@ public sealed partial class EngineSocket
         return becomes;
     }
 
-    /// <summary>The connection has ended: whatever it was counted for is given back. Called once.</summary>
+    /// <summary>The connection has ended: whatever it was counted for is given back, once.</summary>
     internal void EndCounting()
     {
         var before = Interlocked.Exchange(ref _standing, Ended);
+        if (before == Ended) return;
         _server.Addresses.Closed(Handshake.Address, halfOpen: before == HalfOpen);
         LeaveAccount();
     }
