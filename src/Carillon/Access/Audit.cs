@@ -56,13 +56,13 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
     }
 
     /// <summary>
-    /// Notes that somebody was refused. Of one address so many are written one by one; what is beyond is counted, and written as one entry, so that whoever is not let in can neither drown the
-    /// log nor fill the disk.
+    /// Notes that somebody was refused. Of one person, and of one address where nobody knows the person, so many are written one by one; what is beyond is counted, and written as one entry,
+    /// so that whoever is not let in can neither drown the log nor fill the disk.
     /// </summary>
     public void NoteRefusal(string? actor, string action, string? subject, IPAddress? from, string code)
     {
-        if (_refusals.Count(from)) Note(actor, action, subject, from, AuditEntry.Refused, code);
-        else Look();
+        if (_refusals.Count(actor, from, out var isFirst)) Note(actor, action, subject, from, AuditEntry.Refused, code);
+        else if (isFirst) Look();        // there is something to be written in a while
     }
 
     /// <summary>Writes an entry with the act that it tells of; it is told when that is committed.</summary>
@@ -96,8 +96,10 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         await _writing.WaitAsync(ct);
         try
         {
+            // What was there before the process is old news.
+            var told = _told ??= await FirstToTellAsync(ct);
             await WriteWaitingAsync(ct);
-            await TellAsync(ct);
+            await TellAsync(told, ct);
         }
         finally
         {
@@ -133,7 +135,14 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         }
         // Told as well: who recovers after the restart must not miss them.
         _refusals.EndAll();
-        await FlushAsync(CancellationToken.None);
+        try
+        {
+            await FlushAsync(CancellationToken.None);
+        }
+        catch (Exception ex)
+        {
+            LogFailed(ex);
+        }
     }
 
     // Under the lock, as what follows.
@@ -143,7 +152,8 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         {
             // What could not be written stays, and is tried again before what came later.
             while (_batch.Count < Batch && _waiting.Reader.TryRead(out var entry)) _batch.Add(entry);
-            foreach (var (from, count) in _refusals.TakeFolded()) _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "refusals:more", $"{count} more", from, AuditEntry.Refused));
+            foreach (var (actor, from, count) in _refusals.TakeFolded(Batch - _batch.Count))
+                _batch.Add(new AuditEntry(clock.GetUtcNow(), actor, "refusals:more", $"{count} more", from, AuditEntry.Refused));
             if (_batch.Count < Batch && Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
                 _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "audit:lost", $"{lost} entries", null, AuditEntry.Refused));
             if (_batch.Count == 0) return;
@@ -154,16 +164,15 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         }
     }
 
-    // What was there before the process is old news.
-    async Task TellAsync(CancellationToken ct)
+    async Task TellAsync(long told, CancellationToken ct)
     {
         while (true)
         {
-            var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told = _told ??= await FirstToTellAsync(ct) }, ct);
+            var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told }, ct);
             foreach (var item in items)
             {
                 if (Written is { } tell) await tell(item, ct);
-                _told = item.Id;
+                _told = told = item.Id;
             }
             if (items.Count < 500) return;
         }

@@ -55,11 +55,26 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
         http.Features.Set(caller);
         UnescapeSlashes(http);
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = MaxBody;
-        if (need.Admits(caller)) await ServeAsync(http, caller, next);
-        else await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
-        // Whoever refused it: the endpoint for everyone of the caller's kind, or its handler for this channel.
-        if (http.Response.StatusCode == StatusCodes.Status403Forbidden) audit.NoteRefusal(caller.Actor, "request", http.Request.Path, address, ErrorCode.Forbidden.Code);
+        try
+        {
+            if (need.Admits(caller)) await ServeAsync(http, caller, next);
+            else await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        }
+        finally
+        {
+            // Whoever refused it: the guard all callers of this kind, or the handler this one for this channel.
+            if (http.Response.StatusCode == StatusCodes.Status403Forbidden) NoteForbidden(http, caller);
+        }
     }
+
+    void NoteForbidden(HttpContext http, Caller caller)
+    {
+        var what = http.Features.Get<Refused>() ?? new Refused("request", http.Request.Path);
+        audit.NoteRefusal(caller.Actor, what.Action, what.Subject, caller.Address, ErrorCode.Forbidden.Code);
+    }
+
+    /// <summary>What a handler refused, where the address alone does not say it.</summary>
+    public sealed record Refused(string Action, string Subject);
 
     async Task ServeAsync(HttpContext http, Caller caller, RequestDelegate next)
     {
@@ -79,12 +94,13 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
                 "The body must be JSON of the form that this address takes, with the content type application/json.");
     }
 
-    // An id may hold a slash, which HTTP servers leave escaped in a path. Where somebody means the three characters, they are escaped themselves.
+    // An id may hold a slash, which HTTP servers leave escaped in a path. Where somebody means the three characters, their percent sign is escaped itself.
     static void UnescapeSlashes(HttpContext http)
     {
         const string slash = "%2F";
-        var raw = http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
-        if (!raw.Contains(slash, StringComparison.OrdinalIgnoreCase) || raw.Contains("%252F", StringComparison.OrdinalIgnoreCase)) return;
+        var path = http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget.AsSpan();
+        if (path.IndexOf('?') is >= 0 and var query) path = path[..query];
+        if (!path.Contains(slash, StringComparison.OrdinalIgnoreCase) || path.Contains("%252F", StringComparison.OrdinalIgnoreCase)) return;
         foreach (var (name, value) in http.Request.RouteValues.ToArray())
             if (value is string text) http.Request.RouteValues[name] = text.Replace(slash, "/", StringComparison.OrdinalIgnoreCase);
     }

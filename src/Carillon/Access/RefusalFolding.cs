@@ -1,71 +1,80 @@
 using System.Net;
+using System.Net.Sockets;
 using Carillon.SocketIO;
 
 namespace Carillon.Access;
 
 /// <summary>
-/// Which refusals of an address are written down one by one: 60 at once and one a second on average, more than anybody reads. The others are counted, and written as one entry every ten
-/// seconds.
+/// Which refusals are written down one by one: of one person, and of one address where nobody knows the person, 60 at once and one a second on average, more than anybody reads. The others
+/// are counted, and written as one entry every ten seconds.
 /// </summary>
 sealed class RefusalFolding(TimeProvider clock)
 {
     public static readonly TimeSpan For = TimeSpan.FromSeconds(10);
 
-    const int Most = 10_000;         // addresses; all beyond are counted together
+    static readonly TimeSpan SweepEvery = TimeSpan.FromMinutes(1);
+    const int Most = 10_000;         // people and addresses; all beyond are counted together
 
-    sealed class Share
+    sealed class Share(string? actor, IPAddress? from)
     {
         public TokenBucket Written;
         public long Folded;
         public long Since;
+
+        public string? Actor => actor;
+
+        public IPAddress? From => from;
     }
 
     readonly Rate _rate = new(1, 60, clock);
     readonly Lock _gate = new();
-    readonly Dictionary<IPAddress, Share> _shares = [];
-    readonly Share _others = new();
+    readonly Dictionary<(string? Actor, IPAddress? From), Share> _shares = [];
+    readonly HashSet<Share> _folding = [];
+    readonly Share _others = new(null, null);
+    long _sweptAt = clock.GetTimestamp();
     bool _ends;
 
     /// <summary>Whether there is something to be written later.</summary>
-    public bool HasFolded { get; private set; }
+    public bool HasFolded
+    {
+        get
+        {
+            lock (_gate) return _folding.Count > 0;
+        }
+    }
 
-    /// <summary>Counts a refusal. True: it is to be written.</summary>
-    public bool Count(IPAddress? from)
+    /// <summary>Counts a refusal. True: it is to be written. Else it is counted, perhaps as the first.</summary>
+    public bool Count(string? actor, IPAddress? from, out bool isFirst)
     {
         lock (_gate)
         {
             var now = clock.GetTimestamp();
-            var share = ShareOf(from ?? IPAddress.None, now);
+            var share = ShareOf(actor, actor is null ? NetworkOf(from) : null, now);
+            isFirst = false;
             if (share.Written.TryTake(_rate, 1, now, out _)) return true;
-            if (share.Folded++ == 0) share.Since = now;
-            HasFolded = true;
+            if (share.Folded++ > 0) return false;
+            share.Since = now;
+            isFirst = _folding.Add(share) && _folding.Count == 1;
             return false;
         }
     }
 
-    /// <summary>What was counted for long enough, by address; none where there are too many to tell apart.</summary>
-    public IReadOnlyList<(IPAddress? From, long Count)> TakeFolded()
+    /// <summary>What was counted for long enough, so many at most; neither actor nor address where there are too many to tell apart.</summary>
+    public IReadOnlyList<(string? Actor, IPAddress? From, long Count)> TakeFolded(int most)
     {
         lock (_gate)
         {
-            if (!HasFolded) return [];
-            List<(IPAddress?, long)> folded = [];
-            HasFolded = false;
-            foreach (var (from, share) in _shares) Take(from, share);
-            Take(null, _others);
-            return folded;
+            if (_folding.Count == 0 || most <= 0) return [];
+            Share[] due = [.. _folding.Where(share => _ends || clock.GetElapsedTime(share.Since) >= For).Take(most)];
+            return [.. due.Select(Take)];
+        }
 
-            void Take(IPAddress? from, Share share)
-            {
-                if (share.Folded == 0) return;
-                if (!_ends && clock.GetElapsedTime(share.Since) < For)
-                {
-                    HasFolded = true;
-                    return;
-                }
-                folded.Add((from, share.Folded));
-                share.Folded = 0;
-            }
+        (string?, IPAddress?, long) Take(Share share)
+        {
+            _folding.Remove(share);
+            var count = share.Folded;
+            share.Folded = 0;
+            return (share.Actor, share.From, count);
         }
     }
 
@@ -75,12 +84,26 @@ sealed class RefusalFolding(TimeProvider clock)
         lock (_gate) _ends = true;
     }
 
-    Share ShareOf(IPAddress from, long now)
+    Share ShareOf(string? actor, IPAddress? from, long now)
     {
-        if (_shares.TryGetValue(from, out var share)) return share;
-        if (_shares.Count >= Most)
-            foreach (var (address, known) in _shares)
-                if (known.Folded == 0 && known.Written.IsFull(now)) _shares.Remove(address);
-        return _shares.Count >= Most ? _others : _shares[from] = new Share();
+        if (_shares.TryGetValue((actor, from), out var share)) return share;
+        if (clock.GetElapsedTime(_sweptAt, now) >= SweepEvery)
+        {
+            _sweptAt = now;
+            foreach (var (whose, known) in _shares)
+                if (known.Folded == 0 && known.Written.IsFull(now)) _shares.Remove(whose);
+        }
+        return _shares.Count >= Most ? _others : _shares[(actor, from)] = new Share(actor, from);
+    }
+
+    // Whoever has one address of IPv6 has all of its /64.
+    internal static IPAddress? NetworkOf(IPAddress? address)
+    {
+        if (address is null || address.AddressFamily != AddressFamily.InterNetworkV6) return address;
+        if (address.IsIPv4MappedToIPv6) return address.MapToIPv4();
+        Span<byte> bytes = stackalloc byte[16];
+        address.TryWriteBytes(bytes, out _);
+        bytes[8..].Clear();
+        return new IPAddress(bytes);
     }
 }

@@ -28,7 +28,7 @@ static class Revoke
         else
             await tx.ExecuteAsync("""
                 INSERT INTO carillon_revoked_users (user_id, before_ms) VALUES (@UserId, @before) ON CONFLICT (user_id) DO UPDATE SET before_ms = @before
-                """, new { request.UserId, before = now.ToUnixTimeMilliseconds() }, ct);
+                """, new { request.UserId, before = now.ToUnixTimeMilliseconds() + 1 }, ct);
         await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "token:revoked", request.UserId ?? "jti:" + request.Jti, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         news.Tell(new AccessChange(request.UserId, request.Jti));

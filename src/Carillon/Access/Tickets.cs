@@ -48,6 +48,7 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
         var text = Prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
         var now = clock.GetUtcNow();
         var until = now + options.TicketsLastFor;
+        if (caller.ExpiresAt < until) until = caller.ExpiresAt.Value;     // not longer than the token it is given for
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_tickets WHERE expires_ms < @before", new { before = (now - ForgottenAfter).ToUnixTimeMilliseconds() }, ct);
         var open = await tx.ExecuteScalarAsync<int>("SELECT COUNT(*) FROM carillon_tickets WHERE user_id = @UserId AND token IS NOT NULL AND expires_ms > @now",

@@ -17,7 +17,7 @@ internal sealed partial class KeptHistory(
     Database db, IChannelLayer layer, Announcements announcements, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
 {
     // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
-    static readonly TimeSpan NotOlderThan = TimeSpan.FromHours(1);
+    static readonly TimeSpan NotOlderThan = TimeSpan.FromMinutes(10);
     static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(5);
 
     readonly ShutdownOptions _options = options.Value.Shutdown;

@@ -112,7 +112,7 @@ public sealed class Area
 
     /// <summary>Whether a caller may do something with one of its channels.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName channel, AreaAction action, Func<Caller, ChannelName, bool> isPresent) =>
-        Capability.Allows(caller.Capabilities, channel.Value, WordOf(action)) ? new(true) : GrantOf(action).AdmitsAsync(new Grant.Question(caller, channel, this, isPresent));
+        Capability.Allows(caller.Capabilities, channel.Value, WordOf(action)) ? new(true) : GrantOf(action).AdmitsAsync(new Grant.Question(caller, channel, this, action, isPresent));
 
     Grant GrantOf(AreaAction action) => action switch
     {

@@ -15,7 +15,7 @@ public sealed class Grant
     readonly string _text;
 
     /// <summary>What is asked: may this caller do this in that channel of an area?</summary>
-    internal readonly record struct Question(Caller Caller, ChannelName Channel, Area Area, Func<Caller, ChannelName, bool> IsPresent);
+    internal readonly record struct Question(Caller Caller, ChannelName Channel, Area Area, AreaAction Action, Func<Caller, ChannelName, bool> IsPresent);
 
     Grant(string text, Func<Question, ValueTask<bool>> admits) => (_text, _admits) = (text, admits);
 
@@ -38,11 +38,13 @@ public sealed class Grant
     /// <summary>To the members of the channel (<c>PUT /api/channels/{channel}/members/{userId}</c>).</summary>
     public static Grant Members { get; } = new("members", q => q.Caller.Memberships.Contains(q.Channel.Value));
 
-    /// <summary>To all who may subscribe to the channel.</summary>
-    public static Grant Subscribers { get; } = new("subscribers", q => q.Area.AdmitsAsync(q.Caller, q.Channel, AreaAction.Subscribe, q.IsPresent));
+    /// <summary>To all who may subscribe to the channel; where that itself is asked, to nobody.</summary>
+    public static Grant Subscribers { get; } = new("subscribers", q =>
+        q.Action == AreaAction.Subscribe ? new(false) : q.Area.AdmitsAsync(q.Caller, q.Channel, AreaAction.Subscribe, q.IsPresent));
 
     /// <summary>To the users who are in the channel, on whatever device, and may still subscribe to it.</summary>
-    public static Grant Present { get; } = new("present", q => q.IsPresent(q.Caller, q.Channel) ? Subscribers.AdmitsAsync(q) : new(false));
+    public static Grant Present { get; } = new("present", q =>
+        !q.IsPresent(q.Caller, q.Channel) ? new(false) : q.Action == AreaAction.Subscribe ? new(true) : Subscribers.AdmitsAsync(q));
 
     /// <summary>To those who may administer (<see cref="AccessOptions.ManagerRoles"/>).</summary>
     public static Grant Managers { get; } = new("managers", q => q.Caller.Manages);

@@ -13,6 +13,8 @@ namespace Carillon.Live;
 /// </summary>
 public sealed partial class LiveChannels : IDisposable
 {
+    static readonly TimeSpan RuleWithin = TimeSpan.FromSeconds(5);
+
     readonly SocketServer _server;
     readonly IChannelLayer _layer;
     readonly CarillonOptions _options;
@@ -104,11 +106,17 @@ public sealed partial class LiveChannels : IDisposable
 
     /// <summary>Whether a caller may do something with a channel.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, AreaAction action) =>
-        AreaOf(name) is { } area ? area.AdmitsAsync(caller, name, action, IsPresent) : new(false);
+        AreaOf(name) is { } area ? AdmitsAsync(caller, name, area, action) : new(false);
+
+    /// <inheritdoc cref="AdmitsAsync(Caller, ChannelName, AreaAction)"/>
+    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, Area area, AreaAction action) => WithinAsync(area.AdmitsAsync(caller, name, action, IsPresent));
+
+    // A rule of the application that does not answer must not hold a connection's turn for ever.
+    ValueTask<bool> WithinAsync(ValueTask<bool> rule) => rule.IsCompleted ? rule : new(rule.AsTask().WaitAsync(RuleWithin, _clock));
 
     /// <summary>Whether a grant of a feature's own holds for a caller, in an area that has one channel.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, Area area, Grant grant) =>
-        ChannelName.TryParse(area.Pattern, out var name) ? grant.AdmitsAsync(new Grant.Question(caller, name, area, IsPresent)) : new(false);
+        ChannelName.TryParse(area.Pattern, out var name) ? WithinAsync(grant.AdmitsAsync(new Grant.Question(caller, name, area, AreaAction.Publish, IsPresent))) : new(false);
 
     internal void Enter(Subscriber subscriber) => _subscribers[subscriber.Socket] = subscriber;
 
@@ -128,11 +136,25 @@ public sealed partial class LiveChannels : IDisposable
         List<string> joined = [];
         foreach (var area in _options.Areas.Where(area => area.JoinsOwner))
         {
-            if (!area.TryOwnedBy(userId, out var name) || !await area.AdmitsAsync(subscriber.Caller, name, AreaAction.Subscribe, IsPresent)) continue;
+            if (!area.TryOwnedBy(userId, out var name) || !await IsOwnAsync(subscriber.Caller, name, area)) continue;
             await JoinAsync(subscriber, name, area, since: null, static (_, _) => { }, ct);
             joined.Add(name.Value);
         }
         return joined;
+    }
+
+    // A rule that fails keeps one channel away, and not the person.
+    async ValueTask<bool> IsOwnAsync(Caller caller, ChannelName name, Area area)
+    {
+        try
+        {
+            return await AdmitsAsync(caller, name, area, AreaAction.Subscribe);
+        }
+        catch (Exception ex)
+        {
+            LogRuleFailed(ex, name.Value);
+            return false;
+        }
     }
 
     /// <summary>Whether anybody on this node has joined a channel, or is about to.</summary>
@@ -202,7 +224,12 @@ public sealed partial class LiveChannels : IDisposable
 
     async ValueTask LeaveNodeAsync(Subscriber subscriber, string name)
     {
+        await LeaveNodeAsync(name);
         if (ChannelName.TryParse(name, out var left)) Left?.Invoke(subscriber, left);
+    }
+
+    async ValueTask LeaveNodeAsync(string name)
+    {
         await _coming.WaitAsync();
         try
         {
@@ -226,6 +253,9 @@ public sealed partial class LiveChannels : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Broadcasting {Event} to {Clients} clients on {Channel}")]
     partial void LogBroadcasting(string @event, int clients, string channel);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The rule of {Channel} failed; it grants nothing until it answers again")]
+    internal partial void LogRuleFailed(Exception error, string channel);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The history of {Channel} began anew; its subscribers were told to load again")]
     partial void LogEpochBegan(string channel);

@@ -14,8 +14,8 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
     // For tokens that expire; what changes is looked at when it does.
     static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
-    // Half of the second that is promised: for what the connection asked last to be done, and for the rules to answer.
-    static readonly TimeSpan TurnWithin = TimeSpan.FromMilliseconds(500);
+    // Half of the second that is promised: for what the connection asked last to be done, and for a rule of the application to answer.
+    static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
     const int AtOnce = 8;
 
     readonly Channel<AccessChange> _changes = Channel.CreateUnbounded<AccessChange>(new UnboundedChannelOptions { SingleReader = true });
@@ -63,7 +63,9 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
     /// <summary>
     /// Whether rights have changed since a connection was last looked at; then it is looked at now. Who asks for what was granted a moment ago must not come before the news of it.
     /// </summary>
-    public async ValueTask<bool> HasNewsAsync(Subscriber subscriber) => subscriber.Generation != news.Generation && await IsStillKnownAsync(subscriber);
+    /// <param name="subscriber">The connection.</param>
+    /// <param name="asOf">Its generation before it was asked what it may: somebody else may be looking at it, too.</param>
+    public async ValueTask<bool> HasNewsAsync(Subscriber subscriber, long asOf) => asOf != news.Generation && await IsStillKnownAsync(subscriber);
 
     /// <summary>Takes away what a connection has joined and may not hear any more. It must be its turn.</summary>
     public async Task TakeAwayLostAsync(Subscriber subscriber)
@@ -82,11 +84,15 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
     {
         try
         {
-            return await live.AdmitsAsync(caller, channel, AreaAction.Subscribe);
+            return await live.AdmitsAsync(caller, channel, AreaAction.Subscribe).AsTask().WaitAsync(Patience, clock);
+        }
+        catch (TimeoutException ex)
+        {
+            throw new OperationCanceledException($"The rule of {channel} did not answer.", ex);
         }
         catch (Exception ex)
         {
-            LogRuleFailed(ex, channel.Value);
+            live.LogRuleFailed(ex, channel.Value);
             return false;
         }
     }
@@ -137,13 +143,15 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         }
     }
 
-    // Nobody else waits for this connection's turn. Where it does not come in time, the connection is cut: the client comes back, and joins what it may.
+    // Nobody else waits for this connection. Where its turn or an answer does not come in time, it is cut: the client comes back, and joins what it may.
     async Task TakeAwayInTurnAsync(Subscriber subscriber)
     {
         try
         {
-            using var patience = new CancellationTokenSource(TurnWithin, clock);
-            await TakeAwayLostInTurnAsync(subscriber, patience.Token).WaitAsync(patience.Token);
+            using var patience = new CancellationTokenSource(Patience, clock);
+            using var turn = await subscriber.TakeTurnAsync(patience.Token);
+            subscriber.EndLook();           // what changes from here on is another look
+            if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
         }
         catch (OperationCanceledException)
         {
@@ -154,13 +162,6 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
         {
             Again(subscriber, ex);
         }
-    }
-
-    async Task TakeAwayLostInTurnAsync(Subscriber subscriber, CancellationToken ct)
-    {
-        using var turn = await subscriber.TakeTurnAsync(ct);
-        subscriber.EndLook();           // what changes from here on is another look
-        if (!subscriber.HasEnded) await TakeAwayLostAsync(subscriber);
     }
 
     void Again(Subscriber subscriber, Exception ex)
@@ -191,9 +192,6 @@ sealed partial class LiveRights(LiveChannels live, Identification identification
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Connection {Connection} was cut: its rights have changed while something it asked for did not end")]
     partial void LogCut(string connection);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "The rule of {Channel} failed; it grants nothing until it answers again")]
-    partial void LogRuleFailed(Exception error, string channel);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The rights of connection {Connection} could not be looked at; they are in a moment")]
     partial void LogNotLooked(Exception error, string connection);

@@ -38,6 +38,7 @@ static class Publish
         foreach (var name in names)
         {
             if (await MayAsync(live, caller, name, request)) continue;
+            http.Features.Set(new Guard.Refused("publish", name.Value));
             return Problem.Of(http, ErrorCode.Forbidden, $"You may not publish this to {name}.");
         }
         var body = JsonSerializer.SerializeToUtf8Bytes(request.Data);
@@ -66,7 +67,7 @@ static class Publish
     {
         { IsOfTheServer: true } => false,
         _ when caller.HasScope(Scopes.Publish) => true,
-        { } area => (request.Event is null || request.Event == area.Event) && request is { Importance: null, Key: null } && await area.AdmitsAsync(caller, name, AreaAction.Publish, live.IsPresent),
+        { } area => (request.Event is null || request.Event == area.Event) && request is { Importance: null, Key: null } && await live.AdmitsAsync(caller, name, area, AreaAction.Publish),
         null => false,
     };
 

@@ -31,7 +31,7 @@ static class ReadHistory
             || ((page.After ?? since) is { } text && (position = PositionIn(text)) is null))
             return Problem.Of(http, ErrorCode.InvalidPayload, "since is an epoch, a colon and an offset; limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
         if (live.AreaOf(name) is not { } area) return Problem.Of(http, ErrorCode.UnknownChannel, ErrorCode.UnknownChannel.Message);
-        if (!caller.HasScope(Scopes.Read) && !await area.AdmitsAsync(caller, name, AreaAction.History, live.IsPresent))
+        if (!caller.HasScope(Scopes.Read) && !await live.AdmitsAsync(caller, name, area, AreaAction.History))
             return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
 
         if (position is null)

@@ -66,6 +66,7 @@ sealed partial class Reception(
         {
             // Half welcomed it would hear nothing, and perhaps have rights that nobody looked at: it is to come back.
             LogNotWelcomed(ex, socket.Id);
+            audit.NoteRefusal(subscriber.Caller.Actor, "connect", socket.Id, subscriber.Caller.Address, ErrorCode.Unavailable.Code);
             socket.Emit("error", Answer.Told(ErrorCode.Unavailable, "connect"));
             socket.Connection.Close(DisconnectReason.TransportClose);
         }

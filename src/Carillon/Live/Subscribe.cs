@@ -49,39 +49,42 @@ sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, Carill
         }
         using var turn = await subscriber.TakeTurnAsync();
         if (subscriber.HasEnded) return;
-        if (live.AreaOf(request.Channel) is not { } area)
-            Refuse(e, subscriber, ErrorCode.UnknownChannel, channel);
-        else if (!await MayAsync(subscriber, area, request.Channel))
-            Refuse(e, subscriber, ErrorCode.Forbidden, channel);
-        else if (subscriber.Count >= options.MaxSubscriptions && !subscriber.Has(channel))
-            Answer.Refuse(e, ErrorCode.RateLimited, channel, WhenFull);
-        else
-            await JoinAsync(e, subscriber, request, area);
+        try
+        {
+            if (live.AreaOf(request.Channel) is not { } area)
+                Refuse(e, subscriber, ErrorCode.UnknownChannel, channel);
+            else if (!await MayAsync(subscriber, area, request.Channel))
+                Refuse(e, subscriber, ErrorCode.Forbidden, channel);
+            else if (subscriber.Count >= options.MaxSubscriptions && !subscriber.Has(channel))
+                Answer.Refuse(e, ErrorCode.RateLimited, channel, WhenFull);
+            else
+                await JoinAsync(e, subscriber, request, area);
+        }
+        catch (Exception)
+        {
+            Answer.Refuse(e, ErrorCode.Unavailable, channel);
+            throw;   // logged by the server
+        }
     }
 
-    async ValueTask<bool> MayAsync(Subscriber subscriber, Area area, ChannelName channel) =>
-        await area.AdmitsAsync(subscriber.Caller, channel, AreaAction.Subscribe, live.IsPresent)
-        || (await rights.HasNewsAsync(subscriber) && await area.AdmitsAsync(subscriber.Caller, channel, AreaAction.Subscribe, live.IsPresent));
+    async ValueTask<bool> MayAsync(Subscriber subscriber, Area area, ChannelName channel)
+    {
+        var asOf = subscriber.Generation;
+        return await live.AdmitsAsync(subscriber.Caller, channel, area, AreaAction.Subscribe)
+            || (await rights.HasNewsAsync(subscriber, asOf) && await live.AdmitsAsync(subscriber.Caller, channel, area, AreaAction.Subscribe));
+    }
+
+    async Task JoinAsync(SocketEvent e, Subscriber subscriber, Request request, Area area)
+    {
+        await live.JoinAsync(subscriber, request.Channel, area, request.Since,
+            (position, recovered) => Answer.Subscribed(e, request.Channel.Value, position, recovered), CancellationToken.None);
+        audit.Note(subscriber.Caller.Actor, "subscribe", request.Channel.Value, subscriber.Caller.Address, AuditEntry.Allowed);
+    }
 
     void Refuse(SocketEvent e, Subscriber subscriber, ErrorCode error, string channel)
     {
         audit.NoteRefusal(subscriber.Caller.Actor, e.Name, channel, subscriber.Caller.Address, error.Code);
         Answer.Refuse(e, error, channel);
-    }
-
-    async Task JoinAsync(SocketEvent e, Subscriber subscriber, Request request, Area area)
-    {
-        try
-        {
-            await live.JoinAsync(subscriber, request.Channel, area, request.Since,
-                (position, recovered) => Answer.Subscribed(e, request.Channel.Value, position, recovered), CancellationToken.None);
-            audit.Note(subscriber.Caller.Actor, "subscribe", request.Channel.Value, subscriber.Caller.Address, AuditEntry.Allowed);
-        }
-        catch (Exception)
-        {
-            Answer.Refuse(e, ErrorCode.Unavailable, request.Channel.Value);
-            throw;   // logged by the server
-        }
     }
 
     static void RefuseMalformed(SocketEvent e)

@@ -4,7 +4,7 @@ using Carillon.SocketIO;
 namespace Carillon.Live;
 
 /// <summary>The event <c>token:refresh</c>: a newer token of the same user for the open connection. Subscriptions stay, but for those that the newer token does not allow.</summary>
-sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identification identification, AccessOptions options, Audit audit)
+sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identification identification, AccessNews news, AccessOptions options, Audit audit)
 {
     public void On(SocketNamespace root) => root.On("token:refresh", HandleAsync);
 
@@ -29,13 +29,14 @@ sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identification i
         }
         using var turn = await subscriber.TakeTurnAsync();
         if (subscriber.HasEnded) return;
+        var generation = news.Generation;
         var (caller, error, _) = await identification.OfTokenAsync(text, subscriber.Caller.Address, CancellationToken.None);
         // A connection is one user's as long as it lasts.
         if (caller is not null && caller.UserId != userId) (caller, error) = (null, ErrorCode.Forbidden);
-        audit.Note(userId, "token:refresh", e.Socket.Id, subscriber.Caller.Address, caller is null ? AuditEntry.Refused : AuditEntry.Allowed, error?.Code);
         if (caller is null)
         {
-            Answer.Refuse(e, error!, channel: null);
+            audit.NoteRefusal(userId, "token:refresh", e.Socket.Id, subscriber.Caller.Address, error!.Code);
+            Answer.Refuse(e, error, channel: null);
             return;
         }
         while (!subscriber.Replace(subscriber.Caller, caller))
@@ -43,6 +44,8 @@ sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identification i
             // A look at the older token came between; the newer one wins.
         }
         subscriber.WasToldOfExpiry = false;
+        subscriber.Generation = generation;
+        audit.Note(userId, "token:refresh", e.Socket.Id, caller.Address, AuditEntry.Allowed);
         e.Ack(new { ok = true, expiresAt = caller.ExpiresAt is { } end ? Iso.Of(end) : null });
         await rights.TakeAwayLostAsync(subscriber);
         // What was revoked while this was read was looked at with the token from before.

@@ -48,20 +48,29 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
             Answer.Refuse(e, ErrorCode.RateLimited, channel, retryAfter);
             return;
         }
-        var (result, error) = await ReadAsync(subscriber.Caller, channel, page);
-        if (result is null)
+        try
         {
+            var (result, error) = await ReadAsync(subscriber.Caller, channel, page);
+            if (result is not null)
+            {
+                e.Ack(new Answered(true, result.Channel, result.Count, result.Items, result.Next));
+                return;
+            }
             audit.NoteRefusal(subscriber.Caller.Actor, e.Name, channel, subscriber.Caller.Address, error!.Code);
             Answer.Refuse(e, error, channel);
         }
-        else e.Ack(new Answered(true, result.Channel, result.Count, result.Items, result.Next));
+        catch (Exception)
+        {
+            Answer.Refuse(e, ErrorCode.Unavailable, channel);
+            throw;   // logged by the server
+        }
     }
 
     async ValueTask<(Result? Result, ErrorCode? Error)> ReadAsync(Caller caller, string? channel, PageRequest page)
     {
         if (!ChannelName.TryParse(channel, out var name)) return (null, ErrorCode.InvalidPayload);
         if (live.AreaOf(name) is not { TellsPresence: true } area) return (null, ErrorCode.UnknownChannel);
-        if (!caller.HasScope(Scopes.Read) && !await area.AdmitsAsync(caller, name, AreaAction.Presence, live.IsPresent)) return (null, ErrorCode.Forbidden);
+        if (!caller.HasScope(Scopes.Read) && !await live.AdmitsAsync(caller, name, area, AreaAction.Presence)) return (null, ErrorCode.Forbidden);
         var (users, count) = board.Read(name, page.After, page.Limit + 1);
         var part = page.Cut(users, user => user.Id);
         return (new Result(name.Value, count, part.Items, part.Next), null);

@@ -3,6 +3,7 @@ using System.Security.Claims;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Carillon.Access;
+using Carillon.Channels;
 using Carillon.Live;
 using Carillon.Tests.Live;
 using Microsoft.AspNetCore.Authentication;
@@ -142,6 +143,9 @@ public class ConnectingTests
         var late = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
         clock.Advance(TimeSpan.FromSeconds(30));
         Assert.Equal("token-expired", await app.RefusedAsync(late));
+        var brief = app.TokenOf("alice", expiresIn: TimeSpan.FromSeconds(5));
+        var given = (await app.CallAsync("POST", "/api/tickets", authorization: $"Bearer {brief}")).Body;
+        Assert.Equal(clock.GetUtcNow() + TimeSpan.FromSeconds(5), given.GetProperty("expiresAt").GetDateTimeOffset());      // not longer than the token
 
         var revoked = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
         clock.Advance(TimeSpan.FromSeconds(1));
@@ -203,10 +207,33 @@ public class ConnectingTests
     }
 
     [Fact]
-    public async Task Who_cannot_be_welcomed_is_told_and_nothing_of_the_connection_stays()
+    public async Task A_rule_that_fails_keeps_one_channel_away_and_not_the_person()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
             options.Areas.Add(new Area("broken:{me}", "message") { JoinsOwner = true, Subscribe = Grant.When((caller, _) => caller.IsKnown ? throw new InvalidOperationException("the rule is broken") : true) }));
+        using var client = await app.ConnectAsAsync("alice");
+        Assert.Equal("notifications:alice", Assert.Single(client.Session.GetProperty("channels").EnumerateArray()).GetString());
+    }
+
+    sealed class OutOfReach : IChannelLayer
+    {
+        public void OnMessage(Action<ChannelMessage> deliver)
+        {
+        }
+
+        public ValueTask SubscribeAsync(string channel, CancellationToken ct) => throw new IOException("The layer is out of reach.");
+
+        public ValueTask UnsubscribeAsync(string channel, CancellationToken ct) => throw new IOException("The layer is out of reach.");
+
+        public ValueTask<Position> PublishAsync(string channel, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct) => throw new IOException("The layer is out of reach.");
+
+        public ValueTask<History> HistoryAsync(string channel, Position? since, int limit, CancellationToken ct) => throw new IOException("The layer is out of reach.");
+    }
+
+    [Fact]
+    public async Task Who_cannot_be_welcomed_is_told_and_nothing_of_the_connection_stays()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.AddSingleton<IChannelLayer, OutOfReach>());
         using var client = await app.OpenAsync(app.TokenOf("alice"));
         Assert.Equal("unavailable", (await client.UntilAsync("error")).GetProperty("code").GetString());
         Assert.Empty(await client.UntilClosedAsync());

@@ -103,12 +103,20 @@ public class LivingRightsTests
     [Fact]
     public async Task A_rule_that_hangs_keeps_nobody_else_s_rights_from_being_looked_at()
     {
-        var never = new TaskCompletionSource<bool>();
+        TaskCompletionSource<bool> never = new(), asked = new();
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
-            options.Areas.Add(new Area("stuck:{x}", "stuck") { Subscribe = Grant.When((_, _) => new ValueTask<bool>(never.Task)) }));
+            options.Areas.Add(new Area("stuck:{x}", "stuck")
+            {
+                Subscribe = Grant.When((_, _) =>
+                {
+                    asked.TrySetResult(true);
+                    return new ValueTask<bool>(never.Task);
+                }),
+            }));
         using var alice = await app.ConnectAsAsync("alice");
         using var bob = await app.ConnectAsAsync("bob", new { jti = "b" });
         await alice.EmitAsync("subscribe", "stuck:1");
+        await asked.Task;
         await app.PutUserAsync("alice", "new role");
         await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "b" });
         Assert.Equal("token-revoked", (await bob.NextAsync("error")).GetProperty("code").GetString());
@@ -181,7 +189,35 @@ public class LivingRightsTests
         await alice.AskAsync("subscribe", "mine:1");
         await app.PutUserAsync("alice", "new role");
         await alice.UntilClosedAsync();
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while (app.Live.CountOf("mine:1") > 0 || app.Live.HasSubscribers("mine:1")) patience.Token.ThrowIfCancellationRequested();     // nothing of it stays
         never.SetResult(true);
+    }
+
+    [Fact]
+    public async Task A_rule_that_fails_when_somebody_subscribes_is_told_as_what_it_is()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
+            options.Areas.Add(new Area("broken:{x}", "x") { Subscribe = Grant.When((caller, _) => caller.IsKnown ? throw new InvalidOperationException("the rule is broken") : true) }));
+        using var alice = await app.ConnectAsAsync("alice");
+        var error = (await alice.AskAsync("subscribe", "broken:1")).GetProperty("error");
+        Assert.Equal(("unavailable", true), (error.GetProperty("code").GetString(), error.GetProperty("retryable").GetBoolean()));
+    }
+
+    [Theory]
+    [InlineData("role:teacher,present")]
+    [InlineData("role:teacher,subscribers")]
+    [InlineData("present,subscribers")]
+    public async Task Grants_that_ask_each_other_come_to_an_end(string grant)
+    {
+        Assert.True(Grant.TryParse(grant, out var who));
+        await using var app = await TestApp.StartKnowingAsync([], options => options.Areas.Add(new Area("loop:{x}", "x") { Subscribe = who, Presence = who, History = who }));
+        await app.PutUserAsync("alice", "teacher");
+        using var alice = await app.ConnectAsAsync("alice");
+        await alice.AskAsync("subscribe", "loop:1");
+        await app.PutUserAsync("alice", "pupil");
+        foreach (var what in new[] { "history", "presence" }) await app.CallAsAsync("alice", "GET", $"/api/channels/loop:1/{what}");
+        Assert.True((await alice.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
     }
 
     [Fact]
