@@ -1,5 +1,5 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { createChannel, toPosition, toSubscribed, type Channel, type PublicationMeta, type WiredChannel } from "./channel.js";
+import { createChannel, toSubscribed, type Channel, type WiredChannel } from "./channel.js";
 import { listenToChanges, type Change, type ChangeListener, type ChangeMeta } from "./changes.js";
 import { createClock, type ServerClock } from "./clock.js";
 import {
@@ -16,6 +16,7 @@ import { createRenewal, expiryOf } from "./renewal.js";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.js";
 import { createStore } from "./store.js";
 import { createVotes, type Votes } from "./votes.js";
+import { operationOf, rolesOf, toAnswer, toMeta, toSession } from "./wire.js";
 
 /** Named values of any kind, as they come over the wire. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -394,40 +395,4 @@ const networkIsDown = () =>
 
 async function credentials(auth: Credentials | undefined): Promise<Fields> {
   return typeof auth === "function" ? auth() : auth ?? {};
-}
-
-function toAnswer(value: unknown): Answer {
-  if (typeof value === "object" && value !== null && "ok" in value) {
-    if (value.ok === true) return value as { ok: true } & Fields;
-    if ("error" in value) return { ok: false, error: toCarillonError(value.error) };
-  }
-  return { ok: false, error: unavailable("The server's answer could not be read.") };
-}
-
-function toMeta(value: unknown): PublicationMeta | undefined {
-  const position = toPosition(value);
-  if (!position) return undefined;
-  const { channel, id, at } = value as { channel?: unknown; id?: unknown; at?: unknown };
-  return typeof channel === "string" ? { channel, ...position, id: String(id ?? ""), at: String(at ?? "") } : undefined;
-}
-
-function toSession(value: unknown): Session | undefined {
-  if (typeof value !== "object" || value === null || !("connectionId" in value)) return undefined;
-  const told = value as Partial<Session>;
-  return {
-    user: told.user ?? null,
-    connectionId: String(told.connectionId),
-    channels: told.channels ?? [],
-    unread: told.unread ?? { notifications: 0, messages: 0 },
-    serverTime: told.serverTime ?? "",
-  };
-}
-
-// Another person is another set of roles.
-function rolesOf({ user }: Session): string {
-  return JSON.stringify(user ? [user.id, ...[...(user.roles ?? [])].sort()] : null);
-}
-
-function operationOf(payload: unknown): string {
-  return typeof payload === "object" && payload !== null && "operation" in payload ? String(payload.operation) : "unknown";
 }
