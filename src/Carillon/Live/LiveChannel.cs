@@ -9,10 +9,12 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     readonly Lock _gate = new();          // one publication at a time, so that each socket gets them in their order
     readonly List<Hold> _holds = [];
     readonly List<ChannelMessage> _gathered = [];     // for the room; those on their way in have them already
+    readonly Dictionary<Socket, Position> _ahead = [];   // who has read in the table what is not delivered yet, and up to where
     readonly string _room = RoomOf(name);
     readonly SendPolicy _policy = new() { Importance = area.Importance, Overflow = area.Overflow, Stream = name };
     readonly SendPolicy _whole = new() { Importance = Importance.Important, Stream = name };
     ITimer? _sending;
+    Position? _delivered;
     bool _hasEnded;
 
     /// <summary>A subscriber that reads the history while publications wait for it.</summary>
@@ -67,6 +69,8 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
             }
             tell(position, recovered);
             SendGathered();               // it has heard these
+            // Where a table is the log, its rows may be read before they are delivered: then they come once more.
+            if (area.ReadHistory is not null && !(_delivered is { } last && last.Epoch == position.Epoch && last.Offset >= position.Offset)) _ahead[hold.Socket] = position;
             hold.Socket.Join(_room);
         }
     }
@@ -76,6 +80,12 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         lock (_gate) _holds.Remove(hold);
     }
 
+    /// <summary>A socket has left.</summary>
+    public void Forget(Socket socket)
+    {
+        lock (_gate) _ahead.Remove(socket);
+    }
+
     /// <summary>Hands a publication to everyone in the room, now or with others in a moment; answers how many these are.</summary>
     public int Deliver(ChannelMessage message)
     {
@@ -83,6 +93,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         {
             foreach (var hold in _holds) hold.Waiting.Add(message);
             if (_hasEnded) return 0;
+            _delivered = message.Position;
             if (area.GatherFor <= TimeSpan.Zero) return Send(message) + _holds.Count;
 
             _gathered.Add(message);
@@ -136,7 +147,25 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         lock (_gate) SendGathered();
     }
 
-    int Send(ChannelMessage message) => server.Root.To(_room).With(PolicyOf(message)).Emit(message.Event, new RawJson(message.Body), Meta(message));
+    int Send(ChannelMessage message)
+    {
+        var room = server.Root.To(_room);
+        if (_ahead.Count > 0) room = room.Except(TakeAhead(message.Position));
+        return room.With(PolicyOf(message)).Emit(message.Event, new RawJson(message.Body), Meta(message));
+    }
+
+    // Those who have this one already; those who have not are ahead no more.
+    List<string> TakeAhead(Position delivered)
+    {
+        List<string> have = [];
+        foreach (var (socket, until) in _ahead)
+        {
+            var hasIt = until.Epoch == delivered.Epoch && delivered.Offset <= until.Offset;
+            if (hasIt) have.Add(socket.Id);
+            if (!hasIt || delivered.Offset == until.Offset) _ahead.Remove(socket);
+        }
+        return have;
+    }
 
     // To one who catches up: all of it or nothing, whatever the area does with publications for who reads slowly.
     void Send(Socket socket, ChannelMessage message) =>

@@ -224,6 +224,7 @@ public sealed partial class LiveChannels : IDisposable
 
     async ValueTask LeaveNodeAsync(Subscriber subscriber, string name)
     {
+        if (_channels.TryGetValue(name, out var channel)) channel.Forget(subscriber.Socket);
         await LeaveNodeAsync(name);
         if (ChannelName.TryParse(name, out var left)) Left?.Invoke(subscriber, left);
     }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Carillon.Access;
 using Carillon.Channels;
 using Carillon.Live;
@@ -99,6 +100,33 @@ public class OverlappingTests
         await client.NextAsync("subscribed");
         await app.Live.PublishAsync("news:sport", 7);
         Assert.Equal(7, (await client.NextAsync("news")).GetInt32());
+    }
+
+    [Fact]
+    public async Task What_was_read_in_the_table_before_it_was_delivered_does_not_come_twice()
+    {
+        var log = new Area("log:{x}", "entry") { Subscribe = Grant.Everyone };
+        ChannelMessage Entry(long offset) => new("log:1", "entry", new Position("e", offset), $"id{offset}", DateTimeOffset.UnixEpoch, JsonSerializer.SerializeToUtf8Bytes(offset));
+        log.ReadHistory = (_, since, _, _) => new(new History(new Position("e", 3), since is not null, since is { } seen ? [.. Enumerable.Range((int)seen.Offset + 1, 3 - (int)seen.Offset).Select(n => Entry(n))] : []));
+        await using var app = await TestApp.StartAsync(options =>
+        {
+            options.AllowAnonymous = true;
+            options.Areas.Add(log);
+        });
+        Assert.True(ChannelName.TryParse("log:1", out var name));
+        using var returning = await app.ConnectAsync();
+        using var fresh = await app.ConnectAsync();
+        using var gone = await app.ConnectAsync();
+        Assert.True((await returning.AskAsync("subscribe", new { channel = "log:1", since = new { epoch = "e", offset = 0 } })).GetProperty("recovered").GetBoolean());
+        await fresh.AskAsync("subscribe", "log:1");
+        await gone.AskAsync("subscribe", "log:1");
+        await gone.EndAsync();
+
+        // The pump comes behind: what both know already, and then what they do not.
+        for (var offset = 2; offset <= 5; offset++) await app.Live.PublishAsync(name, log, offset, new Position("e", offset), CancellationToken.None);
+
+        foreach (var n in new[] { 1, 2, 3, 4, 5 }) Assert.Equal(n, (await returning.UntilAsync("entry")).GetInt32());
+        foreach (var n in new[] { 4, 5 }) Assert.Equal(n, (await fresh.UntilAsync("entry")).GetInt32());
     }
 
     static Task<TestApp> StartAsync(SlowLayer layer) => TestApp.StartAsync(options =>
