@@ -23,7 +23,7 @@ internal static class Triggers
     const int Places = 8;           // p1 … p8 of carillon_replaced
 
     // Raised when the text below changes in meaning: a process of an older version then leaves newer triggers alone.
-    public const int Version = 1;
+    public const int Version = 2;
 
     static readonly string[] Kinds = ["before_insert", "after_insert", "before_update", "after_update", "after_delete"];
 
@@ -143,10 +143,14 @@ internal static class Triggers
     static string Row(TableShape shape, string of)
     {
         if (shape.Columns.Count > MostRowColumns || shape.Columns.Sum(column => column.Length) > LongestRow) return "NULL";
-        var tooMuch = string.Join(" OR ", shape.Columns.Select(column => $"typeof({of}.{Name(column)}) = 'blob' OR length({of}.{Name(column)}) > {LongestValue}"));
+        var hasNoJson = string.Join(" OR ", shape.Columns.Select(column => HasNoJson($"{of}.{Name(column)}")));
         var row = $"json_object({string.Join(", ", shape.Columns.Select(column => $"{Text(column)}, {of}.{Name(column)}"))})";
-        return $"(SELECT CASE WHEN length(r) <= {LongestRow} AND json_valid(r) THEN r END FROM (SELECT CASE WHEN {tooMuch} THEN NULL ELSE {row} END AS r))";
+        return $"(SELECT CASE WHEN length(r) <= {LongestRow} AND json_valid(r) THEN r END FROM (SELECT CASE WHEN {hasNoJson} THEN NULL ELSE {row} END AS r))";
     }
+
+    // SQLite writes an infinite number as 9.0e+999, which readers of JSON understand differently or not at all.
+    static string HasNoJson(string value) =>
+        $"typeof({value}) = 'blob' OR (typeof({value}) = 'real' AND abs({value}) = 9e999) OR length({value}) > {LongestValue}";
 
     // Concatenated, in brackets of 32: a JSON function would meet its limit of arguments, a straight chain the one of depth.
     static string ChangedColumns(TableShape shape)
