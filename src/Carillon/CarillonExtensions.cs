@@ -54,6 +54,8 @@ public static class CarillonExtensions
         services.TryAddSingleton(provider => new Tokens(
             provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Tokens>>()));
         services.TryAddSingleton<AccessNews>();
+        services.TryAddSingleton<PendingDecisions>();
+        services.AddHostedService(provider => provider.GetRequiredService<PendingDecisions>());
         services.TryAddSingleton<UserDirectory>();
         services.TryAddSingleton<Membership>();
         services.TryAddSingleton<Tickets>();

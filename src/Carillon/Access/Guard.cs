@@ -1,17 +1,20 @@
 using Carillon.Api;
 using Carillon.SocketIO;
+using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Carillon.Access;
 
 /// <summary>
 /// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before anything of the request is read.
 /// </summary>
-sealed class Guard(AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, RequestShares shares, Idempotency idempotency)
+sealed partial class Guard(
+    AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, RequestShares shares, Idempotency idempotency, ILogger<Guard> logger)
 {
     const int MaxBody = 1_000_000;
 
@@ -88,6 +91,13 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
             await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload, "The body is not as it should be.");
             return;
         }
+        catch (Exception ex) when (DatabaseUnavailableException.Is(ex) && !http.Response.HasStarted)
+        {
+            // Known to the health check, which names it; a line for each request would help nobody.
+            LogUnavailable(ex);
+            await RefuseAsync(http, ErrorCode.Unavailable, "The database cannot be used right now. Nothing was stored.", TimeSpan.FromSeconds(1));
+            return;
+        }
         // Where the framework itself refused a body or a parameter, it left no word of it.
         if (http.Response is { StatusCode: >= 400 and < 500, HasStarted: false, ContentType: null })
             await RefuseAsync(http, http.Response.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload,
@@ -126,6 +136,9 @@ sealed class Guard(AccessOptions options, Identification identification, ApiKeys
     /// <summary>The token that an Authorization header brings (RFC 6750, section 2.1).</summary>
     public static string? BearerIn(string? authorization) =>
         authorization?.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) == true ? authorization["Bearer ".Length..].Trim() : null;
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Debug, Message = "A request was answered with unavailable")]
+    partial void LogUnavailable(Exception error);
 
     static Task RefuseAsync(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null) => Problem.Of(http, error, detail, retryAfter).ExecuteAsync(http);
 }

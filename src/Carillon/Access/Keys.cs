@@ -41,7 +41,7 @@ static class Keys
         var expiresAt = caller.KeyId is not null && caller.ExpiresAt is { } last && !(request.ExpiresAt < last) ? last : request.ExpiresAt;
         var (id, text, hash) = ApiKeys.Create();
         var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), expiresAt is { } end ? Iso.Of(end) : null, text);
-        await using var tx = await db.BeginAsync(caller.Actor, ct);
+        await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
         await tx.ExecuteAsync("""
             INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, expires_at) VALUES (@Id, @Name, @hash, @scopes, @CreatedBy, @CreatedAt, @ExpiresAt)
             """, new { item.Id, item.Name, hash, scopes = JsonSerializer.Serialize(item.Scopes), item.CreatedBy, item.CreatedAt, item.ExpiresAt }, ct);
@@ -63,7 +63,7 @@ static class Keys
 
     static async Task<IResult> DeleteAsync(string id, Caller caller, Database db, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(caller.Actor, ct);
+        await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
         if (await tx.ExecuteAsync("DELETE FROM carillon_api_keys WHERE id = @id", new { id }, ct) == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such key.");
         await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);

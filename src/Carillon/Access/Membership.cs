@@ -7,7 +7,7 @@ sealed class Membership(Database db, AccessNews news, Audit audit, TimeProvider 
 {
     public async Task SetAsync(string channel, string userId, bool isMember, Caller by, CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(by.Actor, ct);
+        await using var tx = await db.BeginAsync(by.Actor, WriterLane.Administrative, ct);
         var changed = await tx.ExecuteAsync(
             isMember
                 ? "INSERT INTO carillon_members (channel, user_id) VALUES (@channel, @userId) ON CONFLICT (channel, user_id) DO NOTHING"

@@ -70,3 +70,9 @@ sealed record AnswersSecret
 {
     public static readonly AnswersSecret Yes = new();
 }
+
+/// <summary>Says of an endpoint that it has to act even where its <c>Idempotency-Key</c> cannot be stored: repeating it does no harm.</summary>
+sealed record ActsWithoutStorage
+{
+    public static readonly ActsWithoutStorage Yes = new();
+}

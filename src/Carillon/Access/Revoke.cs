@@ -14,24 +14,34 @@ static class Revoke
     public sealed record Request(string? Jti, string? UserId);
 
     public static void Map(RouteGroupBuilder api) =>
-        api.MapPost("/tokens/revoke", HandleAsync).Needs(Need.Users)
+        api.MapPost("/tokens/revoke", HandleAsync).Needs(Need.Users).WithMetadata(ActsWithoutStorage.Yes)
             .WithSummary("Takes back one token (jti), or all tokens that a user was given until now (userId).").Produces(StatusCodes.Status204NoContent);
 
-    static async Task<IResult> HandleAsync(Request request, Caller caller, Database db, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> HandleAsync(Request request, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if ((request.Jti is null) == (request.UserId is null) || (request.Jti ?? request.UserId) is not { Length: > 0 and <= MaxLength })
             return Problem.Of(http, ErrorCode.InvalidPayload, "Either jti or userId is to be given.");
         var now = clock.GetUtcNow();
-        await using var tx = await db.BeginAsync(caller.Actor, ct);
-        if (request.Jti is { } jti)
-            await tx.ExecuteAsync("INSERT INTO carillon_revoked_tokens (jti, at) VALUES (@jti, @at) ON CONFLICT (jti) DO NOTHING", new { jti, at = Iso.Of(now) }, ct);
-        else
-            await tx.ExecuteAsync("""
-                INSERT INTO carillon_revoked_users (user_id, before_ms) VALUES (@UserId, @before) ON CONFLICT (user_id) DO UPDATE SET before_ms = @before
-                """, new { request.UserId, before = now.ToUnixTimeMilliseconds() + 1 }, ct);
-        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "token:revoked", request.UserId ?? "jti:" + request.Jti, caller.Address, AuditEntry.Allowed), ct);
-        await tx.CommitAsync(ct);
-        news.Tell(new AccessChange(request.UserId, request.Jti));
-        return TypedResults.NoContent();
+        var before = now.ToUnixTimeMilliseconds() + 1;
+        var entry = new AuditEntry(now, caller.Actor, "token:revoked", request.UserId ?? "jti:" + request.Jti, caller.Address, AuditEntry.Allowed);
+        return await decisions.ApplyAsync(new AccessDecision
+        {
+            TokenId = request.Jti,
+            UserId = request.UserId,
+            RevokedBefore = request.UserId is null ? null : DateTimeOffset.FromUnixTimeMilliseconds(before),
+            StoreAsync = StoreAsync,
+        }, http, ct) ?? TypedResults.NoContent();
+
+        async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
+        {
+            if (request.Jti is { } jti)
+                await tx.ExecuteAsync("INSERT INTO carillon_revoked_tokens (jti, at) VALUES (@jti, @at) ON CONFLICT (jti) DO NOTHING", new { jti, at = Iso.Of(now) }, stopping);
+            else
+                await tx.ExecuteAsync("""
+                    INSERT INTO carillon_revoked_users (user_id, before_ms) VALUES (@UserId, @before) ON CONFLICT (user_id) DO UPDATE SET before_ms = max(before_ms, @before)
+                    """, new { request.UserId, before }, stopping);
+            await audit.WriteAsync(tx, entry, stopping);
+            return true;
+        }
     }
 }

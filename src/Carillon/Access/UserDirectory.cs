@@ -26,7 +26,7 @@ sealed record Standing
 }
 
 /// <summary>The users on record: who is known, with which roles, and what was revoked.</summary>
-sealed class UserDirectory(Database db, AccessOptions options, Audit audit, TimeProvider clock)
+sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions decisions, Audit audit, TimeProvider clock)
 {
     // With properties: what a subquery answers where there is nothing has no type that a constructor could be chosen by.
     sealed record Row
@@ -47,6 +47,7 @@ sealed class UserDirectory(Database db, AccessOptions options, Audit audit, Time
     /// <summary>Looks a token's user up, and enters a new one where the options say so.</summary>
     public async ValueTask<(Caller? Caller, ErrorCode? Error)> LookUpAsync(Token token, IPAddress? address, CancellationToken ct)
     {
+        if (decisions.Refuses(token) is { } refused) return (null, refused);
         var standing = await ReadAsync(token, ct);
         if (!standing.IsKnown && options.UnknownUsers == UnknownUsers.Create)
         {

@@ -29,8 +29,8 @@ static class Users
     {
         api.MapGet("/users", ListAsync).Needs(Need.ReadUsers).WithSummary("Lists the directory in the order of the ids.").Produces<Page<Item>>();
         api.MapGet("/users/{id}", GetAsync).Needs(Need.ReadUsers).WithSummary("Reads one user.").Produces<Item>();
-        api.MapPut("/users/{id}", PutAsync).Needs(Need.Users).WithSummary("Enters a user, or replaces what is known of one. What is left out is empty afterwards.").Produces<Item>();
-        api.MapDelete("/users/{id}", DeleteAsync).Needs(Need.Users).WithSummary("Deletes a user: connections end, tokens are refused.").Produces(StatusCodes.Status204NoContent);
+        api.MapPut("/users/{id}", PutAsync).Needs(Need.Users).WithMetadata(ActsWithoutStorage.Yes).WithSummary("Enters a user, or replaces what is known of one. What is left out is empty afterwards.").Produces<Item>();
+        api.MapDelete("/users/{id}", DeleteAsync).Needs(Need.Users).WithMetadata(ActsWithoutStorage.Yes).WithSummary("Deletes a user: connections end, tokens are refused.").Produces(StatusCodes.Status204NoContent);
     }
 
     static async Task<IResult> ListAsync(string? limit, string? cursor, Database db, HttpContext http, CancellationToken ct)
@@ -43,43 +43,62 @@ static class Users
     static async Task<IResult> GetAsync(string id, Database db, HttpContext http, CancellationToken ct) =>
         await FindAsync(db, id, ct) is { } item ? TypedResults.Ok(item) : Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
 
-    static async Task<IResult> PutAsync(string id, Entry entry, Caller caller, Database db, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> PutAsync(
+        string id, Entry entry, Caller caller, Database db, PendingDecisions decisions, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (Wrong(id, entry) is { } wrong) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
         var now = clock.GetUtcNow();
-        await using var tx = await db.BeginAsync(caller.Actor, ct);
-        await tx.ExecuteAsync("""
-            INSERT INTO carillon_users (id, name, roles, region, interests, disabled, created_at, updated_at) VALUES (@id, @Name, @roles, @Region, @interests, @disabled, @now, @now)
-            ON CONFLICT (id) DO UPDATE SET name = @Name, roles = @roles, region = @Region, interests = @interests, disabled = @disabled, deleted = 0, updated_at = @now
-            """, new
+        if (entry.Disabled == true)
         {
-            id,
-            entry.Name,
-            roles = JsonSerializer.Serialize((entry.Roles ?? []).Distinct()),
-            entry.Region,
-            interests = JsonSerializer.Serialize((entry.Interests ?? []).Distinct()),
-            disabled = entry.Disabled == true ? 1 : 0,
-            now = Iso.Of(now),
-        }, ct);
-        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, entry.Disabled == true ? "user:disabled" : "user:changed", id, caller.Address, AuditEntry.Allowed), ct);
-        await tx.CommitAsync(ct);
+            if (await decisions.ApplyAsync(new AccessDecision { UserId = id, StoreAsync = StoreAsync }, http, ct) is { } delayed) return delayed;
+        }
+        else
+        {
+            await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
+            await StoreAsync(tx, ct);
+            tx.WhenCommitted(() => decisions.Withdraw(id));
+            await tx.CommitAsync(ct);
+        }
         news.Tell(new AccessChange(id, null));
         return TypedResults.Ok(await FindAsync(db, id, ct));
+
+        async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
+        {
+            await tx.ExecuteAsync("""
+                INSERT INTO carillon_users (id, name, roles, region, interests, disabled, created_at, updated_at) VALUES (@id, @Name, @roles, @Region, @interests, @disabled, @now, @now)
+                ON CONFLICT (id) DO UPDATE SET name = @Name, roles = @roles, region = @Region, interests = @interests, disabled = @disabled, deleted = 0, updated_at = @now
+                """, new
+            {
+                id,
+                entry.Name,
+                roles = JsonSerializer.Serialize((entry.Roles ?? []).Distinct()),
+                entry.Region,
+                interests = JsonSerializer.Serialize((entry.Interests ?? []).Distinct()),
+                disabled = entry.Disabled == true ? 1 : 0,
+                now = Iso.Of(now),
+            }, stopping);
+            var action = entry.Disabled == true ? "user:disabled" : "user:changed";
+            await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, action, id, caller.Address, AuditEntry.Allowed), stopping);
+            return true;
+        }
     }
 
-    static async Task<IResult> DeleteAsync(string id, Caller caller, Database db, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
-        await using var tx = await db.BeginAsync(caller.Actor, ct);
-        // The id stays, so that nobody is entered again on first sight; what was known of the person does not.
-        var deleted = await tx.ExecuteAsync(
-            "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now WHERE id = @id AND deleted = 0", new { id, now = Iso.Of(now) }, ct);
-        if (deleted == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
-        await tx.ExecuteAsync("DELETE FROM carillon_members WHERE user_id = @id", new { id }, ct);
-        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "user:deleted", id, caller.Address, AuditEntry.Allowed), ct);
-        await tx.CommitAsync(ct);
-        news.Tell(new AccessChange(id, null));
-        return TypedResults.NoContent();
+        return await decisions.ApplyAsync(new AccessDecision { UserId = id, StoreAsync = StoreAsync }, http, ct) ?? TypedResults.NoContent();
+
+        async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
+        {
+            // The id stays, so that nobody is entered again on first sight; what was known of the person does not.
+            var deleted = await tx.ExecuteAsync(
+                "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now WHERE id = @id AND deleted = 0",
+                new { id, now = Iso.Of(now) }, stopping);
+            if (deleted == 0) return false;
+            await tx.ExecuteAsync("DELETE FROM carillon_members WHERE user_id = @id", new { id }, stopping);
+            await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "user:deleted", id, caller.Address, AuditEntry.Allowed), stopping);
+            return true;
+        }
     }
 
     static string? Wrong(string id, Entry entry) =>

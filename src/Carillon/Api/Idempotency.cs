@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Carillon.Access;
 using Carillon.Storage;
 using Dapper;
 using Microsoft.AspNetCore.Http;
@@ -41,10 +42,18 @@ sealed class Idempotency(Database db, TimeProvider clock)
         }
         var request = await HashOfAsync(http);
         var taken = clock.GetUtcNow().ToUnixTimeMilliseconds();
-        if (await TakeAsync(caller, key, request, taken, http.RequestAborted) is { } earlier)
-            await AnswerAgainAsync(http, earlier, request);
-        else
-            await ServeFirstAsync(http, new Taken(caller, key, taken), next);
+        Row? earlier;
+        try
+        {
+            earlier = await TakeAsync(caller, key, request, taken, http.RequestAborted);
+        }
+        catch (Exception ex) when (DatabaseUnavailableException.Is(ex) && http.GetEndpoint()?.Metadata.GetMetadata<ActsWithoutStorage>() is not null)
+        {
+            await next(http);
+            return;
+        }
+        if (earlier is not null) await AnswerAgainAsync(http, earlier, request);
+        else await ServeFirstAsync(http, new Taken(caller, key, taken), next);
     }
 
     async Task ServeFirstAsync(HttpContext http, Taken taken, RequestDelegate next)

@@ -1,4 +1,5 @@
 using Carillon.SocketIO;
+using Carillon.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -19,6 +20,7 @@ internal static class LifecycleServices
     public static void AddLifecycle(this IServiceCollection services)
     {
         services.AddOptions<SocketIOOptions>().PostConfigure<IOptions<CarillonOptions>>((io, carillon) => Adapt(io.Engine, carillon.Value));
+        services.TryAddSingleton<WriteProbe>();
         services.TryAddSingleton<Readiness>();
         services.TryAddSingleton<Goodbyes>();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, KeptHistory>());

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Carillon.Lifecycle;
 
 /// <summary>The health check <c>carillon</c>: whether this node should be sent clients.</summary>
-internal sealed class Readiness(Database db, TimeProvider clock) : IHealthCheck
+internal sealed class Readiness(Database db, WriteProbe writes, TimeProvider clock) : IHealthCheck
 {
     volatile bool _isStopping;
     long _stoppingSince;
@@ -27,11 +27,13 @@ internal sealed class Readiness(Database db, TimeProvider clock) : IHealthCheck
         try
         {
             await db.QuerySingleOrDefaultAsync<int>("SELECT count(*) FROM carillon_migrations", ct: cancellationToken);
-            return HealthCheckResult.Healthy("Clients are served.");
         }
         catch (Exception ex) when (!cancellationToken.IsCancellationRequested)
         {
             return new(context.Registration.FailureStatus, "The database cannot be read.", ex);
         }
+        return await writes.FindFaultAsync().WaitAsync(cancellationToken) is { } fault
+            ? new(context.Registration.FailureStatus, $"Writes fail; reads and live delivery go on. {fault}")
+            : HealthCheckResult.Healthy("Clients are served.");
     }
 }

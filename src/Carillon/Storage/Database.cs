@@ -12,8 +12,9 @@ namespace Carillon.Storage;
 /// </summary>
 public sealed class Database : IAsyncDisposable
 {
-    // SQLite itself waits this long for another process to finish its write; much longer than any healthy transaction.
+    // So long a writer waits for its turn and for the writes of other processes together; much longer than any healthy transaction. Readers wait as long.
     const int BusyTimeoutMilliseconds = 10_000;
+    internal static readonly TimeSpan WriteTimeout = TimeSpan.FromMilliseconds(BusyTimeoutMilliseconds);
 
     // SQLite copies its write-ahead log into the database within whichever commit finds it long: measured at 100 ms and more, once in a
     // hundred sales. We do it beside the writers, after this many commits; SQLite's own way remains for logs that grow faster.
@@ -23,9 +24,10 @@ public sealed class Database : IAsyncDisposable
     readonly string writing;
     readonly string reading;
     readonly string owned;
-    readonly SemaphoreSlim writerQueue = new(1);
+    readonly WriterQueue writers = new();
     readonly SemaphoreSlim migrating = new(1);
     volatile bool migrated;
+    volatile bool isWaitingForLock;
     volatile Task checkpointing = Task.CompletedTask;
     int commits;
 
@@ -48,21 +50,25 @@ public sealed class Database : IAsyncDisposable
     public string Path { get; }
 
     /// <summary>
-    /// Raised after each transaction of this process that was committed through <see cref="BeginAsync"/>. A hint to look now: it must
+    /// Raised after each transaction of this process that was committed through <see cref="BeginAsync(string, CancellationToken)"/>. A hint to look now: it must
     /// return at once, and nothing may depend on it, because writes of others do not raise it.
     /// </summary>
     public event Action? Committed;
 
     /// <summary>
     /// Begins a write transaction; it has the write lock from the start, so that what it reads cannot change before it writes.
-    /// Dispose it to roll back what was not committed.
+    /// Dispose it to roll back what was not committed. The calling thread is never blocked while other writers, or other processes, hold the lock.
     /// </summary>
     /// <param name="actor">Who acts: told with every change of this transaction. Null where nobody in particular does.</param>
     /// <param name="ct">Ends the waiting for the other writers.</param>
-    public async ValueTask<DatabaseTransaction> BeginAsync(string? actor, CancellationToken ct)
+    /// <exception cref="DatabaseUnavailableException">The write lock was not free for 10 seconds, or the file cannot be written.</exception>
+    public ValueTask<DatabaseTransaction> BeginAsync(string? actor, CancellationToken ct) => BeginAsync(actor, WriterLane.Ordinary, ct);
+
+    /// <summary>Begins a write transaction in a lane of its own, so that what an operator decides does not queue behind everybody's writes.</summary>
+    internal async ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, CancellationToken ct)
     {
         await MigrateOnceAsync(ct);
-        return await BeginUnmigratedAsync(actor, ct);
+        return await BeginUnmigratedAsync(actor, lane, WriteTimeout, ct);
     }
 
     /// <summary>Opens a connection that can read and refuses to write. It sees the last committed state; dispose it after use.</summary>
@@ -110,9 +116,9 @@ public sealed class Database : IAsyncDisposable
     /// <summary>Closes the connections that are kept for reuse.</summary>
     public async ValueTask DisposeAsync()
     {
-        await checkpointing;
+        await checkpointing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         CloseIdleConnections();
-        writerQueue.Dispose();
+        writers.Dispose();
         migrating.Dispose();
     }
 
@@ -146,37 +152,74 @@ public sealed class Database : IAsyncDisposable
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories | DllImportSearchPath.AssemblyDirectory)]
     static extern int FileControl(nint db, [MarshalAs(UnmanagedType.LPUTF8Str)] string name, int operation, ref int argument);
 
-    internal async ValueTask<DatabaseTransaction> BeginUnmigratedAsync(string? actor, CancellationToken ct)
+    internal async ValueTask<DatabaseTransaction> BeginUnmigratedAsync(string? actor, WriterLane lane, TimeSpan timeout, CancellationToken ct)
     {
-        await writerQueue.WaitAsync(ct);
-        SqliteConnection? connection = null;
+        var began = Environment.TickCount64;
+        var turn = await writers.EnterAsync(lane, timeout, ct)
+            ?? throw Unavailable(isWaitingForLock ? "another program holds its lock" : "other writes of this server take too long", null);
+        DatabaseTransaction? transaction = null;
         try
         {
-            connection = await OpenAsync(writing, $"PRAGMA wal_autocheckpoint = {PagesBeforeSqliteCheckpoints};", ct);
-            var transaction = new DatabaseTransaction(connection, connection.BeginTransaction(deferred: false), actor is not null, Ended);
+            // SQLite waits for other processes on the thread that asks it: never on the thread that reads from a client.
+            var left = Math.Max(1, (int)timeout.TotalMilliseconds - (int)(Environment.TickCount64 - began));
+            transaction = await Task.Run(() => BeginOnThisThread(actor is not null, turn, left), ct);
             if (actor is not null) await transaction.ExecuteAsync("UPDATE carillon_context SET actor = @actor", new { actor }, ct);
             return transaction;
         }
-        catch
+        catch (Exception ex)
         {
-            if (connection is not null) await connection.DisposeAsync();
-            writerQueue.Release();
+            try
+            {
+                if (transaction is not null) await transaction.DisposeAsync();
+            }
+            finally
+            {
+                turn.Dispose();
+            }
+            if (ex is SqliteException sqlite && DatabaseUnavailableException.ReasonOf(sqlite) is { } reason) throw Unavailable(reason, ex);
             throw;
         }
     }
 
-    void Ended(bool committed)
+    DatabaseTransaction BeginOnThisThread(bool namesAnActor, WriterTurn turn, int busyTimeout)
     {
-        // Counted under the queue, so that one checkpoint at a time is begun.
+        SqliteConnection? connection = null;
+        try
+        {
+            isWaitingForLock = true;
+            connection = Open(writing, busyTimeout, $"PRAGMA wal_autocheckpoint = {PagesBeforeSqliteCheckpoints};");
+            return new DatabaseTransaction(this, connection, connection.BeginTransaction(deferred: false), namesAnActor, turn);
+        }
+        catch
+        {
+            connection?.Dispose();
+            throw;
+        }
+        finally
+        {
+            isWaitingForLock = false;
+        }
+    }
+
+    /// <summary>What a transaction does last: the next writer's turn comes, whatever the end was.</summary>
+    internal void End(WriterTurn turn, bool committed)
+    {
+        // Counted before the turn is over, so that one checkpoint at a time is begun.
         if (committed && ++commits >= CommitsBetweenCheckpoints && checkpointing.IsCompleted)
         {
             commits = 0;
             checkpointing = Task.Run(CheckpointAsync);
         }
 
-        writerQueue.Release();
+        turn.Dispose();
         if (committed) Committed?.Invoke();
     }
+
+    /// <summary>Takes a connection whose transaction ended badly, and all others that wait to write, out of the pool.</summary>
+    internal static void Discard(SqliteConnection connection) => SqliteConnection.ClearPool(connection);
+
+    internal DatabaseUnavailableException Unavailable(string reason, Exception? cause) =>
+        new($"The database {System.IO.Path.GetFileName(Path)} is not available: {reason}.", cause);
 
     // PASSIVE: copies what nobody needs in the log any more, and waits for nobody. What it cannot do now, the next one does.
     async Task CheckpointAsync()
@@ -190,7 +233,7 @@ public sealed class Database : IAsyncDisposable
         }
         catch (SqliteException)
         {
-            // The file is busy or gone: whoever writes next meets it and says so.
+            // The file is busy or gone, or the disk is full: the next writer meets it and says so.
         }
     }
 
@@ -210,22 +253,30 @@ public sealed class Database : IAsyncDisposable
         }
     }
 
-    static async ValueTask<SqliteConnection> OpenAsync(string connectionString, string also, CancellationToken ct)
+    static ValueTask<SqliteConnection> OpenAsync(string connectionString, string also, CancellationToken ct)
+    {
+        ct.ThrowIfCancellationRequested();
+        return new(Open(connectionString, BusyTimeoutMilliseconds, also));
+    }
+
+    static SqliteConnection Open(string connectionString, int busyTimeout, string also)
     {
         var connection = new SqliteConnection(connectionString);
         try
         {
-            await connection.OpenAsync(ct);
-            await using var command = connection.CreateCommand();
+            connection.Open();
+            using var command = connection.CreateCommand();
+            // SQLite does the waiting. The provider's own loop of retries comes on top of it and ends after its first look.
+            connection.DefaultTimeout = command.CommandTimeout = 1;
             // WAL is a property of the file: setting it again costs a look. NORMAL loses no committed change when the process dies,
             // only (and still consistently) when the machine does.
-            command.CommandText = $"PRAGMA busy_timeout = {BusyTimeoutMilliseconds}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}";
-            await command.ExecuteNonQueryAsync(ct);
+            command.CommandText = $"PRAGMA busy_timeout = {busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}";
+            command.ExecuteNonQuery();
             return connection;
         }
         catch
         {
-            await connection.DisposeAsync();
+            connection.Dispose();
             throw;
         }
     }

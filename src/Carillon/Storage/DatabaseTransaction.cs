@@ -10,17 +10,20 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     readonly SqliteConnection connection;
     readonly SqliteTransaction transaction;
     readonly bool namesAnActor;
-    readonly Action<bool> ended;
+    readonly Database database;
+    readonly WriterTurn turn;
     readonly List<Action> whenCommitted = [];
     bool committed;
     bool disposed;
+    bool isBroken;
 
-    internal DatabaseTransaction(SqliteConnection connection, SqliteTransaction transaction, bool namesAnActor, Action<bool> ended)
+    internal DatabaseTransaction(Database database, SqliteConnection connection, SqliteTransaction transaction, bool namesAnActor, WriterTurn turn)
     {
+        this.database = database;
         this.connection = connection;
         this.transaction = transaction;
         this.namesAnActor = namesAnActor;
-        this.ended = ended;
+        this.turn = turn;
     }
 
     /// <summary>The connection that the transaction runs on, for what the methods here do not offer.</summary>
@@ -63,11 +66,21 @@ public sealed class DatabaseTransaction : IAsyncDisposable
 
     /// <summary>Commits, after which the changes are announced, and lets the next writer in.</summary>
     /// <param name="ct">Ends the waiting before the commit.</param>
+    /// <exception cref="DatabaseUnavailableException">The disk is full or failed. Nothing of the transaction is stored.</exception>
     public async Task CommitAsync(CancellationToken ct = default)
     {
         // Within the same transaction: no other writer ever sees an actor that is not its own.
         if (namesAnActor) await ExecuteAsync("UPDATE carillon_context SET actor = NULL", ct: ct);
-        await transaction.CommitAsync(ct);
+        try
+        {
+            await transaction.CommitAsync(ct);
+        }
+        catch (SqliteException ex)
+        {
+            isBroken = true;
+            if (DatabaseUnavailableException.ReasonOf(ex) is { } reason) throw database.Unavailable(reason, ex);
+            throw;
+        }
         committed = true;
         var failures = RunWhenCommitted();
         await EndAsync();
@@ -98,12 +111,32 @@ public sealed class DatabaseTransaction : IAsyncDisposable
         disposed = true;
         try
         {
-            await transaction.DisposeAsync();
+            await RollBackAsync();
         }
         finally
         {
-            await connection.DisposeAsync();
-            ended(committed);
+            try
+            {
+                if (isBroken) Database.Discard(connection);
+                await connection.DisposeAsync();
+            }
+            finally
+            {
+                database.End(turn, committed);
+            }
+        }
+    }
+
+    // After a failed COMMIT SQLite has rolled back already, and ROLLBACK is an error. The connection is not used again either way, and closing it rolls back what is left.
+    async ValueTask RollBackAsync()
+    {
+        try
+        {
+            await transaction.DisposeAsync();
+        }
+        catch (Exception ex) when (ex is SqliteException or InvalidOperationException)
+        {
+            isBroken = true;
         }
     }
 }

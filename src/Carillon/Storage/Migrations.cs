@@ -13,7 +13,7 @@ internal static class Migrations
     public static async Task ApplyAsync(Database db, CancellationToken ct)
     {
         // The lock first, then the look: of two processes that start together the second finds the work done.
-        await using var tx = await db.BeginUnmigratedAsync(null, ct);
+        await using var tx = await db.BeginUnmigratedAsync(null, WriterLane.Administrative, Database.WriteTimeout, ct);
         await tx.ExecuteAsync("CREATE TABLE IF NOT EXISTS carillon_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL)", ct: ct);
         var done = (await tx.QueryAsync<int>("SELECT number FROM carillon_migrations", ct: ct)).ToHashSet();
         foreach (var migration in All.Where(migration => !done.Contains(migration.Number)))
