@@ -35,6 +35,9 @@ public static class CarillonExtensions
         services.AddSingleton<IPostConfigureOptions<SocketIOOptions>, SocketIODefaults>();
         services.TryAddSingleton<IChannelLayer, InProcessChannelLayer>();
         services.TryAddSingleton(provider => new Database(Options(provider).DatabasePath));
+        services.TryAddSingleton(provider => new FreeSpace(
+            provider.GetRequiredService<Database>(), Options(provider).MinFreeSpace, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<FreeSpace>>()));
+        services.AddHostedService(provider => provider.GetRequiredService<FreeSpace>());
         services.TryAddSingleton(provider => Options(provider).Changes);
         services.TryAddSingleton(provider => new LiveTables(
             provider.GetRequiredService<Database>(), provider.GetRequiredService<ChangesOptions>(), provider.GetRequiredService<ILogger<LiveTables>>()));
@@ -82,6 +85,7 @@ public static class CarillonExtensions
         services.AddHostedService(provider => provider.GetRequiredService<PresenceBoard>());
         services.TryAddSingleton<ReadPresence>();
         services.TryAddSingleton<CastVote>();
+        services.TryAddSingleton<SuggestionQuota>();
     }
 
     /// <summary>Gives Carillon its path, and operators theirs under <c>/api</c>.</summary>
@@ -110,6 +114,7 @@ public static class CarillonExtensions
         Suggestions.Map(api);
         services.GetRequiredService<CastVote>().Map(api, server.Root);
         PostUpdate.Map(api);
+        DeleteResource.Map(api);
         Bans.Map(api);
         Limits.Map(api);
         SayGoodbye(services);

@@ -48,6 +48,12 @@ public sealed class CarillonOptions
     /// </summary>
     public int MaxRecovered { get; set; } = 1000;
 
+    /// <summary>
+    /// Free bytes on the disk of the database below which optional writes stop: 256 MiB. Audit entries of allowed acts and the stored answers of idempotent writes stop first, so that what
+    /// people do can still be written. Zero turns the watch off.
+    /// </summary>
+    public long MinFreeSpace { get; set; } = 256L << 20;
+
     internal string DatabasePath
     {
         get
@@ -63,6 +69,8 @@ public sealed class CarillonOptions
     {
         _ = DatabasePath;
         if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
+        if (MinFreeSpace < 0) throw new InvalidOperationException("Carillon's MinFreeSpace must not be negative; zero turns the watch off.");
+        if (Votes.SuggestionsPerDay < 0) throw new InvalidOperationException("Carillon's Votes.SuggestionsPerDay must not be negative; zero is no limit.");
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
         if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");
         if (Presence.Problem() is { } unsound) throw new InvalidOperationException($"Carillon's Presence: {unsound}");

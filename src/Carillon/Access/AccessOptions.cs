@@ -62,6 +62,25 @@ public sealed partial class AccessOptions
     /// <summary>How long entries of the audit log are kept: 90 days.</summary>
     public TimeSpan KeepAudit { get; set; } = TimeSpan.FromDays(90);
 
+    /// <summary>
+    /// How many entries the audit log holds: 2,000,000, some 400 MB. Beyond it the oldest are deleted, however young they are.
+    /// </summary>
+    public long AuditMaxEntries { get; set; } = 2_000_000;
+
+    /// <summary>
+    /// How long the id of a revoked token is kept: 400 days. A token that was issued longer ago is refused as expired, so that no revoked token becomes valid again.
+    /// </summary>
+    public TimeSpan RevocationRetention { get; set; } = TimeSpan.FromDays(400);
+
+    /// <summary>How many tickets one user may ask for in a day: 5,000. Zero is no limit.</summary>
+    public int TicketsPerDay { get; set; } = 5_000;
+
+    /// <summary>How many writes with an <c>Idempotency-Key</c> one user may make in a day: 5,000. Zero is no limit. API keys have none.</summary>
+    public int IdempotencyKeysPerDay { get; set; } = 5_000;
+
+    /// <summary>How many memberships one user who manages channels may change in a day: 5,000. Zero is no limit. API keys have none.</summary>
+    public int MembershipsPerDay { get; set; } = 5_000;
+
     /// <summary>Says what is wrong with these options, for a person; null where nothing is.</summary>
     internal string? Problem() =>
         ApiKeys.Any(string.IsNullOrWhiteSpace) ? "An API key must not be empty." :
@@ -71,5 +90,8 @@ public sealed partial class AccessOptions
         ExpiryGrace < TimeSpan.Zero ? "ExpiryGrace must not be negative." :
         TicketsLastFor <= TimeSpan.Zero ? "TicketsLastFor must be longer than zero." :
         KeepAudit <= TimeSpan.Zero ? "KeepAudit must be longer than zero." :
+        AuditMaxEntries < 1000 ? "AuditMaxEntries must be at least 1,000." :
+        RevocationRetention < TimeSpan.FromDays(1) ? "RevocationRetention must be at least a day." :
+        TicketsPerDay < 0 || IdempotencyKeysPerDay < 0 || MembershipsPerDay < 0 ? "Quotas must not be negative; zero is no limit." :
         TokenProblem();
 }

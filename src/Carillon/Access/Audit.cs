@@ -27,22 +27,28 @@ sealed record AuditItem(
 /// The audit log. What many clients do is noted without waiting and written in batches; what administrators do is written in the transaction of the act itself. Whatever was
 /// written is told, in its order, by reading the log.
 /// </summary>
-sealed partial class Audit(Database db, AccessOptions options, TimeProvider clock, ILogger<Audit> logger) : BackgroundService
+sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, TimeProvider clock, ILogger<Audit> logger) : BackgroundService
 {
     const int Most = 20_000;              // entries that wait: some megabytes, a second or two of the worst storm
     const int Batch = 500;
 
     static readonly TimeSpan PruneEvery = TimeSpan.FromHours(1);
     static readonly TimeSpan AgainAfter = TimeSpan.FromSeconds(1);
-    static readonly TimeSpan FoldFor = RefusalFolding.For;
+    const int WrittenBetweenPrunes = 10_000;
+
+    // A screen subscribes to its channels at once; a person who is refused reads the first answers at most.
+    const int ActsAtOnce = 300, RefusalsAtOnce = 60;
 
     readonly Channel<AuditEntry> _waiting = Channel.CreateBounded<AuditEntry>(new BoundedChannelOptions(Most) { SingleReader = true });
     readonly SemaphoreSlim _look = new(0, 1);
     readonly SemaphoreSlim _writing = new(1, 1);
     readonly List<AuditEntry> _batch = [];
+    readonly AuditThrottle _acts = new(clock, ActsAtOnce);
+    readonly AuditThrottle _refusals = new(clock, RefusalsAtOnce);
     long _lost;
-    readonly RefusalFolding _refusals = new(clock);
     long? _told;
+    int _writtenSincePruned;
+    bool _isFailing;
 
     /// <summary>Raised for each entry after it was written, in the order of the log.</summary>
     public Func<AuditItem, CancellationToken, ValueTask>? Written { get; set; }
@@ -53,6 +59,17 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         if (!_waiting.Writer.TryWrite(new AuditEntry(clock.GetUtcNow(), AuditEntry.Short(actor), action, AuditEntry.Short(subject), from, outcome, code)))
             Interlocked.Increment(ref _lost);
         Look();
+    }
+
+    /// <summary>
+    /// Notes an allowed act that a caller can repeat at will. Of one caller the first are written one by one, those beyond are counted in one entry; while the disk is short of space none is
+    /// written, and the log says how many it misses.
+    /// </summary>
+    public void NoteAct(string? actor, string action, string? subject, IPAddress? from, string? code = null)
+    {
+        if (space.IsShort) Interlocked.Increment(ref _lost);
+        else if (_acts.Count(actor, from, out var isFirst)) Note(actor, action, subject, from, AuditEntry.Allowed, code);
+        else if (isFirst) Look();
     }
 
     /// <summary>
@@ -116,12 +133,14 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
             try
             {
                 await FlushAsync(stopping);
-                if (pruned is not { } last || clock.GetElapsedTime(last) >= PruneEvery)
+                if (_isFailing) LogWritten();
+                _isFailing = false;
+                if (pruned is not { } last || clock.GetElapsedTime(last) >= PruneEvery || _writtenSincePruned >= WrittenBetweenPrunes)
                 {
                     await PruneAsync(stopping);
-                    pruned = clock.GetTimestamp();
+                    (pruned, _writtenSincePruned) = (clock.GetTimestamp(), 0);
                 }
-                await _look.WaitAsync(_refusals.HasFolded ? FoldFor : PruneEvery, stopping);
+                await _look.WaitAsync(_refusals.HasFolded || _acts.HasFolded ? AuditThrottle.For : PruneEvery, stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -129,12 +148,15 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
             }
             catch (Exception ex)
             {
-                LogFailed(ex);      // what waits stays, up to its bound; the file may be busy, or back in a moment
+                // What waits stays, up to its bound; the file may be busy, or back in a moment. Said once, not every second.
+                if (!_isFailing) LogFailed(ex);
+                _isFailing = true;
                 await Task.Delay(AgainAfter, clock, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
         // Told as well: who recovers after the restart must not miss them.
         _refusals.EndAll();
+        _acts.EndAll();
         try
         {
             await FlushAsync(CancellationToken.None);
@@ -152,15 +174,22 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         {
             // What could not be written stays, and is tried again before what came later.
             while (_batch.Count < Batch && _waiting.Reader.TryRead(out var entry)) _batch.Add(entry);
-            foreach (var (actor, from, count) in _refusals.TakeFolded(Batch - _batch.Count))
-                _batch.Add(new AuditEntry(clock.GetUtcNow(), actor, "refusals:more", $"{count} more", from, AuditEntry.Refused));
-            if (_batch.Count < Batch && Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
+            AddFolded(_refusals, "refusals:more", AuditEntry.Refused);
+            AddFolded(_acts, "acts:more", AuditEntry.Allowed);
+            if (!space.IsShort && _batch.Count < Batch && Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
                 _batch.Add(new AuditEntry(clock.GetUtcNow(), null, "audit:lost", $"{lost} entries", null, AuditEntry.Refused));
             if (_batch.Count == 0) return;
             await using var tx = await db.BeginAsync(null, ct);
             await WriteAsync(tx, _batch, ct);
             await tx.CommitAsync(ct);
+            _writtenSincePruned += _batch.Count;
             _batch.Clear();
+        }
+
+        void AddFolded(AuditThrottle throttle, string action, string outcome)
+        {
+            foreach (var (actor, from, count) in throttle.TakeFolded(Batch - _batch.Count))
+                _batch.Add(new AuditEntry(clock.GetUtcNow(), actor, action, $"{count} more", from, outcome));
         }
     }
 
@@ -180,6 +209,7 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
 
     Task<long> FirstToTellAsync(CancellationToken ct) => db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
 
+    // By age, and by number: ids have gaps at most, so the number of entries is never more than their range.
     async Task PruneAsync(CancellationToken ct)
     {
         var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > options.KeepAudit ? Iso.Of(clock.GetUtcNow() - options.KeepAudit) : Iso.Of(DateTimeOffset.UnixEpoch);
@@ -188,11 +218,17 @@ sealed partial class Audit(Database db, AccessOptions options, TimeProvider cloc
         {
             // A few at a time: the writers' queue is not ours alone.
             await using var tx = await db.BeginAsync(null, ct);
-            pruned = await tx.ExecuteAsync("DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit WHERE at < @before ORDER BY id LIMIT 2000)", new { before }, ct);
+            pruned = await tx.ExecuteAsync("""
+                DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit
+                    WHERE at < @before OR id <= (SELECT max(id) FROM carillon_audit) - @AuditMaxEntries ORDER BY id LIMIT 2000)
+                """, new { before, options.AuditMaxEntries }, ct);
             await tx.CommitAsync(ct);
         } while (pruned == 2000);
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The audit log could not be written; entries wait or are counted as lost")]
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "The audit log cannot be written; entries wait or are counted as lost")]
     partial void LogFailed(Exception error);
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "The audit log is written again")]
+    partial void LogWritten();
 }

@@ -84,7 +84,7 @@ sealed partial class Guard(
         try
         {
             if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersSecret>() is not null) await next(http);
-            else await idempotency.ServeAsync(http, caller.Actor!, next);
+            else await idempotency.ServeAsync(http, caller, next);
         }
         catch (BadHttpRequestException ex) when (!http.Response.HasStarted)
         {

@@ -3,8 +3,11 @@ using Carillon.Storage;
 namespace Carillon.Access;
 
 /// <summary>Makes users members of channels, and takes them out.</summary>
-sealed class Membership(Database db, AccessNews news, Audit audit, TimeProvider clock)
+sealed class Membership(Database db, AccessOptions options, AccessNews news, Audit audit, TimeProvider clock)
 {
+    /// <summary>How many memberships one person may change in a day.</summary>
+    public DailyQuota Quota { get; } = new(options.MembershipsPerDay, clock);
+
     public async Task SetAsync(string channel, string userId, bool isMember, Caller by, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(by.Actor, WriterLane.Administrative, ct);

@@ -17,7 +17,8 @@ static class Revoke
         api.MapPost("/tokens/revoke", HandleAsync).Needs(Need.Users).WithMetadata(ActsWithoutStorage.Yes)
             .WithSummary("Takes back one token (jti), or all tokens that a user was given until now (userId).").Produces(StatusCodes.Status204NoContent);
 
-    static async Task<IResult> HandleAsync(Request request, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> HandleAsync(
+        Request request, Caller caller, PendingDecisions decisions, AccessOptions options, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if ((request.Jti is null) == (request.UserId is null) || (request.Jti ?? request.UserId) is not { Length: > 0 and <= MaxLength })
             return Problem.Of(http, ErrorCode.InvalidPayload, "Either jti or userId is to be given.");
@@ -40,6 +41,8 @@ static class Revoke
                 await tx.ExecuteAsync("""
                     INSERT INTO carillon_revoked_users (user_id, before_ms) VALUES (@UserId, @before) ON CONFLICT (user_id) DO UPDATE SET before_ms = max(before_ms, @before)
                     """, new { request.UserId, before }, stopping);
+            // A token that is so old is refused as expired (Claims.Judge): its id need not be kept.
+            await tx.ExecuteAsync("DELETE FROM carillon_revoked_tokens WHERE at < @before", new { before = Iso.Of(now - options.RevocationRetention) }, stopping);
             await audit.WriteAsync(tx, entry, stopping);
             return true;
         }

@@ -17,6 +17,8 @@ namespace Carillon.Access;
 sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvider clock)
 {
     const string Prefix = "ct_";
+    readonly DailyQuota _quota = new(options.TicketsPerDay, clock);
+
     const int MostAtOnce = 50;            // a person's devices and pages, all connecting at once
     static readonly int Length = Prefix.Length + 43;
 
@@ -36,9 +38,13 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
 
     public static bool IsTicket(string? text) => text?.Length == Length && text.StartsWith(Prefix, StringComparison.Ordinal);
 
-    static async Task<IResult> HandleAsync(Caller caller, Tickets tickets, HttpContext http, CancellationToken ct) => await tickets.GiveAsync(caller, ct) is { } given
-        ? TypedResults.Ok(given)
-        : Problem.Of(http, ErrorCode.RateLimited, $"At most {MostAtOnce} tickets of one user are good at once.", tickets.LastFor);
+    static async Task<IResult> HandleAsync(Caller caller, Tickets tickets, HttpContext http, CancellationToken ct)
+    {
+        if (!tickets._quota.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have asked for all the tickets of a day.", wait);
+        return await tickets.GiveAsync(caller, ct) is { } given
+            ? TypedResults.Ok(given)
+            : Problem.Of(http, ErrorCode.RateLimited, $"At most {MostAtOnce} tickets of one user are good at once.", tickets.LastFor);
+    }
 
     TimeSpan LastFor => options.TicketsLastFor;
 
@@ -56,8 +62,8 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
         if (open >= MostAtOnce) return null;
         await tx.ExecuteAsync("INSERT INTO carillon_tickets (hash, user_id, token, expires_ms) VALUES (@hash, @UserId, @token, @expires)",
             new { hash = HashOf(text), caller.UserId, token = JsonSerializer.Serialize(caller.Token), expires = until.ToUnixTimeMilliseconds() }, ct);
-        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "ticket:given", null, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
+        audit.NoteAct(caller.Actor, "ticket:given", null, caller.Address);
         return new Given(text, Iso.Of(until));
     }
 

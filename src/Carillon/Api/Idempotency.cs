@@ -12,8 +12,13 @@ namespace Carillon.Api;
 /// Writes with an <c>Idempotency-Key</c> happen once: the same request again, within a day, gets the first one's answer; another request with the same key, or the same while the
 /// first is under way, is a conflict. Refused requests are not remembered: they did nothing.
 /// </summary>
-sealed class Idempotency(Database db, TimeProvider clock)
+sealed class Idempotency(Database db, FreeSpace space, AccessOptions options, TimeProvider clock)
 {
+    // What a write answers is an id and a few members. A longer answer is not stored: the request that comes again gets its status and its Location.
+    const int LongestAnswer = 8 * 1024;
+
+    readonly DailyQuota _quota = new(options.IdempotencyKeysPerDay, clock);
+
     static readonly TimeSpan KeepFor = TimeSpan.FromDays(1);
 
     // Whoever died while it worked does not keep the key for ever.
@@ -27,8 +32,9 @@ sealed class Idempotency(Database db, TimeProvider clock)
     /// <summary>A key that was taken, and when: whoever comes after a request that took too long has taken it anew.</summary>
     readonly record struct Taken(string Caller, string Key, long AtMs);
 
-    public async Task ServeAsync(HttpContext http, string caller, RequestDelegate next)
+    public async Task ServeAsync(HttpContext http, Caller by, RequestDelegate next)
     {
+        var caller = by.Actor!;
         var given = http.Request.Headers["Idempotency-Key"];
         if (given.Count == 0 || HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method))
         {
@@ -38,6 +44,11 @@ sealed class Idempotency(Database db, TimeProvider clock)
         if (given is not [{ Length: > 0 and <= MaxLength } key])
         {
             await Problem.Of(http, ErrorCode.InvalidPayload, $"An Idempotency-Key has 1 to {MaxLength} characters.").ExecuteAsync(http);
+            return;
+        }
+        if (!_quota.TryTake(by, out var wait))
+        {
+            await Problem.Of(http, ErrorCode.RateLimited, "You have used all the idempotency keys of a day.", wait).ExecuteAsync(http);
             return;
         }
         var request = await HashOfAsync(http);
@@ -127,7 +138,7 @@ sealed class Idempotency(Database db, TimeProvider clock)
             await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs", taken, ct);
         else
             await tx.ExecuteAsync("UPDATE carillon_idempotency SET status = @status, type = @type, location = @location, body = @body WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs",
-                new { status = answered.StatusCode, type = answered.ContentType, location = answered.Headers.Location.ToString() is { Length: > 0 } location ? location : null, body = body.ToArray(), taken.Caller, taken.Key, taken.AtMs }, ct);
+                new { status = answered.StatusCode, type = answered.ContentType, location = answered.Headers.Location.ToString() is { Length: > 0 } location ? location : null, body = body.Length <= LongestAnswer && !space.IsShort ? body.ToArray() : null, taken.Caller, taken.Key, taken.AtMs }, ct);
         await tx.CommitAsync(ct);
     }
 }

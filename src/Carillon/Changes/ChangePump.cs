@@ -24,13 +24,16 @@ internal sealed partial class ChangePump(
     LogEnd seen = LogEnd.Unknown;
     LogEnd remembered = LogEnd.Unknown;   // what the file beside the database says
     long rememberedAt;
-    bool cannotRemember;
+    volatile bool cannotRemember;
 
     /// <summary>
     /// Raised with the table's name and its position when a table begins a new epoch while we run: its subscribers cannot recover and
     /// must be told. Raised before anything of the new epoch is published; the handler must return at once.
     /// </summary>
     public event Action<string, Position>? EpochChanged;
+
+    /// <summary>Whether the file beside the database could not be written the last time.</summary>
+    internal bool CannotRemember => cannotRemember;
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -128,16 +131,18 @@ internal sealed partial class ChangePump(
     void Remember()
     {
         rememberedAt = clock.GetTimestamp();
-        if (cannotRemember || seen == remembered || seen == LogEnd.Unknown) return;
+        if (seen == remembered || seen == LogEnd.Unknown) return;
         try
         {
             LastSeen.Write(db, seen);
             remembered = seen;
+            cannotRemember = false;
         }
         catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
         {
+            // Said once, tried again and again: a disk that was full for a minute must not end the guard for good.
+            if (!cannotRemember) LogCannotRemember(ex);
             cannotRemember = true;
-            LogCannotRemember(ex);
         }
     }
 

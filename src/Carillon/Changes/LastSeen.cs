@@ -36,9 +36,9 @@ internal static class LastSeen
         {
             return JsonSerializer.Deserialize<LogEnd>(File.ReadAllBytes(file));
         }
-        catch (Exception ex) when (ex is IOException or UnauthorizedAccessException or JsonException)
+        catch (Exception ex) when (ex is FileNotFoundException or DirectoryNotFoundException or UnauthorizedAccessException or JsonException)
         {
-            return null;   // not there yet, or cut off by a crash
+            return null;   // not there yet, not ours to read, or cut off by a crash; any other fault of the disk is tried again with the start
         }
     }
 }

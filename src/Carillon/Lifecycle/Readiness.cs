@@ -4,7 +4,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Carillon.Lifecycle;
 
 /// <summary>The health check <c>carillon</c>: whether this node should be sent clients.</summary>
-internal sealed class Readiness(Database db, WriteProbe writes, TimeProvider clock) : IHealthCheck
+internal sealed class Readiness(Database db, WriteProbe writes, FreeSpace space, TimeProvider clock) : IHealthCheck
 {
     volatile bool _isStopping;
     long _stoppingSince;
@@ -34,6 +34,6 @@ internal sealed class Readiness(Database db, WriteProbe writes, TimeProvider clo
         }
         return await writes.FindFaultAsync().WaitAsync(cancellationToken) is { } fault
             ? new(context.Registration.FailureStatus, $"Writes fail; reads and live delivery go on. {fault}")
-            : HealthCheckResult.Healthy("Clients are served.");
+            : space.Warning is { } warning ? HealthCheckResult.Degraded(warning) : HealthCheckResult.Healthy("Clients are served.");
     }
 }

@@ -41,6 +41,7 @@ static class Members
         if (!ChannelName.TryParse(channel, out _) || !Claims.IsSubject(userId))
             return Problem.Of(http, ErrorCode.InvalidPayload, "The channel is a name of parts joined by colons, the user an id without colons.");
         if (!await MayAsync(live, caller, channel)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        if (!membership.Quota.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have changed all the memberships of a day.", wait);
         await membership.SetAsync(channel, userId, isMember, caller, ct);
         return TypedResults.NoContent();
     }

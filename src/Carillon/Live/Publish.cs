@@ -47,7 +47,7 @@ static class Publish
         {
             var area = live.AreaOf(name);
             published.Add(new Published(name.Value, await live.PublishAsync(name, area, request.Event ?? area?.Event ?? DefaultEvent, body, importance, request.Key, ct)));
-            audit.Note(caller.Actor, "publish", name.Value, caller.Address, AuditEntry.Allowed);
+            audit.NoteAct(caller.Actor, "publish", name.Value, caller.Address);
         }
         return TypedResults.Ok(new Result(published));
     }

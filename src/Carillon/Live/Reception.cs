@@ -90,12 +90,12 @@ sealed partial class Reception(
             unread = new { notifications = 0, messages = 0 },
             serverTime = Iso.Of(clock.GetUtcNow()),
         });
-        audit.Note(caller.Actor, "connect", socket.Id, caller.Address, AuditEntry.Allowed);
+        audit.NoteAct(caller.Actor, "connect", socket.Id, caller.Address);
     }
 
     Task FarewellAsync(Socket socket, string reason)
     {
-        if (socket.Tag is Subscriber { Caller: var caller }) audit.Note(caller.Actor, "disconnect", socket.Id, caller.Address, AuditEntry.Allowed, CodeOf(reason));
+        if (socket.Tag is Subscriber { Caller: var caller }) audit.NoteAct(caller.Actor, "disconnect", socket.Id, caller.Address, CodeOf(reason));
         return live.FarewellAsync(socket);
     }
 

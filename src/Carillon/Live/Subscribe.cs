@@ -2,6 +2,7 @@ using System.Text.Json;
 using Carillon.Access;
 using Carillon.Channels;
 using Carillon.SocketIO;
+using Carillon.Storage;
 
 namespace Carillon.Live;
 
@@ -60,10 +61,10 @@ sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, Carill
             else
                 await JoinAsync(e, subscriber, request, area);
         }
-        catch (Exception)
+        catch (Exception ex)
         {
             Answer.Refuse(e, ErrorCode.Unavailable, channel);
-            throw;   // logged by the server
+            if (!DatabaseUnavailableException.Is(ex)) throw;   // logged by the server; the health check names what the database lacks
         }
     }
 
@@ -78,7 +79,7 @@ sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, Carill
     {
         await live.JoinAsync(subscriber, request.Channel, area, request.Since,
             (position, recovered) => Answer.Subscribed(e, request.Channel.Value, position, recovered), CancellationToken.None);
-        audit.Note(subscriber.Caller.Actor, "subscribe", request.Channel.Value, subscriber.Caller.Address, AuditEntry.Allowed);
+        audit.NoteAct(subscriber.Caller.Actor, "subscribe", request.Channel.Value, subscriber.Caller.Address);
     }
 
     void Refuse(SocketEvent e, Subscriber subscriber, ErrorCode error, string channel)

@@ -45,7 +45,7 @@ sealed class TokenRefresh(LiveChannels live, LiveRights rights, Identification i
         }
         subscriber.WasToldOfExpiry = false;
         subscriber.Generation = generation;
-        audit.Note(userId, "token:refresh", e.Socket.Id, caller.Address, AuditEntry.Allowed);
+        audit.NoteAct(userId, "token:refresh", e.Socket.Id, caller.Address);
         e.Ack(new { ok = true, expiresAt = caller.ExpiresAt is { } end ? Iso.Of(end) : null });
         await rights.TakeAwayLostAsync(subscriber);
         // What was revoked while this was read was looked at with the token from before.

@@ -3,6 +3,7 @@ using Carillon.Access;
 using Carillon.Api;
 using Carillon.Live;
 using Carillon.SocketIO;
+using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -59,10 +60,10 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
             audit.NoteRefusal(subscriber.Caller.Actor, e.Name, channel, subscriber.Caller.Address, error!.Code);
             Answer.Refuse(e, error, channel);
         }
-        catch (Exception)
+        catch (Exception ex)
         {
             Answer.Refuse(e, ErrorCode.Unavailable, channel);
-            throw;   // logged by the server
+            if (!DatabaseUnavailableException.Is(ex)) throw;   // logged by the server; the health check names what the database lacks
         }
     }
 

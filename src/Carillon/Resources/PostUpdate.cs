@@ -37,7 +37,10 @@ static class PostUpdate
         if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
             return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters; with it comes data or patch, not both.");
         await using var tx = await db.BeginAsync(caller.Actor, ct);
-        await tx.ExecuteAsync("INSERT INTO carillon_resources (id, version) VALUES (@id, 1) ON CONFLICT (id) DO UPDATE SET version = carillon_resources.version + 1", new { id }, ct);
+        await tx.ExecuteAsync("""
+            INSERT INTO carillon_resources (id, version) VALUES (@id, (SELECT version + 1 FROM carillon_resource_floor))
+            ON CONFLICT (id) DO UPDATE SET version = carillon_resources.version + 1
+            """, new { id }, ct);
         var version = await tx.ExecuteScalarAsync<long>("SELECT version FROM carillon_resources WHERE id = @id", new { id }, ct);
         var update = new Update(id, version, operation, request.Patch, request.Data, request.Actor, Iso.Of(clock.GetUtcNow()));
         announcements.Add(tx, channel.Value, update, key: null);

@@ -66,10 +66,10 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
             }
             else e.Ack(new { ok = true, tally.SuggestionId, tally.Up, tally.Down, tally.Score, tally.Version });
         }
-        catch (Exception)
+        catch (Exception ex)
         {
             Answer.Refuse(e, ErrorCode.Unavailable, channel: null);
-            throw;   // logged by the server
+            if (!DatabaseUnavailableException.Is(ex)) throw;   // logged by the server; the health check names what the database lacks
         }
     }
 

@@ -33,18 +33,31 @@ static class Suggestions
         api.MapPost("/suggestions", CreateAsync).Needs(Need.Person).WithSummary("Makes a suggestion.").Produces<Item>(StatusCodes.Status201Created);
         api.MapGet("/suggestions", ListAsync).Needs(Need.Read).WithSummary("Lists suggestions, the latest first, with their tallies and the reader's own vote.").Produces<Page<Item>>();
         api.MapGet("/suggestions/{id}", GetAsync).Needs(Need.Read).WithSummary("Reads one suggestion.").Produces<Item>();
+        api.MapDelete("/suggestions/{id}", DeleteAsync).Needs(Need.Manage).WithSummary("Deletes a suggestion with its votes.").Produces(StatusCodes.Status204NoContent);
     }
 
-    static async Task<IResult> CreateAsync(Request request, Caller caller, Database db, LiveChannels live, CarillonOptions options, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> CreateAsync(
+        Request request, Caller caller, Database db, LiveChannels live, SuggestionQuota quota, CarillonOptions options, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (request.Title?.Trim() is not { Length: > 0 and <= LongestTitle } title || request.Body?.Length > LongestBody)
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A suggestion has a title of at most {LongestTitle} characters and may have a body of at most {LongestBody}.");
         if (!await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Votes.MaySuggest)) return Problem.Of(http, ErrorCode.Forbidden, "You may not make suggestions.");
+        if (!quota.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the suggestions of a day.", wait);
         var item = new Item(Guid.CreateVersion7(clock.GetUtcNow()).ToString(), title, request.Body, caller.UserId!, 0, 0, 0, 0, 0, Iso.Of(clock.GetUtcNow()));
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("INSERT INTO carillon_suggestions (id, title, body, author, created_at) VALUES (@Id, @Title, @Body, @Author, @CreatedAt)", item, ct);
         await tx.CommitAsync(ct);
         return TypedResults.Created($"/api/suggestions/{item.Id}", item);
+    }
+
+    static async Task<IResult> DeleteAsync(string id, Caller caller, Database db, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
+        await tx.ExecuteAsync("DELETE FROM carillon_votes WHERE suggestion_id = @id", new { id }, ct);
+        if (await tx.ExecuteAsync("DELETE FROM carillon_suggestions WHERE id = @id", new { id }, ct) == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such suggestion.");
+        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), caller.Actor, "suggestion:deleted", id, caller.Address, AuditEntry.Allowed), ct);
+        await tx.CommitAsync(ct);
+        return TypedResults.NoContent();
     }
 
     static async Task<IResult> ListAsync(string? limit, string? cursor, Caller caller, Database db, LiveChannels live, CarillonOptions options, HttpContext http, CancellationToken ct)

@@ -10,4 +10,7 @@ public sealed class VoteOptions
 
     /// <summary>Who may vote: every known user.</summary>
     public Grant MayVote { get; set; } = Grant.Users;
+
+    /// <summary>How many suggestions one user may make in a day: 100, far more than anybody has ideas. Zero is no limit.</summary>
+    public int SuggestionsPerDay { get; set; } = 100;
 }

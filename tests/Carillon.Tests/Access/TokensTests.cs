@@ -67,6 +67,21 @@ public class TokensTests
         Assert.Equal("good", await issuer.CodeAsync(issuer.Hs256(issuer.Claims())));
     }
 
+    [Theory]
+    [InlineData(99, 10, true, "good")]
+    [InlineData(101, 10, true, "token-expired")]
+    [InlineData(101, 10, false, "good")]           // without an id it cannot be revoked by one
+    [InlineData(null, 99, true, "good")]
+    [InlineData(null, 101, true, "unauthorized")]
+    public async Task A_token_that_outlives_the_memory_of_its_revocation_is_refused(int? issuedDaysAgo, int expiresInDays, bool hasId, string code)
+    {
+        using var issuer = new Issuer(options => (options.Issuer, options.Audience, options.RevocationRetention) = (null, null, TimeSpan.FromDays(100)));
+        const int day = 86_400;
+        var iat = issuedDaysAgo is { } ago ? $",\"iat\":{issuer.Now - (ago * day)}" : "";
+        var jti = hasId ? ",\"jti\":\"t1\"" : "";
+        Assert.Equal(code, await issuer.CodeAsync(issuer.Hs256($$"""{"sub":"alice","exp":{{issuer.Now + (expiresInDays * day)}}{{iat}}{{jti}}}""")));
+    }
+
     [Fact]
     public async Task Without_a_key_every_token_is_refused()
     {

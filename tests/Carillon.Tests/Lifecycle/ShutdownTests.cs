@@ -7,6 +7,7 @@ using Carillon.Storage;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Lifecycle;
 
@@ -165,7 +166,8 @@ public class ShutdownTests
     public async Task A_database_that_cannot_be_read_is_not_ready()
     {
         await using var db = new Database(Path.Combine(Path.GetTempPath(), "no-such-folder", "app.db"));
-        var readiness = new Readiness(db, new WriteProbe(db, TimeProvider.System), TimeProvider.System);
+        using var space = new FreeSpace(db, 0, TimeProvider.System, NullLogger<FreeSpace>.Instance);
+        var readiness = new Readiness(db, new WriteProbe(db, TimeProvider.System), space, TimeProvider.System);
         var context = new HealthCheckContext { Registration = new("carillon", readiness, HealthStatus.Unhealthy, tags: null) };
         Assert.Equal(HealthStatus.Unhealthy, (await readiness.CheckHealthAsync(context)).Status);
     }

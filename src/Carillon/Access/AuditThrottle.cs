@@ -5,10 +5,12 @@ using Carillon.SocketIO;
 namespace Carillon.Access;
 
 /// <summary>
-/// Which refusals are written down one by one: of one person, and of one address where nobody knows the person, 60 at once and one a second on average, more than anybody reads. The others
-/// are counted, and written as one entry every ten seconds.
+/// Which entries of one kind are written to the audit log one by one: of one person, and of one address where the person is unknown, so many at once and one a second on average, more than
+/// anybody reads. The others are counted, and written as one entry every ten seconds.
 /// </summary>
-sealed class RefusalFolding(TimeProvider clock)
+/// <param name="clock">The clock.</param>
+/// <param name="burst">How many at once.</param>
+sealed class AuditThrottle(TimeProvider clock, int burst)
 {
     public static readonly TimeSpan For = TimeSpan.FromSeconds(10);
 
@@ -26,7 +28,7 @@ sealed class RefusalFolding(TimeProvider clock)
         public IPAddress? From => from;
     }
 
-    readonly Rate _rate = new(1, 60, clock);
+    readonly Rate _rate = new(1, burst, clock);
     readonly Lock _gate = new();
     readonly Dictionary<(string? Actor, IPAddress? From), Share> _shares = [];
     readonly HashSet<Share> _folding = [];
@@ -43,7 +45,7 @@ sealed class RefusalFolding(TimeProvider clock)
         }
     }
 
-    /// <summary>Counts a refusal. True: it is to be written. Else it is counted, perhaps as the first.</summary>
+    /// <summary>Counts one. True: it is to be written. Else it is counted, perhaps as the first.</summary>
     public bool Count(string? actor, IPAddress? from, out bool isFirst)
     {
         lock (_gate)

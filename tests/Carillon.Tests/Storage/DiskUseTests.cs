@@ -1,0 +1,182 @@
+using System.Net;
+using System.Text.Json;
+using Carillon.Access;
+using Carillon.Changes;
+using Carillon.Live;
+using Carillon.Storage;
+using Carillon.Tests.Changes;
+using Carillon.Tests.Live;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Carillon.Tests.Storage;
+
+/// <summary>Nobody fills the disk, and a disk that fills up stops what is optional first.</summary>
+public class DiskUseTests
+{
+    [Fact]
+    public async Task Suggestions_tickets_memberships_and_idempotency_keys_of_one_person_have_a_daily_quota()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+        {
+            options.Votes.SuggestionsPerDay = options.Access.TicketsPerDay = options.Access.IdempotencyKeysPerDay = options.Access.MembershipsPerDay = 3;
+            options.Areas.Add(new Area("team:{id}", "team") { Subscribe = Grant.Members, Manage = Grant.Users });
+        }, services => services.AddSingleton<TimeProvider>(clock));
+        var n = 0;
+        Func<string, Task<(HttpStatusCode Status, JsonElement Body)>>[] acts =
+        [
+            user => app.CallAsAsync(user, "POST", "/api/suggestions", new { title = "Open on Sundays" }),
+            user => app.CallAsAsync(user, "POST", "/api/tickets"),
+            user => app.CallAsAsync(user, "PUT", $"/api/channels/team:red/members/m{n++}"),
+            // The vote itself is refused: the key alone counts.
+            user => app.CallAsync("POST", "/api/suggestions/none/vote", new { value = 1 }, $"Bearer {app.TokenOf(user)}", ("Idempotency-Key", $"k{n++}")),
+        ];
+        foreach (var act in acts)
+        {
+            for (var i = 0; i < 3; i++) Assert.NotEqual("rate-limited", CodeIn(await act("alice")));
+            var refused = await act("alice");
+            Assert.Equal((HttpStatusCode.TooManyRequests, "rate-limited"), (refused.Status, CodeIn(refused)));
+            Assert.InRange(refused.Body.GetProperty("retryAfter").GetInt32(), 1, 86_400 / 3);
+            Assert.NotEqual("rate-limited", CodeIn(await act("bob")));
+        }
+        Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsync("PUT", "/api/channels/team:red/members/alice")).Status);      // a back end has none
+        clock.Advance(TimeSpan.FromHours(8));
+        foreach (var act in acts) Assert.NotEqual("rate-limited", CodeIn(await act("alice")));
+    }
+
+    [Fact]
+    public async Task Repeated_allowed_acts_are_counted_in_one_entry()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], services: services => services.AddSingleton<TimeProvider>(clock));
+        var audit = app.Get<Audit>();
+        for (var i = 0; i < 1000; i++) audit.NoteAct("alice", "subscribe", "suggestions:votes", null);
+        audit.NoteAct("bob", "subscribe", "suggestions:votes", null);
+        clock.Advance(TimeSpan.FromSeconds(10));
+        await audit.FlushAsync(CancellationToken.None);
+        Assert.Equal(300, await CountAsync(app, "actor = 'alice' AND action = 'subscribe'"));
+        Assert.Equal(1, await CountAsync(app, "actor = 'alice' AND action = 'acts:more' AND subject = '700 more' AND outcome = 'allowed'"));
+        Assert.Equal(1, await CountAsync(app, "actor = 'bob' AND action = 'subscribe'"));
+    }
+
+    [Fact]
+    public async Task The_audit_log_is_bounded_by_its_number_of_entries()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.AuditMaxEntries = 1000);
+        var audit = app.Get<Audit>();
+        for (var written = 0; written < 15_000; written += 500)
+        {
+            for (var i = 0; i < 500; i++) audit.Note($"u{i}", "flood", null, null, AuditEntry.Allowed);
+            await audit.FlushAsync(CancellationToken.None);
+        }
+        audit.Note("last", "flood", null, null, AuditEntry.Allowed);       // wakes the loop that prunes
+        await UntilAsync(async () => await CountAsync(app, "true") <= 1000 + 10_000);     // pruned once in ten thousand entries
+        await UntilAsync(async () => await CountAsync(app, "actor = 'last'") == 1);
+    }
+
+    [Fact]
+    public async Task A_long_answer_is_not_stored_and_its_request_still_happens_once()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var suggestion = new { title = "Open on Sundays", body = new string('x', 9000) };
+        Task<(HttpStatusCode Status, JsonElement Body)> PostAsync() => app.CallAsync("POST", "/api/suggestions", suggestion, $"Bearer {app.TokenOf("alice")}", ("Idempotency-Key", "k1"));
+        Assert.Equal(HttpStatusCode.Created, (await PostAsync()).Status);
+        var again = await PostAsync();
+        Assert.Equal((HttpStatusCode.Created, JsonValueKind.Undefined), (again.Status, again.Body.ValueKind));
+        Assert.Equal(1, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT count(*) FROM carillon_suggestions"));
+        Assert.Null(await app.Database.QuerySingleOrDefaultAsync<byte[]>("SELECT body FROM carillon_idempotency"));
+    }
+
+    [Fact]
+    public async Task A_disk_that_is_short_of_space_stops_optional_writes_first_and_shows_it()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.MinFreeSpace = long.MaxValue / 2);
+        await UntilAsync(() => Task.FromResult(app.Get<FreeSpace>().IsShort));
+        using var client = await app.ConnectAsAsync("alice");
+        Assert.True((await client.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
+        Assert.Equal("forbidden", (await client.AskAsync("subscribe", "notifications:bob")).GetProperty("error").GetProperty("code").GetString());
+        await app.Get<Audit>().FlushAsync(CancellationToken.None);
+        Assert.Equal(0, await CountAsync(app, "action = 'connect' OR (action = 'subscribe' AND outcome = 'allowed')"));
+        Assert.Equal(1, await CountAsync(app, "outcome = 'refused'"));
+        // What people do goes on.
+        Assert.Equal(HttpStatusCode.Created, (await app.CallAsAsync("alice", "POST", "/api/suggestions", new { title = "Open on Sundays" })).Status);
+        var report = await app.Get<HealthCheckService>().CheckHealthAsync();
+        Assert.Equal(HealthStatus.Degraded, report.Status);
+        Assert.Contains("MinFreeSpace", report.Entries["carillon"].Description, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(100, 100, false, false)]
+    [InlineData(99, 100, false, true)]
+    [InlineData(124, 100, true, true)]
+    [InlineData(125, 100, true, false)]
+    [InlineData(0, 0, false, false)]
+    public void Space_is_short_below_the_threshold_until_there_is_a_quarter_more(long free, long least, bool wasShort, bool isShort) =>
+        Assert.Equal(isShort, FreeSpace.Decide(free, least, wasShort));
+
+    [Fact]
+    public async Task Suggestions_and_resources_can_be_deleted_and_versions_still_only_grow()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var (_, suggestion) = await app.CallAsAsync("alice", "POST", "/api/suggestions", new { title = "Open on Sundays" });
+        var path = $"/api/suggestions/{suggestion.GetProperty("id").GetString()}";
+        await app.CallAsAsync("alice", "POST", path + "/vote", new { value = 1 });
+        Assert.Equal(HttpStatusCode.Forbidden, (await app.CallAsAsync("alice", "DELETE", path)).Status);
+        Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsync("DELETE", path)).Status);
+        Assert.Equal(HttpStatusCode.NotFound, (await app.CallAsync("DELETE", path)).Status);
+        Assert.Equal(0, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT (SELECT count(*) FROM carillon_suggestions) + (SELECT count(*) FROM carillon_votes)"));
+
+        Task<(HttpStatusCode Status, JsonElement Body)> UpdateAsync(string id) => app.CallAsync("POST", $"/api/resources/{id}/updates", new { operation = "renamed" });
+        await UpdateAsync("7");
+        Assert.Equal(2, (await UpdateAsync("7")).Body.GetProperty("version").GetInt64());
+        Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsync("DELETE", "/api/resources/7")).Status);
+        Assert.Equal(HttpStatusCode.NotFound, (await app.CallAsync("DELETE", "/api/resources/7")).Status);
+        Assert.Equal(3, (await UpdateAsync("7")).Body.GetProperty("version").GetInt64());
+        Assert.Equal(3, (await UpdateAsync("8")).Body.GetProperty("version").GetInt64());
+    }
+
+    [Fact]
+    public async Task Revoked_token_ids_are_forgotten_when_such_tokens_are_refused_by_their_age()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.RevocationRetention = TimeSpan.FromDays(30), services => services.AddSingleton<TimeProvider>(clock));
+        var token = app.TokenOf("alice", new { jti = "t1" }, expiresIn: TimeSpan.FromDays(365));
+        await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "t1" });
+        Assert.Equal("token-revoked", await app.RefusedAsync(token));
+        clock.Advance(TimeSpan.FromDays(31));
+        await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "t3" });
+        Assert.Equal(["t3"], await app.Database.QueryAsync<string>("SELECT jti FROM carillon_revoked_tokens"));
+        Assert.Equal("token-expired", await app.RefusedAsync(token));
+        Assert.Null(await app.RefusedAsync(app.TokenOf("alice", new { jti = "t1" })));      // given again, later
+    }
+
+    [Fact]
+    public async Task A_transient_fault_of_the_disk_does_not_end_the_guard_against_restored_backups()
+    {
+        await using var live = await LiveDatabase.StartAsync("CREATE TABLE t (id INTEGER PRIMARY KEY)", "t");
+        var file = LastSeen.FileFor(live.Db);
+        Directory.CreateDirectory(file + "~");     // writing the file fails
+        await live.RawAsync("INSERT INTO t VALUES (1)");
+        await live.NextAsync();
+        var before = File.Exists(file) ? File.ReadAllText(file) : "";
+        await UntilAsync(() => Task.FromResult(live.Pump.CannotRemember));
+        Directory.Delete(file + "~");
+        await UntilAsync(() => Task.FromResult(File.Exists(file) && File.ReadAllText(file) != before));
+    }
+
+    static string? CodeIn((HttpStatusCode Status, JsonElement Body) answer) =>
+        answer.Body.ValueKind == JsonValueKind.Object && answer.Body.TryGetProperty("code", out var code) ? code.GetString() : null;
+
+    static Task<int> CountAsync(TestApp app, string condition) => app.Database.QuerySingleOrDefaultAsync<int>($"SELECT count(*) FROM carillon_audit WHERE {condition}")!;
+
+    static async Task UntilAsync(Func<Task<bool>> holds)
+    {
+        var began = TimeProvider.System.GetTimestamp();
+        while (!await holds())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(10), "It did not come to be within ten seconds.");
+            await Task.Delay(20);
+        }
+    }
+}
