@@ -35,6 +35,7 @@ public static class CarillonExtensions
         services.AddSingleton<IPostConfigureOptions<SocketIOOptions>, SocketIODefaults>();
         services.TryAddSingleton<IChannelLayer, InProcessChannelLayer>();
         services.TryAddSingleton(provider => new Database(Options(provider).DatabasePath));
+        services.TryAddSingleton<StorageGate>();
         services.TryAddSingleton(provider => new FreeSpace(
             provider.GetRequiredService<Database>(), Options(provider).MinFreeSpace, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<FreeSpace>>()));
         services.AddHostedService(provider => provider.GetRequiredService<FreeSpace>());

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Data.Sqlite;
 
 namespace Carillon.Server.Tests;
 
@@ -51,7 +52,64 @@ public sealed class CheckTests : IDisposable
     public async Task A_database_that_is_none_is_told()
     {
         _terminal.Write("rubbish.db", new string('x', 5000));
-        await AssertWrongAsync("database: ", "is no SQLite database", "CARILLON__Database", "sqlite:rubbish.db");
+        await AssertWrongAsync("database: ", "is not an SQLite database", "CARILLON__Database", "sqlite:rubbish.db");
+    }
+
+    [Theory]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n INT) STRICT")]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, j TEXT); CREATE VIEW v AS SELECT j->>'x' FROM a")]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n INT); CREATE TRIGGER t AFTER UPDATE ON a WHEN NEW.n IS DISTINCT FROM OLD.n BEGIN SELECT 1; END")]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n TEXT COLLATE german); CREATE INDEX i ON a (n)")]
+    public async Task A_sound_database_with_any_schema_is_fine(string schema)
+    {
+        Run(schema);
+        _terminal["CARILLON__Database"] = "sqlite:s.db";
+        Assert.Equal(ExitCode.Done, await _terminal.RunAsync("check"));
+    }
+
+    [Fact]
+    public async Task A_schema_newer_than_the_library_is_not_called_damage()
+    {
+        Run("CREATE TABLE a (id INTEGER PRIMARY KEY); PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE TABLE a (id INTEGER PRIMARY KEY) FUTURE'");
+        await AssertWrongAsync("database: ", "The file is sound; keep it as it is.", "CARILLON__Database", "sqlite:s.db");
+        Assert.DoesNotContain("ove it away", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_damaged_database_is_told_how_to_be_rescued()
+    {
+        Run("CREATE TABLE a (id INTEGER PRIMARY KEY)");
+        var bytes = File.ReadAllBytes(_terminal.Path("s.db"));
+        bytes.AsSpan(100, 200).Fill(0xFF);      // the head of the first page's tree
+        File.WriteAllBytes(_terminal.Path("s.db"), bytes);
+        await AssertWrongAsync("database: ", ".recover", "CARILLON__Database", "sqlite:s.db");
+    }
+
+    [Fact]
+    public async Task A_lock_of_another_program_is_told_as_one()
+    {
+        Run("CREATE TABLE a (id INTEGER PRIMARY KEY)");
+        using var other = new SqliteConnection($"Data Source={_terminal.Path("s.db")};Pooling=False");
+        other.Open();
+        using var lockIt = new SqliteCommand("BEGIN EXCLUSIVE", other);
+        lockIt.ExecuteNonQuery();
+        await AssertWrongAsync("database: ", "another program holds the lock", "CARILLON__Database", "sqlite:s.db");
+    }
+
+    [Fact]
+    public async Task Where_the_database_is_named_wrongly_no_other_one_is_called_fine()
+    {
+        await AssertWrongAsync("configuration: ", "sqlite:", "CARILLON__Database", "shop.db");
+        Assert.DoesNotContain("database\n", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    void Run(string sql)
+    {
+        using var connection = new SqliteConnection($"Data Source={_terminal.Path("s.db")};Pooling=False");
+        connection.Open();
+        connection.CreateCollation("german", string.CompareOrdinal);
+        using var command = new SqliteCommand(sql, connection);
+        command.ExecuteNonQuery();
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using Microsoft.Data.Sqlite;
 
 namespace Carillon.Server.Tests;
 
@@ -58,7 +59,7 @@ public sealed class ServingTests : IDisposable
 
     [Theory]
     [InlineData("sqlite:none/such/folder.db", "there is no folder")]
-    [InlineData("sqlite:rubbish.db", "is no SQLite database")]
+    [InlineData("sqlite:rubbish.db", "is not an SQLite database")]
     public async Task A_database_that_cannot_be_opened_is_told_in_a_sentence(string database, string sentence)
     {
         _terminal.Write("rubbish.db", new string('x', 5000));
@@ -83,6 +84,40 @@ public sealed class ServingTests : IDisposable
         Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.Equal("unhealthy", JsonElement.Parse(await answer.Content.ReadAsStringAsync()).GetProperty("status").GetString());
         Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("/health/live")).StatusCode);
+    }
+
+    [Theory]
+    [InlineData("BEGIN EXCLUSIVE")]
+    [InlineData("BEGIN; SELECT count(*) FROM items")]     // an open cursor: the journal mode cannot be changed
+    public async Task It_listens_while_it_waits_for_a_locked_database_and_says_what_it_waits_for(string hold)
+    {
+        _terminal["CARILLON__Database"] = "sqlite:shop.db";
+        (_terminal["CARILLON__AllowAnonymous"], _terminal["CARILLON__Changes__Tables__0"]) = ("true", "items");
+        using var other = new SqliteConnection($"Data Source={_terminal.Path("shop.db")};Pooling=False");
+        other.Open();
+        Execute("CREATE TABLE items (id INTEGER PRIMARY KEY)");
+        Execute(hold);
+
+        await using var server = await RunningServer.StartAsync(_terminal);
+        Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("/health/live")).StatusCode);
+        using var answer = await server.Http.GetAsync("/health/ready");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+        Assert.Contains("Clients are not served yet.", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await server.Http.GetAsync("/api/suggestions")).StatusCode);
+        Assert.Contains("listens, and serves clients as soon as it can", _terminal.Out.All, StringComparison.Ordinal);
+
+        Execute("COMMIT");
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!(await server.Http.GetAsync("/health/ready", patience.Token)).IsSuccessStatusCode)
+        {
+        }
+        Assert.Equal(HttpStatusCode.Unauthorized, (await server.Http.GetAsync("/api/suggestions")).StatusCode);
+
+        void Execute(string sql)
+        {
+            using var command = new SqliteCommand(sql, other);
+            command.ExecuteNonQuery();
+        }
     }
 
     [Fact]

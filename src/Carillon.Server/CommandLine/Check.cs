@@ -17,7 +17,8 @@ static class Check
         List<(string Thing, string? Wrong)> found =
         [
             .. settings.Problems.Count == 0 ? [("configuration", null)] : settings.Problems.Select(problem => ("configuration", (string?)problem)),
-            ("database", Database(settings.DatabaseFile)),
+            // Where the setting is wrong there is no file to look at, and another one must not be called fine.
+            .. settings.HasDatabase ? [("database", Database(settings.DatabaseFile)?.Sentence)] : Array.Empty<(string, string?)>(),
             ("tokens", await TokensAsync(settings, ct)),
             .. settings.Urls.Select(url => ($"address {url}", Address(url))),
         ];
@@ -25,15 +26,20 @@ static class Check
         return found.All(line => line.Wrong is null) ? ExitCode.Done : ExitCode.Failed;
     }
 
-    /// <summary>What is wrong with the database, and how to mend it; null where nothing is. Nothing is written, and no file is made.</summary>
-    internal static string? Database(string file)
+    /// <summary>What is wrong with a database, and how to mend it.</summary>
+    /// <param name="Sentence">For a person.</param>
+    /// <param name="Passes">Whether it may pass by itself, so that a server starts and waits for it.</param>
+    internal sealed record DatabaseProblem(string Sentence, bool Passes = false);
+
+    /// <summary>What is wrong with the database; null where nothing is. Nothing is written, and no file is made.</summary>
+    internal static DatabaseProblem? Database(string file)
     {
         SQLitePCL.Batteries_V2.Init();
-        if (Directory.Exists(file)) return $"{file} is a folder. Name a file in {Settings.Prefix}Database.";
-        if (!File.Exists(file)) return FolderOf(file);
+        if (Directory.Exists(file)) return new($"{file} is a folder. Name a file in {Settings.Prefix}Database.");
+        if (!File.Exists(file)) return FolderOf(file) is { } missing ? new(missing) : null;
         try
         {
-            var how = new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, Pooling = false, DefaultTimeout = 10 };
+            var how = new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, Pooling = false, DefaultTimeout = 2 };
             using var connection = new SqliteConnection(how.ConnectionString);
             connection.Open();
             // Takes the lock that a writer needs, and writes nothing. A server that is writing just now gives it back in time.
@@ -45,16 +51,23 @@ static class Check
         }
         catch (SqliteException ex)
         {
-            return ex.SqliteErrorCode switch
-            {
-                5 or 6 => $"another program holds {file}. End it, or wait for it.",
-                8 => $"{file} cannot be written. Let this user write the file and its folder.",
-                11 or 26 => $"{file} is no SQLite database, or it is damaged. Move it away, or restore a copy.",
-                14 => $"{file} cannot be opened. Let this user read and write the file and its folder.",
-                _ => $"{file} cannot be used: {ex.Message}",
-            };
+            return ProblemOf(file, ex);
         }
     }
+
+    // "Malformed" is what SQLite calls a damaged file and a schema that it cannot read alike (code 11); only the message tells which.
+    static DatabaseProblem ProblemOf(string file, SqliteException ex) => ex.SqliteErrorCode switch
+    {
+        5 or 6 => new($"another program holds the lock of {file}. A server starts and waits for it.", Passes: true),
+        8 => new($"{file} cannot be written. Let this user write the file and its folder."),
+        10 or 13 => new($"{file} cannot be used: {ex.Message}. Look at the disk.", Passes: true),
+        11 when ex.Message.Contains("malformed database schema", StringComparison.Ordinal) => new(
+            $"the schema of {file} uses something that SQLite {SQLitePCL.raw.sqlite3_libversion().utf8_to_string()} in this program does not know. The file is sound; keep it as it is. {ex.Message}"),
+        11 => new($"{file} is damaged: {ex.Message}. Stop every program that uses it, copy it with its -wal and -shm files, and let `sqlite3 {file} .recover` read the copy."),
+        14 => new($"{file} cannot be opened. Let this user read and write the file and its folder."),
+        26 => new($"{file} is not an SQLite database, or it is encrypted. Name another file in {Settings.Prefix}Database."),
+        _ => new($"{file} cannot be used: {ex.Message}"),
+    };
 
     static string? FolderOf(string file)
     {

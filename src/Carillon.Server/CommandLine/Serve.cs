@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using Carillon.Access;
 using Carillon.Server.Configuration;
+using Carillon.Storage;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Data.Sqlite;
@@ -15,9 +16,9 @@ static class Serve
     {
         var settings = Settings.Read(shell, file, urls);
         if (settings.Problems.Count > 0) return await RefuseAsync(shell, settings.Problems);
-        if (Check.Database(settings.DatabaseFile) is { } wrong)
+        if (Check.Database(settings.DatabaseFile) is { Passes: false } wrong)
         {
-            await shell.Error.WriteLineAsync($"Carillon cannot start: {wrong}");
+            await shell.Error.WriteLineAsync($"Carillon cannot start: {wrong.Sentence}");
             return ExitCode.Failed;
         }
 
@@ -42,7 +43,8 @@ static class Serve
                 await shell.Error.WriteLineAsync($"Carillon cannot start: {ex.Message}\n`check` says what is missing, and how to mend it.");
                 return ExitCode.Failed;
             }
-            await shell.Out.WriteAsync(Greeting(settings, app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses));
+            var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
+            await shell.Out.WriteAsync(Greeting(settings, addresses, app.Services.GetRequiredService<StorageGate>()));
             await shell.Out.FlushAsync(ct);
             await app.WaitForShutdownAsync(ct);
         }
@@ -57,10 +59,10 @@ static class Serve
     }
 
     /// <summary>Where it listens, what it works on, and what to do next.</summary>
-    internal static string Greeting(Settings settings, IEnumerable<string> addresses)
+    static string Greeting(Settings settings, IEnumerable<string> addresses, StorageGate gate)
     {
         var access = settings.Carillon.Access;
-        List<string> lines = ["", $"  Carillon {Description.Version} is ready."];
+        List<string> lines = ["", gate.IsOpen ? $"  Carillon {Description.Version} is ready." : $"  Carillon {Description.Version} listens, and serves clients as soon as it can: {gate.WaitsFor}"];
         lines.AddRange(addresses.Select(address => $"    Listening on:   {Readable(address)}"));
         lines.Add($"    Database:       {settings.DatabaseFile}");
         if (settings.File is not null) lines.Add($"    Configuration:  {settings.File}");

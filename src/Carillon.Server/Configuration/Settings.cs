@@ -62,6 +62,9 @@ sealed class Settings
     /// <summary>The path of the database's file.</summary>
     public string DatabaseFile { get; }
 
+    /// <summary>Whether the configuration names a database that can be used; else the path is the default one.</summary>
+    public bool HasDatabase { get; private set; } = true;
+
     /// <summary>The path of the file with the keys for tokens; null where there is none.</summary>
     public string? KeyFile { get; }
 
@@ -197,6 +200,7 @@ sealed class Settings
             ? $"{key} names a PostgreSQL server, which this version does not serve yet. Use a file, such as {key}=sqlite:carillon.db, or leave it out."
             : $"{key} must be sqlite: and the path of a file, such as {key}=sqlite:carillon.db.");
         Carillon.Database = new CarillonOptions().Database;
+        HasDatabase = false;
         return Path.GetFullPath(Carillon.Database[scheme.Length..], folder);
     }
 

@@ -14,7 +14,8 @@ namespace Carillon.Access;
 /// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before anything of the request is read.
 /// </summary>
 sealed partial class Guard(
-    AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, RequestShares shares, Idempotency idempotency, ILogger<Guard> logger)
+    AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, RequestShares shares, Idempotency idempotency, StorageGate gate,
+    ILogger<Guard> logger)
 {
     const int MaxBody = 1_000_000;
 
@@ -35,6 +36,11 @@ sealed partial class Guard(
 
     async Task PassAsync(HttpContext http, Need need, RequestDelegate next)
     {
+        if (!gate.IsOpen)
+        {
+            await RefuseAsync(http, ErrorCode.Unavailable, "The server is starting.", TimeSpan.FromSeconds(1));
+            return;
+        }
         var address = http.Connection.RemoteIpAddress;
         // Asked before the key is looked at: otherwise guessing would be limited in nothing but its answers.
         if (!server.Engine.Addresses.MayTry(address, out var wait))

@@ -22,6 +22,9 @@ internal sealed partial class ChangePump
     [LoggerMessage(LogLevel.Warning, "The database was restored from an older copy")]
     partial void LogRestored();
 
-    [LoggerMessage(LogLevel.Error, "The database cannot be followed; trying again in {Seconds} s")]
-    partial void LogDatabaseInTrouble(Exception exception, double seconds);
+    [LoggerMessage(LogLevel.Error, "The database cannot be followed; this is tried again until it can")]
+    partial void LogDatabaseInTrouble(Exception exception);
+
+    [LoggerMessage(LogLevel.Information, "The database is followed again")]
+    partial void LogFollowing();
 }

@@ -19,6 +19,9 @@ internal sealed partial class ChangePump(
     static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
     static readonly TimeSpan RememberEvery = TimeSpan.FromSeconds(1);
 
+    // The process listens after this time, whatever the database does.
+    static readonly TimeSpan StartWithin = TimeSpan.FromSeconds(1);
+
     readonly SemaphoreSlim poke = new(0, 1);
     readonly Dictionary<string, string> epochs = new(StringComparer.Ordinal);
     LogEnd seen = LogEnd.Unknown;
@@ -40,11 +43,12 @@ internal sealed partial class ChangePump(
         db.Committed += Poke;
         try
         {
-            await tables.StartAsync(cancellationToken);   // a configuration that cannot work stops the start, with the reason
+            // A configuration that cannot work stops the start, with the reason.
+            await tables.StartAsync(cancellationToken).AsTask().WaitAsync(StartWithin, clock, cancellationToken);
         }
-        catch (Exception ex) when (ex is DbException or IOException)
+        catch (Exception ex) when (ex is DbException or IOException or TimeoutException)
         {
-            LogDatabaseInTrouble(ex, LongestBackOff.TotalSeconds);   // the loop tries again
+            // The loop tries again, and says what is in the way.
         }
 
         await base.StartAsync(cancellationToken);
@@ -67,10 +71,11 @@ internal sealed partial class ChangePump(
     {
         await Task.Yield();
         var backOff = options.PollInterval;
+        string? trouble = null;
         while (!stoppingToken.IsCancellationRequested)
             try
             {
-                await FollowAsync(() => backOff = options.PollInterval, stoppingToken);
+                await FollowAsync(Succeeded, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -78,10 +83,18 @@ internal sealed partial class ChangePump(
             }
             catch (Exception ex)
             {
-                LogDatabaseInTrouble(ex, backOff.TotalSeconds);
+                if (ex.Message != trouble) LogDatabaseInTrouble(ex);
+                trouble = ex.Message;
                 await Task.Delay(backOff, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff;
             }
+
+        void Succeeded()
+        {
+            backOff = options.PollInterval;
+            if (trouble is not null) LogFollowing();
+            trouble = null;
+        }
     }
 
     // One connection for as long as all goes well: SQLite's data_version says whether others wrote since this very connection last asked.

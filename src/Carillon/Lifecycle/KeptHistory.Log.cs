@@ -13,8 +13,11 @@ internal sealed partial class KeptHistory
     [LoggerMessage(LogLevel.Warning, "The history could not be saved; after the next start clients load anew")]
     partial void LogNotSaved(Exception error);
 
-    [LoggerMessage(LogLevel.Warning, "The saved history could not be taken back; clients load anew")]
-    partial void LogNotTaken(Exception error);
+    [LoggerMessage(LogLevel.Warning, "Clients are not served yet: {Reason}")]
+    partial void LogWaiting(string reason);
+
+    [LoggerMessage(LogLevel.Information, "The database is open; clients are served")]
+    partial void LogOpened();
 
     [LoggerMessage(LogLevel.Warning, "The saved history could not be read and was deleted; clients load anew")]
     partial void LogUnreadable(Exception error);

@@ -14,16 +14,20 @@ namespace Carillon.Lifecycle;
 /// deleted in one transaction: after a crash there is none, and nobody is told "recovered" from a history that went on without being saved.
 /// </summary>
 internal sealed partial class KeptHistory(
-    Database db, IChannelLayer layer, Announcements announcements, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
+    Database db, StorageGate gate, IChannelLayer layer, Announcements announcements, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock,
+    ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
 {
     // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
     static readonly TimeSpan NotOlderThan = TimeSpan.FromMinutes(10);
-    static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
+
+    // The process listens after this time, whatever the database does: who restarts processes that do not answer must not restart one that waits for a lock.
+    static readonly TimeSpan StartWithin = TimeSpan.FromSeconds(1);
 
     readonly ShutdownOptions _options = options.Value.Shutdown;
     readonly TimeSpan _saveWithin = Timetable.Of(options.Value.Shutdown).Saving;
     readonly CancellationTokenSource _stopping = new();
-    Task _forgetting = Task.CompletedTask;
+    Task _opening = Task.CompletedTask;
     bool _isSaved;
 
     // No channel is called like this: the row of what channels without publications have.
@@ -36,10 +40,44 @@ internal sealed partial class KeptHistory(
 
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
-        if (layer is not InProcessChannelLayer inProcess) return;      // others keep it themselves
+        _opening = OpenAsync(_stopping.Token);
         try
         {
-            if (await TakeAsync(cancellationToken) is not { } kept) return;
+            await _opening.WaitAsync(StartWithin, clock, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            LogWaiting(gate.WaitsFor);
+        }
+    }
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await _opening.WaitAsync(_saveWithin, clock, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    async Task OpenAsync(CancellationToken ct)
+    {
+        var waited = false;
+        while (!await TryTakeBackAsync(ct))
+        {
+            if (ct.IsCancellationRequested) return;
+            if (!waited) LogWaiting(gate.WaitsFor);
+            waited = true;
+            await Task.Delay(RetryEvery, clock, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        gate.Open();
+        if (waited) LogOpened();
+    }
+
+    // False: the database is not available, and what it holds must not be passed over.
+    async Task<bool> TryTakeBackAsync(CancellationToken ct)
+    {
+        try
+        {
+            var kept = await TakeAsync(ct);
+            if (kept is null || layer is not InProcessChannelLayer inProcess) return true;      // other layers keep it themselves
             inProcess.Import(kept);
             LogTaken(kept.Channels.Count);
         }
@@ -49,20 +87,19 @@ internal sealed partial class KeptHistory(
         }
         catch (Exception ex) when (ex is DbException or IOException)
         {
-            LogNotTaken(ex);
-            _forgetting = ForgetAsync(_stopping.Token);
+            gate.WaitFor(ex.Message);
+            return false;
         }
-    }
-
-    public async Task StoppingAsync(CancellationToken cancellationToken)
-    {
-        await _stopping.CancelAsync();
-        await _forgetting.WaitAsync(_saveWithin, clock, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+        return true;
     }
 
     public async Task StoppedAsync(CancellationToken cancellationToken)
     {
-        if (layer is not InProcessChannelLayer inProcess || Interlocked.Exchange(ref _isSaved, true)) return;
+        if (!gate.IsOpen || layer is not InProcessChannelLayer inProcess || Interlocked.Exchange(ref _isSaved, true)) return;
         // What the last request committed is published before: whoever recovers must not miss it.
         await announcements.FlushAsync(CancellationToken.None);
         var kept = inProcess.Export();
@@ -117,29 +154,6 @@ internal sealed partial class KeptHistory(
         await using var command = connection.CreateCommand();
         command.CommandText = "PRAGMA wal_checkpoint(PASSIVE)";
         await command.ExecuteNonQueryAsync(ct);
-    }
-
-    // We run without it now: it must be gone before another start finds it.
-    async Task ForgetAsync(CancellationToken ct)
-    {
-        while (true)
-        {
-            await Task.Delay(RetryEvery, clock, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (ct.IsCancellationRequested) return;
-            try
-            {
-                await TakeAsync(ct);
-                return;
-            }
-            catch (Exception ex) when (ex is DbException or IOException or OperationCanceledException)
-            {
-                // The database is still in trouble, of which others tell.
-            }
-            catch (JsonException)
-            {
-                return;
-            }
-        }
     }
 
     static byte[] Write(IEnumerable<KeptMessage> messages) => JsonSerializer.SerializeToUtf8Bytes(messages.Select(kept => new Entry(

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Carillon.Lifecycle;
 
 /// <summary>The health check <c>carillon</c>: whether this node should be sent clients.</summary>
-internal sealed class Readiness(Database db, WriteProbe writes, FreeSpace space, TimeProvider clock) : IHealthCheck
+internal sealed class Readiness(Database db, WriteProbe writes, FreeSpace space, StorageGate gate, TimeProvider clock) : IHealthCheck
 {
     volatile bool _isStopping;
     long _stoppingSince;
@@ -24,6 +24,7 @@ internal sealed class Readiness(Database db, WriteProbe writes, FreeSpace space,
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         if (_isStopping) return new(context.Registration.FailureStatus, "The server is about to stop.");
+        if (!gate.IsOpen) return new(context.Registration.FailureStatus, $"Clients are not served yet. {gate.WaitsFor}");
         try
         {
             await db.QuerySingleOrDefaultAsync<int>("SELECT count(*) FROM carillon_migrations", ct: cancellationToken);

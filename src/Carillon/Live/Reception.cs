@@ -1,13 +1,15 @@
 using System.Text.Json;
 using Carillon.Access;
 using Carillon.SocketIO;
+using Carillon.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Carillon.Live;
 
 /// <summary>How a client comes in and goes: who it is, its own channels, the <c>session</c> event, and what it leaves behind.</summary>
 sealed partial class Reception(
-    LiveChannels live, LiveRights rights, Identification identification, AccessNews news, Audit audit, CarillonOptions options, TimeProvider clock, ILogger<Reception> logger)
+    LiveChannels live, LiveRights rights, Identification identification, AccessNews news, Audit audit, StorageGate gate, CarillonOptions options, TimeProvider clock,
+    ILogger<Reception> logger)
 {
     public void On(SocketNamespace root)
     {
@@ -18,6 +20,7 @@ sealed partial class Reception(
 
     async ValueTask<ConnectRefusal?> AdmitAsync(Socket socket)
     {
+        if (!gate.IsOpen) return Refusal(ErrorCode.Unavailable);
         var address = socket.Handshake.Address;
         var generation = news.Generation;       // before anything is asked: what changes meanwhile is asked again
         var (caller, error, subject) = await IdentifyAsync(socket.Handshake);

@@ -25,7 +25,8 @@ public sealed class Database : IAsyncDisposable
     readonly string reading;
     readonly string owned;
     readonly WriterQueue writers = new();
-    readonly SemaphoreSlim migrating = new(1);
+    readonly Lock migrating = new();
+    Task? migration;
     volatile bool migrated;
     volatile bool isWaitingForLock;
     volatile Task checkpointing = Task.CompletedTask;
@@ -119,7 +120,6 @@ public sealed class Database : IAsyncDisposable
         await checkpointing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         CloseIdleConnections();
         writers.Dispose();
-        migrating.Dispose();
     }
 
     internal void CloseIdleConnections()
@@ -240,17 +240,17 @@ public sealed class Database : IAsyncDisposable
     async ValueTask MigrateOnceAsync(CancellationToken ct)
     {
         if (migrated) return;
-        await migrating.WaitAsync(ct);
-        try
-        {
-            if (migrated) return;
-            await Migrations.ApplyAsync(this, ct);
-            migrated = true;
-        }
-        finally
-        {
-            migrating.Release();
-        }
+        Task attempt;
+        // One attempt for all that wait: where a lock is in the way, they fail together and not one after the other.
+        lock (migrating) attempt = migration is { IsCompleted: false } running ? running : migration = MigrateAsync();
+        await attempt.WaitAsync(ct);
+    }
+
+    async Task MigrateAsync()
+    {
+        if (migrated) return;
+        await Migrations.ApplyAsync(this, CancellationToken.None);
+        migrated = true;
     }
 
     static ValueTask<SqliteConnection> OpenAsync(string connectionString, string also, CancellationToken ct)

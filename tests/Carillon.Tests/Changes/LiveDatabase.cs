@@ -52,6 +52,14 @@ public sealed class LiveDatabase : IAsyncDisposable
         return live;
     }
 
+    /// <summary>Follows a database that is there already.</summary>
+    public static async Task<LiveDatabase> StartAtAsync(DirectoryInfo folder, params string[] tables)
+    {
+        var live = new LiveDatabase(folder, false, new ChangesOptions { Tables = [.. tables], PollInterval = TimeSpan.FromMilliseconds(20) });
+        await live.FollowAsync();
+        return live;
+    }
+
     /// <summary>Another process on the same file, or the same one after a kill: nothing is handed over.</summary>
     public async Task<LiveDatabase> StartAnotherAsync(ChangesOptions? options = null)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Data.Sqlite;
 
 namespace Carillon.Tests.Changes;
 
@@ -54,6 +55,37 @@ public sealed class OddTablesTests
         await using var live = await WithAsync("CREATE TABLE t (k PRIMARY KEY, v)");
         await live.RawAsync(statement);
         Assert.Equal(key, (await live.NextAsync()).Key.GetString());
+    }
+
+    [Fact]
+    public async Task Functions_and_collations_of_the_application_in_other_tables_stop_nothing()
+    {
+        var folder = Directory.CreateTempSubdirectory("carillon-");
+        try
+        {
+            await using (var connection = new SqliteConnection($"Data Source={Path.Combine(folder.FullName, "shop's database.db")};Pooling=False"))
+            {
+                await connection.OpenAsync(TestContext.Current.CancellationToken);
+                connection.CreateCollation("german", string.CompareOrdinal);
+                connection.CreateFunction("norm", (string text) => text, isDeterministic: true);
+                await using var command = connection.CreateCommand();
+                command.CommandText = """
+                    CREATE TABLE people (name TEXT COLLATE german PRIMARY KEY, n TEXT CHECK (norm(n) <> ''), g TEXT AS (norm(n)));
+                    CREATE INDEX by_norm ON people (norm(name)); CREATE UNIQUE INDEX by_german ON people (n COLLATE german);
+                    CREATE VIEW german_people AS SELECT norm(name) AS m FROM people ORDER BY name COLLATE german;
+                    CREATE TRIGGER normed AFTER INSERT ON people BEGIN SELECT norm(NEW.name); END;
+                    CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE TABLE done (id INTEGER PRIMARY KEY)
+                    """;
+                await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+            }
+            await using var live = await LiveDatabase.StartAtAsync(folder, "t", "done");
+            await live.RawAsync("INSERT INTO t VALUES (1); CREATE TABLE later (id INT)");
+            Assert.Equal(["insert 1"], await live.UntilNowAsync("done"));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
     }
 
     [Fact]

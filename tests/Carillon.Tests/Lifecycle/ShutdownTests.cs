@@ -166,8 +166,10 @@ public class ShutdownTests
     public async Task A_database_that_cannot_be_read_is_not_ready()
     {
         await using var db = new Database(Path.Combine(Path.GetTempPath(), "no-such-folder", "app.db"));
+        var gate = new StorageGate();
+        gate.Open();
         using var space = new FreeSpace(db, 0, TimeProvider.System, NullLogger<FreeSpace>.Instance);
-        var readiness = new Readiness(db, new WriteProbe(db, TimeProvider.System), space, TimeProvider.System);
+        var readiness = new Readiness(db, new WriteProbe(db, TimeProvider.System), space, gate, TimeProvider.System);
         var context = new HealthCheckContext { Registration = new("carillon", readiness, HealthStatus.Unhealthy, tags: null) };
         Assert.Equal(HealthStatus.Unhealthy, (await readiness.CheckHealthAsync(context)).Status);
     }
