@@ -13,9 +13,11 @@ export const secret = "a secret of exactly 32 bytes, ok";
 export const apiKey = "the key of the back end";
 
 export class Server {
-  static async open(env = {}) {
+  /** `within(folder)` is a command that executes the server, such as one that puts it on a disk of its own. */
+  static async open(env = {}, within = () => []) {
     const server = new Server();
     server.folder = await mkdtemp(join(tmpdir(), "carillon-server-"));
+    server.within = within(server.folder);
     server.database = join(server.folder, "carillon.db");
     server.port = await freePorts(1);
     server.env = env;
@@ -35,7 +37,7 @@ export class Server {
       CARILLON__Access__ApiKeys__0: apiKey,
       CARILLON__Shutdown__ReadinessFirst: "00:00:00",
       ...this.env,
-    }, /is ready/);
+    }, /is ready/, this.within);
   }
 
   stop(signal) {

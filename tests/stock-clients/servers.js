@@ -15,9 +15,10 @@ export async function startConformance() {
   return { ...server, url: (profile) => `http://127.0.0.1:${base + profile}` };
 }
 
-/** Starts a built program and waits for a line of its output. */
-export async function startProgram(dll, args, env, ready) {
-  const child = spawn("dotnet", [dll, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+/** Starts a built program and waits for a line of its output; `within` is a command that executes it, such as `unshare`. */
+export async function startProgram(dll, args, env, ready, within = []) {
+  const [command, ...before] = [...within, "dotnet"];
+  const child = spawn(command, [...before, dll, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   process.once("exit", () => child.kill("SIGKILL"));   // a test that timed out leaves no server behind
   let output = "";
   const isReady = new Promise((resolve, reject) => {

@@ -217,8 +217,14 @@ public sealed partial class LiveTables : IDisposable
         public async ValueTask DisposeAsync()
         {
             await tables.verifying.WaitAsync();
-            tables.released.Remove(table);
-            tables.verifying.Release();
+            try
+            {
+                tables.released.Remove(table);
+            }
+            finally
+            {
+                tables.verifying.Release();
+            }
             await tables.VerifyAsync(atStart: false, CancellationToken.None);
         }
     }
