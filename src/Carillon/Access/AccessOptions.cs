@@ -46,6 +46,12 @@ public sealed partial class AccessOptions
     public IList<string> ManagerRoles { get; set; } = ["admin"];
 
     /// <summary>
+    /// Whether tokens may bring <c>capabilities</c>: rights beside those that areas grant, as far as <c>{"*":["*"]}</c>, which is every right to every channel and the right to administer. On:
+    /// the issuer of tokens is trusted with that. Turn it off where the issuer lets people influence the claims of their tokens.
+    /// </summary>
+    public bool TokenCapabilities { get; set; } = true;
+
+    /// <summary>
     /// How long a connection may go on after its token has expired: 15 seconds, in which the client is told and can send <c>token:refresh</c>.
     /// </summary>
     public TimeSpan ExpiryGrace { get; set; } = TimeSpan.FromSeconds(15);

@@ -89,7 +89,9 @@ sealed partial class Guard(
     {
         try
         {
-            if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersSecret>() is not null) await next(http);
+            if (!await JsonBody.IsWritableAsync(http))
+                await RefuseAsync(http, ErrorCode.InvalidPayload, "The body holds a text that is no Unicode, such as half a surrogate pair.");
+            else if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersSecret>() is not null) await next(http);
             else await idempotency.ServeAsync(http, caller, next);
         }
         catch (BadHttpRequestException ex) when (!http.Response.HasStarted)

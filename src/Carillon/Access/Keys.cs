@@ -30,21 +30,37 @@ static class Keys
         api.MapDelete("/keys/{id}", DeleteAsync).Needs(Need.Manage).WithSummary("Takes a key away.").Produces(StatusCodes.Status204NoContent);
     }
 
-    static async Task<IResult> CreateAsync(Request request, Caller caller, Database db, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> CreateAsync(
+        Request request, Caller caller, Database db, UserDirectory directory, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
         if (request.Name is not { Length: > 0 and <= 200 } || request.Scopes is not { Count: > 0 and <= 10 } || request.Scopes.Except(Scopes.Known).Any() || request.ExpiresAt <= now)
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A key has a name, at least one of the scopes {string.Join(", ", Scopes.Known)}, and may have a time to come as expiresAt.");
         // Nobody gives what they have not.
         if (caller.KeyId is not null && !request.Scopes.All(caller.HasScope)) return Problem.Of(http, ErrorCode.Forbidden, "A key cannot make one with more scopes than its own.");
-        // Nor longer than they have it.
-        var expiresAt = caller.KeyId is not null && caller.ExpiresAt is { } last && !(request.ExpiresAt < last) ? last : request.ExpiresAt;
+        // Nor longer than they have it: a key its own time, a person the role in the directory, or the time of the token that says so.
+        var byRole = caller.UserId is not null && await directory.ManagesByRoleAsync(caller.UserId, ct);
+        var expiresAt = !byRole && caller.ExpiresAt is { } last && !(request.ExpiresAt < last) ? last : request.ExpiresAt;
         var (id, text, hash) = ApiKeys.Create();
         var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), expiresAt is { } end ? Iso.Of(end) : null, text);
         await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
         await tx.ExecuteAsync("""
-            INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, expires_at) VALUES (@Id, @Name, @hash, @scopes, @CreatedBy, @CreatedAt, @ExpiresAt)
-            """, new { item.Id, item.Name, hash, scopes = JsonSerializer.Serialize(item.Scopes), item.CreatedBy, item.CreatedAt, item.ExpiresAt }, ct);
+            INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, expires_at, maker, maker_by_role)
+            VALUES (@Id, @Name, @hash, @scopes, @CreatedBy, @CreatedAt, @ExpiresAt,
+                coalesce(@UserId, (SELECT maker FROM carillon_api_keys WHERE id = @KeyId)), coalesce(@byRole, (SELECT maker_by_role FROM carillon_api_keys WHERE id = @KeyId), 0))
+            """, new
+        {
+            item.Id,
+            item.Name,
+            hash,
+            scopes = JsonSerializer.Serialize(item.Scopes),
+            item.CreatedBy,
+            item.CreatedAt,
+            item.ExpiresAt,
+            caller.UserId,
+            caller.KeyId,
+            byRole = caller.UserId is null ? (bool?)null : byRole,
+        }, ct);
         await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "key:made", id, caller.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         return TypedResults.Created($"/api/keys/{id}", item);

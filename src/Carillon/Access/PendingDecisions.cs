@@ -64,6 +64,15 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
         return null;
     }
 
+    /// <summary>Whether a user is disabled or deleted by a decision that is not stored yet.</summary>
+    public bool Bars(string userId)
+    {
+        if (_inForce.IsEmpty) return false;
+        foreach (var (decision, _) in _inForce)
+            if (decision.UserId == userId && decision.RevokedBefore is null) return true;
+        return false;
+    }
+
     /// <summary>Puts a decision into force, and answers the call that made it once it is stored, or when it is clear that this has to wait.</summary>
     /// <returns>Null where the decision is stored; else the answer.</returns>
     public async Task<IResult?> ApplyAsync(AccessDecision decision, HttpContext http, CancellationToken ct)

@@ -57,6 +57,28 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
         return Decide(standing, token) is { } error ? (null, error) : (CallerOf(standing, token, address), null);
     }
 
+    /// <summary>Whether a user may administer by a role in the directory.</summary>
+    public async ValueTask<bool> ManagesByRoleAsync(string userId, CancellationToken ct) =>
+        await db.QuerySingleOrDefaultAsync<string>("SELECT roles FROM carillon_users WHERE id = @userId AND disabled = 0 AND deleted = 0", new { userId }, ct) is { } roles
+        && Manages(JsonSerializer.Deserialize<string[]>(roles)!);
+
+    bool Manages(IEnumerable<string> roles) => roles.Any(options.ManagerRoles.Contains);
+
+    /// <summary>Whether the person who made a key may still make keys.</summary>
+    /// <param name="userId">The person.</param>
+    /// <param name="byRole">Whether the right came from a role in the directory; else it came from a token, whose time the key has.</param>
+    /// <param name="madeAt">When the key was made.</param>
+    /// <param name="ct">Ends the query.</param>
+    public async ValueTask<bool> MayStillMakeKeysAsync(string userId, bool byRole, DateTimeOffset madeAt, CancellationToken ct)
+    {
+        if (decisions.Bars(userId)) return false;
+        if (byRole) return await ManagesByRoleAsync(userId, ct);
+        return await db.QuerySingleOrDefaultAsync<int>("""
+            SELECT 1 FROM carillon_users u LEFT JOIN carillon_revoked_users r ON r.user_id = u.id
+            WHERE u.id = @userId AND u.disabled = 0 AND u.deleted = 0 AND coalesce(r.before_ms, 0) <= @madeMs
+            """, new { userId, madeMs = madeAt.ToUnixTimeMilliseconds() }, ct) == 1;
+    }
+
     /// <summary>Whether somebody with such a record and such a token is let in.</summary>
     internal static ErrorCode? Decide(Standing standing, Token token) =>
         standing.TokenIsRevoked ? ErrorCode.TokenRevoked :
@@ -71,10 +93,10 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
         var roles = standing.Roles.Count > 0 ? standing.Roles : token.Roles;
         return new Caller(token.Subject, standing.Name ?? token.Name, roles, address)
         {
-            Capabilities = token.Capabilities,
+            Capabilities = options.TokenCapabilities ? token.Capabilities : new Dictionary<string, IReadOnlyList<string>>(),
             Memberships = standing.Memberships,
             ExpiresAt = token.ExpiresAt == DateTimeOffset.MaxValue ? null : token.ExpiresAt,
-            Manages = roles.Any(options.ManagerRoles.Contains) || Capability.Allows(token.Capabilities, "*", "manage"),
+            Manages = Manages(roles) || (options.TokenCapabilities && Capability.Allows(token.Capabilities, "*", "manage")),
             Token = token,
         };
     }

@@ -44,17 +44,20 @@ static class Users
         await FindAsync(db, id, ct) is { } item ? TypedResults.Ok(item) : Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
 
     static async Task<IResult> PutAsync(
-        string id, Entry entry, Caller caller, Database db, PendingDecisions decisions, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+        string id, Entry entry, Caller caller, Database db, PendingDecisions decisions, AccessOptions options, AccessNews news, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (Wrong(id, entry) is { } wrong) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
         var now = clock.GetUtcNow();
         if (entry.Disabled == true)
         {
+            if (MakesAdmin(entry, (await FindAsync(db, id, ct))?.Roles, caller, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
             if (await decisions.ApplyAsync(new AccessDecision { UserId = id, StoreAsync = StoreAsync }, http, ct) is { } delayed) return delayed;
         }
         else
         {
             await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
+            var row = await tx.QuerySingleOrDefaultAsync<Row>(Select + " AND id = @id", new { id }, ct);
+            if (MakesAdmin(entry, row is null ? null : Words(row.Roles), caller, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
             await StoreAsync(tx, ct);
             tx.WhenCommitted(() => decisions.Withdraw(id));
             await tx.CommitAsync(ct);
@@ -100,6 +103,12 @@ static class Users
             return true;
         }
     }
+
+    const string OnlyManageMakesAdmins = "Only an API key with the scope manage gives a user a role that administers.";
+
+    // A key that keeps the directory must not give itself, by way of a user, what its scope withholds. An administrator who is one already stays one.
+    static bool MakesAdmin(Entry entry, IReadOnlyList<string>? today, Caller caller, AccessOptions options) =>
+        !caller.HasScope(Scopes.Manage) && (entry.Roles ?? []).Except(today ?? []).Any(options.ManagerRoles.Contains);
 
     static string? Wrong(string id, Entry entry) =>
         !Claims.IsSubject(id) ? $"An id has 1 to {Claims.LongestSubject} characters, no colon and no control characters." :

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Carillon.Access;
@@ -5,6 +6,7 @@ using Carillon.Storage;
 using Dapper;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
 
 namespace Carillon.Api;
 
@@ -12,11 +14,18 @@ namespace Carillon.Api;
 /// Writes with an <c>Idempotency-Key</c> happen once: the same request again, within a day, gets the first one's answer; another request with the same key, or the same while the
 /// first is under way, is a conflict. Refused requests are not remembered: they did nothing.
 /// </summary>
-sealed class Idempotency(Database db, FreeSpace space, AccessOptions options, TimeProvider clock)
+sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions options, TimeProvider clock, ILogger<Idempotency> logger)
 {
     // What a write answers is an id and a few members. A longer answer is not stored: the request that comes again gets its status and its Location.
     const int LongestAnswer = 8 * 1024;
 
+    // Requests that happened while their outcome could not be stored. Each is stored when it comes again; beyond this number the oldest rule holds: the data tells.
+    const int MostUnstored = 10_000;
+
+    // What is stored of a request that happened and whose answer is not known.
+    const int HappenedStatus = StatusCodes.Status409Conflict;
+
+    readonly ConcurrentDictionary<(string Caller, string Key), Taken> _unstored = [];
     readonly DailyQuota _quota = new(options.IdempotencyKeysPerDay, clock);
 
     static readonly TimeSpan KeepFor = TimeSpan.FromDays(1);
@@ -56,6 +65,11 @@ sealed class Idempotency(Database db, FreeSpace space, AccessOptions options, Ti
         Row? earlier;
         try
         {
+            if (_unstored.TryGetValue((caller, key), out var happened))
+            {
+                await EndAsync(happened, Outcome.Happened, http.Response, Stream.Null, http.RequestAborted);
+                _unstored.TryRemove((caller, key), out _);
+            }
             earlier = await TakeAsync(caller, key, request, taken, http.RequestAborted);
         }
         catch (Exception ex) when (DatabaseUnavailableException.Is(ex) && http.GetEndpoint()?.Metadata.GetMetadata<ActsWithoutStorage>() is not null)
@@ -72,26 +86,54 @@ sealed class Idempotency(Database db, FreeSpace space, AccessOptions options, Ti
         var stream = http.Response.Body;
         using var copy = new MemoryStream();
         http.Response.Body = copy;
-        var done = false;
+        using var commits = new CommitWatch();
+        var answered = false;
         try
         {
             await next(http);
-            done = http.Response.StatusCode is >= 200 and < 300;
+            answered = http.Response.StatusCode is >= 200 and < 300;
         }
         finally
         {
             http.Response.Body = stream;
             // Not given up when the client goes away: what was done stays done, and it will ask again.
-            await EndAsync(taken, done ? http.Response : null, copy, CancellationToken.None);
+            await TryEndAsync(taken, answered ? Outcome.Answered : commits.HasCommitted ? Outcome.Happened : Outcome.Nothing, http.Response, copy);
         }
         copy.Position = 0;
         await copy.CopyToAsync(stream, http.RequestAborted);
+    }
+
+    enum Outcome
+    {
+        /// <summary>It was refused, and the key is free again.</summary>
+        Nothing,
+
+        /// <summary>Something was committed, and then the answer failed: it must not happen a second time.</summary>
+        Happened,
+
+        Answered,
+    }
+
+    // What was done is answered, whether that can be stored or not.
+    async Task TryEndAsync(Taken taken, Outcome outcome, HttpResponse response, MemoryStream body)
+    {
+        try
+        {
+            await EndAsync(taken, outcome, response, body, CancellationToken.None);
+        }
+        catch (Exception ex) when (DatabaseUnavailableException.Is(ex))
+        {
+            if (outcome != Outcome.Nothing && _unstored.Count < MostUnstored) _unstored[(taken.Caller, taken.Key)] = taken;
+            LogNotStored(ex);
+        }
     }
 
     static async Task AnswerAgainAsync(HttpContext http, Row earlier, string request)
     {
         if (earlier.Request != request)
             await Problem.Of(http, ErrorCode.Conflict, "This Idempotency-Key was used for another request.").ExecuteAsync(http);
+        else if (earlier.Status is HappenedStatus)
+            await Problem.Of(http, ErrorCode.Conflict, "The first request with this Idempotency-Key was carried out, and its answer is not known. Read the data.").ExecuteAsync(http);
         else if (earlier.Status is not { } status)
             await Problem.Of(http, ErrorCode.Conflict with { Retryable = true }, "The first request with this Idempotency-Key is still under way.", TimeSpan.FromSeconds(1)).ExecuteAsync(http);
         else
@@ -131,14 +173,27 @@ sealed class Idempotency(Database db, FreeSpace space, AccessOptions options, Ti
         return earlier;
     }
 
-    async Task EndAsync(Taken taken, HttpResponse? answered, MemoryStream body, CancellationToken ct)
+    async Task EndAsync(Taken taken, Outcome outcome, HttpResponse response, Stream body, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
-        if (answered is null)
+        if (outcome == Outcome.Nothing)
             await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs", taken, ct);
         else
-            await tx.ExecuteAsync("UPDATE carillon_idempotency SET status = @status, type = @type, location = @location, body = @body WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs",
-                new { status = answered.StatusCode, type = answered.ContentType, location = answered.Headers.Location.ToString() is { Length: > 0 } location ? location : null, body = body.Length <= LongestAnswer && !space.IsShort ? body.ToArray() : null, taken.Caller, taken.Key, taken.AtMs }, ct);
+            await tx.ExecuteAsync("""
+                UPDATE carillon_idempotency SET status = @status, type = @type, location = @location, body = @answer WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs
+                """, new
+            {
+                status = outcome == Outcome.Answered ? response.StatusCode : HappenedStatus,
+                type = outcome == Outcome.Answered ? response.ContentType : null,
+                location = outcome == Outcome.Answered && response.Headers.Location.ToString() is { Length: > 0 } location ? location : null,
+                answer = outcome == Outcome.Answered && body is MemoryStream { Length: <= LongestAnswer } answer && !space.IsShort ? answer.ToArray() : null,
+                taken.Caller,
+                taken.Key,
+                taken.AtMs,
+            }, ct);
         await tx.CommitAsync(ct);
     }
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Warning, Message = "The outcome of a request with an Idempotency-Key could not be stored")]
+    partial void LogNotStored(Exception error);
 }

@@ -11,9 +11,6 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
     // Short transactions: whoever writes waits for one batch at most.
     const int PruneBatch = 500;
 
-    readonly Lock gate = new();
-    readonly HashSet<string> startedAnew = new(StringComparer.Ordinal);
-
     /// <summary>Whether a table is live, by its name as configured.</summary>
     public bool Knows(string table) => tables.Names.Contains(table);
 
@@ -24,15 +21,6 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
         await tables.StartAsync(ct);
 
         var (state, rows) = await ReadAsync(table, since, limit, ct);
-        if (since is { } claimed && claimed.Epoch == state.Epoch && claimed.Offset > state.LastOffset && MayStartAnew(table))
-        {
-            // Nobody can have seen what never was: the file is an older one, restored. Without a new epoch the log would grow past the
-            // position some day, and what differs would be passed over in silence.
-            await StartAnewAsync([table], claimed, ct);
-            (state, _) = await ReadAsync(table, null, 0, ct);
-            return new History(state.Position, false, []);
-        }
-
         return Serve(state, rows, since, limit);
     }
 
@@ -43,19 +31,19 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
         return new History(state.Position, recoverable, recoverable ? [.. rows.Select(ChangeAnnouncement.Of)] : []);
     }
 
-    /// <summary>Begins new epochs: what clients knew of these tables cannot be relied on. With a claimed position: only if it is still ahead.</summary>
-    public async Task StartAnewAsync(IReadOnlyCollection<string> names, Position? claimed, CancellationToken ct)
+    /// <summary>
+    /// Begins new epochs: what clients knew of these tables cannot be relied on. Only the server's own evidence leads here, such as the file beside the database; a position that a reader
+    /// brings is that reader's word, and costs nobody else anything.
+    /// </summary>
+    public async Task StartAnewAsync(IReadOnlyCollection<string> names, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
-        await StartAnewAsync(tx, names, claimed, ct);
+        await StartAnewAsync(tx, names, ct);
         await tx.CommitAsync(ct);
     }
 
-    public static Task StartAnewAsync(DatabaseTransaction tx, IReadOnlyCollection<string> names, Position? claimed, CancellationToken ct) =>
-        tx.ExecuteAsync("""
-            UPDATE carillon_tables SET epoch = lower(hex(randomblob(6))), last_offset = 0, pruned_through = 0
-            WHERE table_name IN @names AND (@epoch IS NULL OR (epoch = @epoch AND last_offset < @offset))
-            """, new { names, epoch = claimed?.Epoch, offset = claimed?.Offset ?? 0 }, ct);
+    public static Task StartAnewAsync(DatabaseTransaction tx, IReadOnlyCollection<string> names, CancellationToken ct) =>
+        tx.ExecuteAsync("UPDATE carillon_tables SET epoch = lower(hex(randomblob(6))), last_offset = 0, pruned_through = 0 WHERE table_name IN @names", new { names }, ct);
 
     /// <summary>Deletes what is too old or too much, in small transactions, and nothing that was not announced yet.</summary>
     public async Task<int> PruneAsync(long announcedThrough, CancellationToken ct)
@@ -104,13 +92,6 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
 
     internal static string Cutoff(DateTimeOffset now, TimeSpan keepFor) =>
         Iso.Of(keepFor >= now - DateTimeOffset.UnixEpoch ? DateTimeOffset.UnixEpoch : now - keepFor);
-
-    // A client's word alone must not make everybody reload again and again. An honest client can be ahead only of a file restored while
-    // nobody ran: once per table and life of the process. A file restored under our feet is the pump's to notice.
-    bool MayStartAnew(string table)
-    {
-        lock (gate) return startedAnew.Add(table);
-    }
 
     // State and rows of one moment: a read transaction.
     async Task<(TableState State, IReadOnlyList<LogRow> Rows)> ReadAsync(string table, Position? since, int limit, CancellationToken ct)

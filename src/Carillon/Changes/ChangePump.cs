@@ -168,7 +168,7 @@ internal sealed partial class ChangePump(
             {
                 // The log is not the one we announced from. Its offsets will be given again to other changes: new epochs, everywhere.
                 LogRestored();
-                await log.StartAnewAsync([.. states.Keys], null, ct);
+                await log.StartAnewAsync([.. states.Keys], ct);
                 seen = LogEnd.PrunedAt(sequence);
                 continue;
             }

@@ -84,7 +84,7 @@ public sealed partial class LiveTables : IDisposable
             foreach (var table in Names) await VerifyAsync(tx, table, atStart, ct);
             if (start is null && await LastSeen.ContradictsAsync(db, tx, ct))
             {
-                await ChangeLog.StartAnewAsync(tx, Names, claimed: null, ct);
+                await ChangeLog.StartAnewAsync(tx, Names, ct);
                 LogRestoredWhileStopped();
             }
             var end = await LogEnd.ReadAsync(tx, ct);

@@ -82,6 +82,7 @@ public sealed class DatabaseTransaction : IAsyncDisposable
             throw;
         }
         committed = true;
+        CommitWatch.Note();
         var failures = RunWhenCommitted();
         await EndAsync();
         if (failures.Count > 0) throw new AggregateException("The transaction is committed; what was to be done then has failed.", failures);

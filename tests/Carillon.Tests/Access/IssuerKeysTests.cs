@@ -31,6 +31,18 @@ public sealed class IssuerKeysTests : IDisposable
         Assert.Equal(1, _server.Requests);
     }
 
+    [Theory]
+    [InlineData("application/json; charset=klingon")]
+    [InlineData("application/json; charset=\"\"")]
+    [InlineData("text/plain; charset=utf-16")]
+    [InlineData("nonsense")]
+    public async Task A_key_set_is_UTF_8_whatever_its_answer_claims(string contentType)
+    {
+        (_server.Header, _server.Body) = ($"Content-Type: {contentType}\r\n", Issuer.KeySet(Issuer.Jwk(_issuer.Rsa, "rsa-1")));
+        using var tokens = Trusting(_server.Address);
+        Assert.Equal("good", await CodeAsync(tokens, _issuer.Rs256(_issuer.Claims())));
+    }
+
     [Fact]
     public async Task A_key_that_nobody_knows_is_looked_for_once_in_ten_seconds_whatever_clients_send()
     {

@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Microsoft.IdentityModel.Tokens;
 
@@ -56,7 +57,8 @@ sealed partial class IssuerKeys : IDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, ct);
         try
         {
-            return KeySet.Read(_http is null ? await ReadFileAsync(either.Token) : await _http.GetStringAsync(_address, either.Token));
+            // JSON is UTF-8 (RFC 8259, section 8.1), whatever charset the answer claims.
+            return KeySet.Read(_http is null ? await ReadFileAsync(either.Token) : Text(await _http.GetByteArrayAsync(_address, either.Token)));
         }
         catch (OperationCanceledException ex) when (!ct.IsCancellationRequested)
         {
@@ -113,6 +115,12 @@ sealed partial class IssuerKeys : IDisposable
     {
         if (new FileInfo(_options.Jwks!) is { Exists: true, Length: > KeySet.MaxBytes }) throw new IOException($"The file is larger than {KeySet.MaxBytes} bytes.");
         return await File.ReadAllTextAsync(_options.Jwks!, ct);
+    }
+
+    static string Text(byte[] utf8)
+    {
+        using var reader = new StreamReader(new MemoryStream(utf8), Encoding.UTF8);
+        return reader.ReadToEnd();
     }
 
     // Of the file itself where its name is a link: mounted configuration is replaced by turning links.
