@@ -78,6 +78,9 @@ public sealed record PublishOptions
     /// <summary>How long the layer keeps a publication.</summary>
     public TimeSpan KeepFor { get; init; }
 
+    /// <summary>How many bytes of publications of this channel the layer keeps, their bodies and what is kept with each; zero is no bound of the channel's own.</summary>
+    public long KeepBytes { get; init; }
+
     /// <summary>
     /// The position, where the publisher's own table is the log (durable history). The layer then counts and keeps nothing itself.
     /// </summary>

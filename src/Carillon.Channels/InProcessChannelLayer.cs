@@ -12,7 +12,11 @@ namespace Carillon.Channels;
 /// nobody publishes to or subscribes to costs no memory, whatever names are asked for.
 /// </remarks>
 /// <param name="clock">The time that history ages by.</param>
-public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
+/// <param name="maxBytes">
+/// How many bytes of history and of channels the layer keeps in all; an eighth of the memory that the process may use where it is left out. Beyond it the channels that hold most lose their
+/// oldest publications first, then channels that nobody uses are forgotten; readers are told that they have a gap. Where that is not enough, new channels are refused.
+/// </param>
+public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxBytes = null) : IChannelLayer
 {
     // A channel without subscribers and without history is forgotten after this: longer than any sensible absence, shorter than for ever.
     static readonly TimeSpan IdleFor = TimeSpan.FromHours(1);
@@ -39,6 +43,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
     public ValueTask SubscribeAsync(string channel, CancellationToken ct)
     {
         WithState(channel, static state => state.Subscribed = true);
+        TrimWhenFull();
         return ValueTask.CompletedTask;
     }
 
@@ -65,10 +70,12 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
 
         var id = options.Id ?? Guid.CreateVersion7().ToString();
         var at = options.At ?? clock.GetUtcNow();
-        return ValueTask.FromResult(options.Position is { } given
+        var position = options.Position is { } given
             ? Pass(new ChannelMessage(channel, options.Event, given, id, at, body) { Importance = options.Importance, Key = options.Key })
             : WithState(channel, state => Append(
-                state, new ChannelMessage(channel, options.Event, default, id, at, body) { Importance = options.Importance, Key = options.Key }, options)));
+                state, new ChannelMessage(channel, options.Event, default, id, at, body) { Importance = options.Importance, Key = options.Key }, options));
+        TrimWhenFull();
+        return ValueTask.FromResult(position);
     }
 
     /// <inheritdoc />
@@ -122,9 +129,10 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
                 if (state.Offset > 0 || channel.Offset <= 0) return;
                 (state.Epoch, state.Offset) = (channel.Epoch, channel.Offset);
                 if (!IsWhole(channel)) return;
-                foreach (var (message, until) in channel.Messages) state.Kept.Enqueue(new Kept(message, clock.GetTimestamp(), until - clock.GetUtcNow()));
+                foreach (var (message, until) in channel.Messages) Keep(state, message, until - clock.GetUtcNow());
                 DropExpired(state);
             });
+        TrimWhenFull();
     }
 
     static bool IsWhole(KeptChannel channel)
@@ -161,8 +169,8 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
     Position Append(ChannelState state, ChannelMessage message, PublishOptions options)
     {
         message = message with { Position = new Position(state.Epoch, ++state.Offset) };
-        state.Kept.Enqueue(new Kept(message, clock.GetTimestamp(), options.KeepFor));
-        while (state.Kept.Count > Math.Max(0, options.KeepCount)) state.Kept.Dequeue();
+        if (options.KeepCount > 0) Keep(state, message, options.KeepFor);
+        while (state.Kept.Count > Math.Max(0, options.KeepCount) || (options.KeepBytes > 0 && state.Bytes > options.KeepBytes)) DropOldest(state);
         DropExpired(state);
 
         if (state.Subscribed) deliver(message);
@@ -180,7 +188,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
 
     void DropExpired(ChannelState state)
     {
-        while (state.Kept.TryPeek(out var oldest) && clock.GetElapsedTime(oldest.Since) >= oldest.KeepFor) state.Kept.Dequeue();
+        while (state.Kept.TryPeek(out var oldest) && clock.GetElapsedTime(oldest.Since) >= oldest.KeepFor) DropOldest(state);
         if (state.Kept.Count == 0) state.Kept.TrimExcess();
     }
 
@@ -217,7 +225,13 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
 
     ChannelState Create(string channel)
     {
-        lock (comingAndGoing) return channels.GetOrAdd(channel, name => new ChannelState(CurrentEpoch(name)));
+        if (IsFull) throw new ChannelsFullException("There is no memory for one more channel.");
+        lock (comingAndGoing)
+        {
+            if (channels.TryGetValue(channel, out var known)) return known;
+            Interlocked.Add(ref held, CostOf(channel));
+            return channels[channel] = new ChannelState(CurrentEpoch(channel));
+        }
     }
 
     // The state's gate is held.
@@ -228,7 +242,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
         lock (comingAndGoing)
         {
             if (state.Offset > 0) Interlocked.Increment(ref generations[Bucket(channel)]);   // before the state goes: no moment shows an old epoch
-            channels.TryRemove(channel, out _);
+            if (channels.TryRemove(channel, out _)) Interlocked.Add(ref held, -CostOf(channel) - state.Bytes);
         }
     }
 
@@ -254,6 +268,7 @@ public sealed class InProcessChannelLayer(TimeProvider clock) : IChannelLayer
         public string Epoch = epoch;
         public readonly Queue<Kept> Kept = new();
         public long Offset;
+        public long Bytes;      // of what is kept
         public bool Subscribed;
         public bool Forgotten;
         public long TouchedAt;

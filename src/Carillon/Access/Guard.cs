@@ -19,6 +19,12 @@ sealed partial class Guard(
 {
     const int MaxBody = 1_000_000;
 
+    // Bytes of JSON become objects, copies and answers; this many times as much was the most that a publication held at once.
+    const int Unfolded = 4;
+
+    readonly long _mostInHand = MemoryShare.OneIn(8);
+    long _inHand;
+
     /// <summary>The group of all endpoints of Carillon's API.</summary>
     public static RouteGroupBuilder Map(IEndpointRouteBuilder endpoints)
     {
@@ -66,13 +72,28 @@ sealed partial class Guard(
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = MaxBody;
         try
         {
-            if (need.Admits(caller)) await ServeAsync(http, caller, next);
+            if (need.Admits(caller)) await ServeWithinMemoryAsync(http, caller, next);
             else await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
         }
         finally
         {
             // Whoever refused it: the guard all callers of this kind, or the handler this one for this channel.
             if (http.Response.StatusCode == StatusCodes.Status403Forbidden) NoteForbidden(http, caller);
+        }
+    }
+
+    // The bodies of all requests together, by what they say before they are read.
+    async Task ServeWithinMemoryAsync(HttpContext http, Caller caller, RequestDelegate next)
+    {
+        var bytes = Unfolded * Math.Min(http.Request.ContentLength ?? (http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == false ? 0 : MaxBody), MaxBody);
+        try
+        {
+            if (Interlocked.Add(ref _inHand, bytes) <= _mostInHand) await ServeAsync(http, caller, next);
+            else await RefuseAsync(http, ErrorCode.Unavailable, "Too many large requests are being handled.", TimeSpan.FromSeconds(1));
+        }
+        finally
+        {
+            Interlocked.Add(ref _inHand, -bytes);
         }
     }
 

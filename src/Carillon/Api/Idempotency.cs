@@ -148,7 +148,7 @@ sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions opt
 
     static async Task<string> HashOfAsync(HttpContext http)
     {
-        http.Request.EnableBuffering();
+        http.Request.EnableBuffering(bufferThreshold: 1_000_000);     // in memory, as large as a body may be: not in a file
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.UTF8.GetBytes($"{http.Request.Method} {http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget}\n"));
         var buffer = new byte[16 * 1024];

@@ -14,7 +14,7 @@ static class JsonBody
     public static async ValueTask<bool> IsWritableAsync(HttpContext http)
     {
         if (http.Request.ContentLength is 0 || !http.Request.HasJsonContentType()) return true;
-        http.Request.EnableBuffering();
+        http.Request.EnableBuffering(bufferThreshold: 1_000_000);     // in memory, as large as a body may be: not in a file
         using var copy = new MemoryStream((int)Math.Min(http.Request.ContentLength ?? 1024, 1_000_000));
         await http.Request.Body.CopyToAsync(copy, http.RequestAborted);
         http.Request.Body.Position = 0;

@@ -81,7 +81,9 @@ public sealed partial class LiveTables : IDisposable
         {
             if (atStart && start is { } known) return known;
             await using var tx = await db.BeginAsync(null, ct);
-            foreach (var table in Names) await VerifyAsync(tx, table, atStart, ct);
+            foreach (var table in Names)
+                if (atStart) await VerifyAsync(tx, table, atStart, ct);
+                else await TryVerifyAsync(tx, table, ct);
             if (start is null && await LastSeen.ContradictsAsync(db, tx, ct))
             {
                 await ChangeLog.StartAnewAsync(tx, Names, ct);
@@ -101,6 +103,29 @@ public sealed partial class LiveTables : IDisposable
     /// <inheritdoc />
     public void Dispose() => verifying.Dispose();
 
+    // A table whose triggers SQLite refuses now is not watched any more, and the others go on.
+    async Task TryVerifyAsync(DatabaseTransaction tx, string table, CancellationToken ct)
+    {
+        await tx.ExecuteAsync("SAVEPOINT carillon_table", ct: ct);
+        try
+        {
+            await VerifyAsync(tx, table, atStart: false, ct);
+        }
+        catch (Exception ex) when (ex is InvalidOperationException or SqliteException && !DatabaseUnavailableException.Is(ex))
+        {
+            await tx.ExecuteAsync("ROLLBACK TO carillon_table", ct: ct);
+            if (complainedAbout.Add(table)) LogCannotBeLive(table, ex.Message);
+            var present = await PresentAsync(tx, table, ct);
+            var watched = await tx.ExecuteScalarAsync<bool>("SELECT watched FROM carillon_tables WHERE table_name = @table", new { table }, ct);
+            await DropAsync(tx, present, ct);
+            await SetAsync(tx, table, watched: false, newEpoch: watched, ct);
+        }
+        await tx.ExecuteAsync("RELEASE carillon_table", ct: ct);
+    }
+
+    static Task<IReadOnlyList<PresentTrigger>> PresentAsync(DatabaseTransaction tx, string table, CancellationToken ct) => tx.QueryAsync<PresentTrigger>(
+        "SELECT name, tbl_name AS OnTable, sql FROM sqlite_master WHERE type = 'trigger' AND name IN @names", new { names = Triggers.NamesFor(table) }, ct);
+
     async Task VerifyAsync(DatabaseTransaction tx, string table, bool atStart, CancellationToken ct)
     {
         var isNew = await tx.ExecuteAsync(
@@ -109,8 +134,7 @@ public sealed partial class LiveTables : IDisposable
         if (released.Contains(table)) return;
 
         var shape = await ReadShapeAsync(tx, table, atStart, ct);
-        var present = await tx.QueryAsync<PresentTrigger>(
-            "SELECT name, tbl_name AS OnTable, sql FROM sqlite_master WHERE type = 'trigger' AND name IN @names", new { names = Triggers.NamesFor(table) }, ct);
+        var present = await PresentAsync(tx, table, ct);
 
         switch (Decide(shape, shape is null ? [] : Triggers.For(table, shape), present, watched, isNew))
         {

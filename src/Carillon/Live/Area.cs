@@ -57,6 +57,12 @@ public sealed class Area
     /// <summary>How long a publication is kept.</summary>
     public TimeSpan KeepFor { get; set; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// How many bytes of a channel's publications are kept: 8 MiB, the most that is replayed to one client. The oldest go first. All channels together keep an eighth of the memory that the
+    /// process may use.
+    /// </summary>
+    public long HistoryBytes { get; set; } = 8L << 20;
+
     /// <summary>How much its publications matter, unless a publication says otherwise. Critical ones overtake all else that waits for a client.</summary>
     public Importance Importance { get; set; } = Importance.Informative;
 
@@ -83,17 +89,21 @@ public sealed class Area
     /// <summary>Whether a part of the pattern stands for the whole rest of a name: <c>presence:{channel}</c> is said of any channel.</summary>
     internal bool TakesRest { get; init; }
 
+    /// <summary>Whether it has such a channel. A name that is one of its pattern and does not exist belongs to no other area either.</summary>
+    internal bool Has(ChannelName channel) => Exists?.Invoke(channel) != false;
+
+    /// <summary>Whether a name is one of its pattern.</summary>
     internal bool Matches(ChannelName channel)
     {
         var at = 0;
         var name = channel.Value.AsSpan();
         foreach (var range in name.Split(':'))
         {
-            if (at == _parts.Length) return TakesRest && Exists?.Invoke(channel) != false;
+            if (at == _parts.Length) return TakesRest;
             var part = _parts[at++];
             if (!(part is ['{', .., '}'] || name[range].SequenceEqual(part))) return false;
         }
-        return at == _parts.Length && Exists?.Invoke(channel) != false;
+        return at == _parts.Length;
     }
 
     /// <summary>The part of a channel's name at a place of the pattern, such as <c>{me}</c>; empty where the pattern has no such place.</summary>

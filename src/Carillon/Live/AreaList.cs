@@ -51,7 +51,7 @@ public sealed class AreaList : Collection<Area>
     internal Area? AreaOf(ChannelName name)
     {
         foreach (var area in this)
-            if (area.Matches(name)) return area;
+            if (area.Matches(name)) return area.Has(name) ? area : null;
         return null;
     }
 }

@@ -20,7 +20,26 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     /// <summary>A subscriber that reads the history while publications wait for it.</summary>
     public sealed record Hold(Socket Socket)
     {
+        // As much as is replayed at most (Release): beyond it the client loads anew all the same.
+        const long MostBytes = 8L << 20;
+        long _bytes;
+
         public List<ChannelMessage> Waiting { get; } = [];
+
+        /// <summary>The last of the publications that there was no room for; none is sent then, and the client is told that it has a gap.</summary>
+        public Position? Overflowed { get; private set; }
+
+        public void Add(ChannelMessage message)
+        {
+            _bytes += message.Body.Length;
+            if (Overflowed is null && _bytes <= MostBytes) Waiting.Add(message);
+            else
+            {
+                Overflowed = message.Position;
+                Waiting.Clear();
+                Waiting.TrimExcess();
+            }
+        }
 
         /// <summary>Where the channel's history was replaced meanwhile.</summary>
         public Position? NewEpoch { get; set; }
@@ -55,9 +74,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         {
             _holds.Remove(hold);
             // A history that was replaced while it was read is worth nothing, and nothing held back from before either.
-            var position = hold.NewEpoch ?? history.Position;
+            var position = hold.Overflowed ?? hold.NewEpoch ?? history.Position;
             // What does not fit the client's queue could not be sent whole, and it would come back for the same again and again.
-            recovered &= hold.NewEpoch is null && history.Messages.Sum(m => (long)m.Body.Length) <= server.Engine.Options.MaxQueuedBytes / 2;
+            recovered &= hold.NewEpoch is null && hold.Overflowed is null && history.Messages.Sum(m => (long)m.Body.Length) <= server.Engine.Options.MaxQueuedBytes / 2;
             using var together = SocketServer.SendTogether();
             if (recovered)
                 foreach (var message in history.Messages) Send(hold.Socket, message);
@@ -91,7 +110,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     {
         lock (_gate)
         {
-            foreach (var hold in _holds) hold.Waiting.Add(message);
+            foreach (var hold in _holds) hold.Add(message);
             if (_hasEnded) return 0;
             _delivered = message.Position;
             if (area.GatherFor <= TimeSpan.Zero) return Send(message) + _holds.Count;

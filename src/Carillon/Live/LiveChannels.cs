@@ -25,6 +25,11 @@ public sealed partial class LiveChannels : IDisposable
     readonly ConcurrentDictionary<Socket, Subscriber> _subscribers = new();
     readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
 
+    // Measured on 64 bits, rounded up: a channel with its room, its policies and the people who are present in it; a connection's place in all of these.
+    const int ChannelCost = 2048, JoinCost = 512;
+    readonly long _mostHeld = MemoryShare.OneIn(8);
+    long _held;      // under the semaphore
+
     internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, AccessNews news, TimeProvider clock, ILogger<LiveChannels> logger)
     {
         (_server, _layer, _options, _news, _clock, _logger) = (server, layer, options, news, clock, logger);
@@ -94,6 +99,7 @@ public sealed partial class LiveChannels : IDisposable
             Event = @event,
             KeepCount = area?.KeepCount ?? 0,
             KeepFor = area?.KeepFor ?? TimeSpan.Zero,
+            KeepBytes = area?.HistoryBytes ?? 0,
             Importance = importance,
             Key = key,
         }, ct);
@@ -157,6 +163,12 @@ public sealed partial class LiveChannels : IDisposable
         }
     }
 
+    /// <summary>Whether publications are refused because memory is short.</summary>
+    internal bool IsShortOfMemory => _server.Engine.IsShortOfMemory;
+
+    /// <summary>How many bytes the subscriptions of all connections are counted as, for tests and the operator.</summary>
+    internal long HeldBytes => Volatile.Read(ref _held);
+
     /// <summary>Whether anybody on this node has joined a channel, or is about to.</summary>
     internal bool HasSubscribers(string channel) => _channels.ContainsKey(channel);
 
@@ -172,10 +184,10 @@ public sealed partial class LiveChannels : IDisposable
         var isNew = !subscriber.Has(name.Value);
         var channel = await ComeToNodeAsync(name.Value, area, joins: isNew, ct);
         subscriber.Add(name.Value);
-        if (isNew) Joined?.Invoke(subscriber, name, area);
         var hold = channel.HoldFor(subscriber.Socket);
         try
         {
+            if (isNew) Joined?.Invoke(subscriber, name, area);
             // The node has subscribed before the history is read: the other order would lose what is published in between.
             var history = await HistoryAsync(name, area, since, _options.MaxRecovered, ct);
             channel.Release(hold, history, recovered: since is not null && history.Recovered, tell);
@@ -207,13 +219,16 @@ public sealed partial class LiveChannels : IDisposable
         await _coming.WaitAsync(ct);
         try
         {
-            if (!_channels.TryGetValue(name, out var channel))
+            var cost = (_channels.TryGetValue(name, out var channel) ? 0 : ChannelCost) + (joins ? JoinCost : 0);
+            if (_held + cost > _mostHeld) throw new ChannelsFullException("There is no memory for one more subscription.");
+            if (channel is null)
             {
                 // What is published before the channel stands here is in the history, which is read later.
                 await _layer.SubscribeAsync(name, ct);
                 _channels[name] = channel = new LiveChannel(_server, name, area, _clock);
             }
             if (joins) channel.Subscribers++;
+            _held += cost;
             return channel;
         }
         finally
@@ -234,8 +249,11 @@ public sealed partial class LiveChannels : IDisposable
         await _coming.WaitAsync();
         try
         {
-            if (!_channels.TryGetValue(name, out var channel) || --channel.Subscribers > 0) return;
+            if (!_channels.TryGetValue(name, out var channel)) return;
+            _held -= JoinCost;
+            if (--channel.Subscribers > 0) return;
             _channels.TryRemove(name, out _);
+            _held -= ChannelCost;
             channel.End();
             await _layer.UnsubscribeAsync(name, CancellationToken.None);
         }

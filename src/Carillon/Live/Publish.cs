@@ -41,6 +41,7 @@ static class Publish
             http.Features.Set(new Guard.Refused("publish", name.Value));
             return Problem.Of(http, ErrorCode.Forbidden, $"You may not publish this to {name}.");
         }
+        if (live.IsShortOfMemory) return Problem.Of(http, ErrorCode.Unavailable, "Memory is short; nothing was published.", TimeSpan.FromSeconds(1));
         var body = JsonSerializer.SerializeToUtf8Bytes(request.Data);
         List<Published> published = [];
         foreach (var name in names)

@@ -14,6 +14,9 @@ namespace Carillon.Live;
 /// </summary>
 static class ReadHistory
 {
+    // Of one answer: what many readers at once ask for must fit beside all else.
+    const int MostBytes = 1 << 20;
+
     public sealed record Item(string Event, JsonElement Data, long Offset, string Id, string At);
 
     public sealed record Result(
@@ -37,11 +40,26 @@ static class ReadHistory
         if (position is null)
         {
             var latest = await LatestAsync(live, name, area, page.Limit, ct);
-            return TypedResults.Ok(new Result(channel, latest.Position, true, [.. latest.Messages.Select(ItemOf)], null));
+            var fitting = CountFitting(latest.Messages.Reverse());
+            return TypedResults.Ok(new Result(channel, latest.Position, true, [.. latest.Messages.TakeLast(fitting).Select(ItemOf)], null));
         }
         var history = await live.HistoryAsync(name, area, position, options.MaxRecovered, ct);
-        var part = page.Cut(history.Messages, message => $"{message.Position.Epoch}:{message.Position.Offset}");
+        var most = Math.Min(page.Limit, CountFitting(history.Messages));
+        var part = (page with { Limit = most }).Cut(history.Messages, message => $"{message.Position.Epoch}:{message.Position.Offset}");
         return TypedResults.Ok(new Result(channel, history.Position, history.Recovered, [.. part.Items.Select(ItemOf)], part.Next));
+    }
+
+    /// <summary>How many publications fit into one answer, from the first on: one at least.</summary>
+    internal static int CountFitting(IEnumerable<ChannelMessage> messages)
+    {
+        var (count, bytes) = (0, 0L);
+        foreach (var message in messages)
+        {
+            bytes += message.Body.Length;
+            if (count > 0 && bytes > MostBytes) break;
+            count++;
+        }
+        return Math.Max(1, count);
     }
 
     /// <summary>The longest end of the history that is still whole: a layer answers all since a position or nothing, so the place is searched for by halves.</summary>

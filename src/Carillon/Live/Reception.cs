@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Carillon.Access;
+using Carillon.Channels;
 using Carillon.SocketIO;
 using Carillon.Storage;
 using Microsoft.Extensions.Logging;
@@ -68,7 +69,8 @@ sealed partial class Reception(
         catch (Exception ex)
         {
             // Half welcomed it would hear nothing, and perhaps have rights that nobody looked at: it is to come back.
-            LogNotWelcomed(ex, socket.Id);
+            if (ex is ChannelsFullException) LogNoRoom(socket.Id);
+            else LogNotWelcomed(ex, socket.Id);
             audit.NoteRefusal(subscriber.Caller.Actor, "connect", socket.Id, subscriber.Caller.Address, ErrorCode.Unavailable.Code);
             socket.Emit("error", Answer.Told(ErrorCode.Unavailable, "connect"));
             socket.Connection.Close(DisconnectReason.TransportClose);
@@ -112,6 +114,9 @@ sealed partial class Reception(
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A client could not be identified and was told to come back later")]
     partial void LogUnidentified(Exception error);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Client {Socket} was told to come back later: there is no memory for its channels")]
+    partial void LogNoRoom(string socket);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Client {Socket} was let in and could not be welcomed; its connection was closed")]
     partial void LogNotWelcomed(Exception error, string socket);

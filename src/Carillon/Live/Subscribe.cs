@@ -64,7 +64,7 @@ sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, Carill
         catch (Exception ex)
         {
             Answer.Refuse(e, ErrorCode.Unavailable, channel);
-            if (!DatabaseUnavailableException.Is(ex)) throw;   // logged by the server; the health check names what the database lacks
+            if (!DatabaseUnavailableException.Is(ex) && ex is not ChannelsFullException) throw;   // logged by the server; the health check names what the database lacks
         }
     }
 

@@ -18,6 +18,8 @@ sealed class Attendance
 {
     internal sealed class Guest(string id, DateTimeOffset since)
     {
+        public static readonly IComparer<Guest> ById = Comparer<Guest>.Create((one, other) => string.CompareOrdinal(one.Id, other.Id));
+
         public readonly List<Subscriber> Connections = [];
 
         public string Id => id;
@@ -32,12 +34,16 @@ sealed class Attendance
 
         /// <summary>When the last connection left; null while there is one.</summary>
         public DateTimeOffset? LeftAt { get; set; }
+
+        /// <summary>The same as a timestamp: what counts time must not jump with the wall clock.</summary>
+        public long LeftStamp { get; set; }
     }
 
     readonly Dictionary<string, Guest> _guests = new(StringComparer.Ordinal);
+    readonly SortedSet<Guest> _sorted = new(Guest.ById);                           // a page is read without looking at all
     readonly Dictionary<string, Person> _joined = new(StringComparer.Ordinal);     // not told yet
     readonly Dictionary<string, Person> _left = new(StringComparer.Ordinal);
-    readonly Queue<(Guest Guest, DateTimeOffset LeftAt)> _leaving = new();         // in the order in which their time is over
+    readonly Queue<(Guest Guest, long LeftStamp)> _leaving = new();         // in the order in which their time is over
 
     public int Count => _guests.Count;
 
@@ -45,7 +51,13 @@ sealed class Attendance
 
     public bool Holds(string userId) => _guests.ContainsKey(userId);
 
-    public IEnumerable<Guest> Guests => _guests.Values;
+    /// <summary>Those after an id, in the order of the ids.</summary>
+    public IEnumerable<Guest> GuestsAfter(string? id)
+    {
+        if (id is null || _sorted.Max is not { } last) return _sorted;
+        var from = new Guest(id, default);
+        return Guest.ById.Compare(from, last) >= 0 ? [] : _sorted.GetViewBetween(from, last).SkipWhile(guest => guest.Id == id);
+    }
 
     /// <summary>Where those who follow the comings and goings stand; without one, nobody ever did.</summary>
     public Position? Told { get; private set; }
@@ -63,28 +75,29 @@ sealed class Attendance
     public void Join(Subscriber connection, string userId, DateTimeOffset now)
     {
         var isNew = !_guests.TryGetValue(userId, out var guest);
-        if (guest is null) _guests[userId] = guest = new Guest(userId, now);
+        if (guest is null) _sorted.Add(_guests[userId] = guest = new Guest(userId, now));
         guest.LeftAt = null;
         guest.Connections.Add(connection);
         // Who was told to have come and goes and comes again within one telling is told nothing new.
         if (isNew && !_left.Remove(userId)) _joined[userId] = new Person(userId, guest.Name);
     }
 
-    public void Leave(Subscriber connection, string userId, DateTimeOffset now)
+    public void Leave(Subscriber connection, string userId, DateTimeOffset now, long stamp)
     {
         if (!_guests.TryGetValue(userId, out var guest) || !guest.Connections.Remove(connection) || guest.Connections.Count > 0) return;
-        (guest.LeftAt, guest.LeftAs) = (now, connection.Caller.Name);
-        _leaving.Enqueue((guest, now));
+        (guest.LeftAt, guest.LeftStamp, guest.LeftAs) = (now, stamp, connection.Caller.Name);
+        _leaving.Enqueue((guest, stamp));
     }
 
     /// <summary>Counts those as gone who left before a moment and have not come back; answers them.</summary>
-    public IEnumerable<string> LetGo(DateTimeOffset leftUntil)
+    public IEnumerable<string> LetGo(long leftUntil)
     {
         List<string> gone = [];
-        while (_leaving.TryPeek(out var first) && first.LeftAt <= leftUntil)
+        while (_leaving.TryPeek(out var first) && first.LeftStamp <= leftUntil)
         {
-            var (guest, leftAt) = _leaving.Dequeue();
-            if (guest.LeftAt != leftAt || !_guests.Remove(guest.Id)) continue;      // came back, and perhaps left again later
+            var (guest, leftStamp) = _leaving.Dequeue();
+            if (guest.LeftAt is null || guest.LeftStamp != leftStamp || !_guests.Remove(guest.Id)) continue;      // came back, and perhaps left again later
+            _sorted.Remove(guest);
             if (!_joined.Remove(guest.Id)) _left[guest.Id] = new Person(guest.Id, guest.Name);
             gone.Add(guest.Id);
         }

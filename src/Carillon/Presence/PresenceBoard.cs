@@ -52,8 +52,7 @@ sealed partial class PresenceBoard : BackgroundService
         {
             if (!_channels.TryGetValue(channel.Value, out var attendance)) return ([], 0);
             var now = _clock.GetUtcNow();
-            return ([.. attendance.Guests.Where(guest => after is null || string.CompareOrdinal(guest.Id, after) > 0)
-                .OrderBy(guest => guest.Id, StringComparer.Ordinal).Take(most).Select(guest => UserOf(guest, now))], attendance.Count);
+            return ([.. attendance.GuestsAfter(after).Take(most).Select(guest => UserOf(guest, now))], attendance.Count);
         }
     }
 
@@ -73,7 +72,14 @@ sealed partial class PresenceBoard : BackgroundService
         try
         {
             foreach (var (channel, movement, position) in TakeMovements())
-                await _live.PublishAsync(channel, _area, movement, position, ct);
+                try
+                {
+                    await _live.PublishAsync(channel, _area, movement, position, ct);
+                }
+                catch (Exception ex) when (ex is not OperationCanceledException)
+                {
+                    LogNotTold(ex);      // the others' movements are taken already; this one shows as a gap
+                }
         }
         finally
         {
@@ -116,9 +122,13 @@ sealed partial class PresenceBoard : BackgroundService
     {
         lock (_gate)
         {
-            if (connection.Caller.UserId is { } userId && _channels.TryGetValue(channel.Value, out var attendance)) attendance.Leave(connection, userId, _clock.GetUtcNow());
-            else if (!channel.Value.StartsWith(Prefix, StringComparison.Ordinal) || !_channels.ContainsKey(channel.Value[Prefix.Length..])) return;
-            _moving.Add(channel.Value.StartsWith(Prefix, StringComparison.Ordinal) ? channel.Value[Prefix.Length..] : channel.Value);
+            if (connection.Caller.UserId is { } userId && _channels.TryGetValue(channel.Value, out var attendance))
+            {
+                attendance.Leave(connection, userId, _clock.GetUtcNow(), _clock.GetTimestamp());
+                _moving.Add(channel.Value);
+            }
+            // The last who followed the comings and goings of a channel may have left.
+            if (channel.Value.StartsWith(Prefix, StringComparison.Ordinal) && _channels.ContainsKey(channel.Value[Prefix.Length..])) _moving.Add(channel.Value[Prefix.Length..]);
         }
     }
 
@@ -141,10 +151,14 @@ sealed partial class PresenceBoard : BackgroundService
         List<(ChannelName, Movement, Position)> movements = [];
         lock (_gate)
         {
-            var leftUntil = _clock.GetUtcNow() - _options.LeaveAfter;
+            var leftUntil = _clock.GetTimestamp() - (long)(_options.LeaveAfter.TotalSeconds * _clock.TimestampFrequency);
             foreach (var channel in _moving.ToArray())
             {
-                var attendance = _channels[channel];
+                if (!_channels.TryGetValue(channel, out var attendance))
+                {
+                    _moving.Remove(channel);
+                    continue;
+                }
                 // Who sees others because of being there does not any more.
                 foreach (var gone in attendance.LetGo(leftUntil)) _rights.Note(new AccessChange(gone, null));
                 while (attendance.TakeMovement(MostInOneMessage) is { } movement)

@@ -30,12 +30,13 @@ static class PostUpdate
             .WithSummary("Announces an update of a resource (an operation, with the new data or a patch) to those who follow it.").Produces<Update>(StatusCodes.Status201Created);
 
     static async Task<IResult> HandleAsync(
-        string id, Request request, Caller caller, Database db, Announcements announcements, TimeProvider clock, HttpContext http, CancellationToken ct)
+        string id, Request request, Caller caller, Database db, LiveChannels live, Announcements announcements, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (id.Contains(':') || !ChannelName.TryParse("resource:updates:" + id, out var channel))
             return Problem.Of(http, ErrorCode.InvalidPayload, "A resource's id has no colon and no control characters, and at most 183 characters.");
         if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
             return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters; with it comes data or patch, not both.");
+        if (live.IsShortOfMemory) return Problem.Of(http, ErrorCode.Unavailable, "Memory is short; nothing was published.", TimeSpan.FromSeconds(1));
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("""
             INSERT INTO carillon_resources (id, version) VALUES (@id, (SELECT version + 1 FROM carillon_resource_floor))
