@@ -94,7 +94,7 @@ sealed class MicroBenchmarks
             : base(1_000_000, deflated: false)
         {
             var handshake = new Handshake("/socket.io/?EIO=4&transport=websocket", [], null, DateTimeOffset.UnixEpoch);
-            server.Engine.Enter(null);
+            server.Engine.Enter(null, webSocket: true);
             _ = server.Engine.ServeAsync(this, handshake, accept: []);
             Receive(Frame("40"));
         }

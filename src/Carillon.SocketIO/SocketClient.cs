@@ -211,13 +211,17 @@ sealed class SocketClient
         }
         catch (Exception)
         {
-            Refuse(socket, new ConnectRefusal("Internal error"));
+            Refuse(socket, new ConnectRefusal("Internal error") { CountsAgainstAddress = false });
             throw;
         }
 
         if (refusal is null && socket.Account is { } account && !Engine.TryEnterAccount(account))
             refusal = new ConnectRefusal(Refusal.TooManyConnections,
-                new { code = Refusal.TooManyConnections, message = "There are too many connections of this account.", retryable = true }) { ClosesConnection = true };
+                new { code = Refusal.TooManyConnections, message = "There are too many connections of this account.", retryable = true })
+            {
+                ClosesConnection = true,
+                CountsAgainstAddress = false,
+            };
         if (refusal is not null)
         {
             Refuse(socket, refusal);
@@ -283,7 +287,7 @@ sealed class SocketClient
     void Refuse(Socket socket, ConnectRefusal refusal)
     {
         Forget(socket);
-        Engine.CountRefusal();
+        if (refusal.CountsAgainstAddress) Engine.CountRefusal();
         Engine.Enqueue(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details));
         if (refusal.ClosesConnection) Close();
     }

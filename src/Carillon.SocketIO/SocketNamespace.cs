@@ -11,6 +11,12 @@ public sealed record ConnectRefusal(string Message, object? Details = null)
 {
     /// <summary>Whether the connection is closed once the client has been told. Off, as in the protocol.</summary>
     public bool ClosesConnection { get; init; }
+
+    /// <summary>
+    /// Whether the refusal counts against the client's address, as a wrong token does: too many ban it. On. Off for what is no fault of the client, such as a database that is out of
+    /// reach: otherwise a failure of the server bans its users.
+    /// </summary>
+    public bool CountsAgainstAddress { get; init; } = true;
 }
 
 /// <summary>What happens in a namespace, or in all namespaces of a pattern. Set it up before clients connect.</summary>

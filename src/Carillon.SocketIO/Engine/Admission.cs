@@ -52,8 +52,7 @@ static class Admission
         if (!(transport == "polling" && options.AllowPolling) && !(transport == "websocket" && options.AllowWebSocket))
             return EngineRefusal.UnknownTransport;
 
-        var origin = request.Headers.Origin.ToString();
-        if (!Origins.CanBeSentBack(origin)) return EngineRefusal.BadRequest;
+        if (!Origins.CanBeSentBack(request.Headers.Origin.ToString())) return EngineRefusal.BadRequest;
 
         if (QueryValue(request, "sid") is { Length: > 0 } sid)
         {
@@ -67,8 +66,16 @@ static class Admission
 
         if (!HttpMethods.IsGet(request.Method) && !IsExtendedConnect(request)) return EngineRefusal.BadHandshakeMethod;
         if (transport == "websocket" != upgrade) return EngineRefusal.BadRequest;
-        if (!Origins.MayConnect(origin, request.Host, options)) return EngineRefusal.Forbidden();
         return null;
+    }
+
+    /// <summary>The first question for a request without a session: does a browser send it for a site whose pages may connect? A request of another site counts for nothing.</summary>
+    public static EngineRefusal? CheckSite(HttpRequest request, EngineOptions options)
+    {
+        var origin = request.Headers.Origin.ToString();
+        return !Origins.CanBeSentBack(origin) ? EngineRefusal.BadRequest
+            : Origins.IsForeign(origin, request.Headers["Sec-Fetch-Site"].ToString(), request.Host, options) ? EngineRefusal.Forbidden()
+            : null;
     }
 
     /// <summary>The last question, asked after the application's own: does the client speak protocol 4?</summary>

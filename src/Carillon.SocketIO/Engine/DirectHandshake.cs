@@ -55,7 +55,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
-        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null;
+        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null, site = null;
         var count = 0;
         for (var rest = headers; !rest.IsEmpty;)
         {
@@ -70,7 +70,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
             if (!Once("upgrade"u8, name, value, ref upgrade) || !Once("connection"u8, name, value, ref connection)
                 || !Once("sec-websocket-version"u8, name, value, ref version) || !Once("host"u8, name, value, ref host)
                 || !Once("sec-websocket-key"u8, name, value, ref key) || !Once("origin"u8, name, value, ref origin)
-                || !Once("sec-websocket-extensions"u8, name, value, ref extensions)
+                || !Once("sec-websocket-extensions"u8, name, value, ref extensions) || !Once("sec-fetch-site"u8, name, value, ref site)
+                || IsForwarding(name)     // a proxy that nobody has named: HTTP tells the operator
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
@@ -80,7 +81,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         var query = mark < 0 ? "" : target[mark..];
         if (Admission.QueryValue(query, "transport") != "websocket" || Admission.QueryValue(query, "EIO") != "4"
             || Admission.QueryValue(query, "sid").Length > 0) return null;
-        if (origin is not null && !Origins.MayConnect(origin, new HostString(host), engine.Options)) return null;
+        if (Origins.IsForeign(origin ?? "", site ?? "", new HostString(host), engine.Options)) return null;
         return new DirectHandshake(engine, new Handshake(target, headers, address, engine.Clock.GetUtcNow()), key,
             Deflated: engine.Options.PerMessageDeflate && extensions is not null && MessageDeflate.CanAgree(extensions));
     }
@@ -110,6 +111,9 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         found = Encoding.ASCII.GetString(value);
         return true;
     }
+
+    static bool IsForwarding(ReadOnlySpan<byte> name) =>
+        name.Length >= 9 && (Is(name, "forwarded"u8) || Is(name, "x-forwarded-for"u8) || Is(name, "x-forwarded-host"u8) || Is(name, "x-forwarded-proto"u8));
 
     static bool Is(ReadOnlySpan<byte> name, ReadOnlySpan<byte> expected) => Ascii.EqualsIgnoreCase(name, expected);
 

@@ -65,9 +65,9 @@ public sealed class EngineOptions
     public bool AllowUpgrades { get; set; } = true;
 
     /// <summary>
-    /// The web origins that may connect besides the server's own, such as <c>https://shop.example</c>; <c>*</c> is every origin. Empty: the
-    /// same origin only. It decides the CORS headers of polling and the Origin check of both transports. Requests without an Origin
-    /// header (programs that are no browsers) are not concerned.
+    /// The origins that may connect besides the server's own, such as <c>https://shop.example</c>, or <c>capacitor://localhost</c> for an application's shell; <c>*</c> is every origin.
+    /// Empty: the same origin only. It decides the CORS headers of polling and the Origin check of both transports. Requests without an Origin header (programs that are no browsers) are
+    /// not concerned, unless a browser says that it sends them for another site (<c>Sec-Fetch-Site</c>). <c>null</c> cannot be allowed: any page can send it.
     /// </summary>
     public IList<string> AllowedOrigins { get; } = [];
 
@@ -113,6 +113,7 @@ public sealed class EngineOptions
         Require(MaxQueuedBytes > 0, nameof(MaxQueuedBytes), "must be at least one byte");
         Require(MaxConnections > 0, nameof(MaxConnections), "must be at least one");
         Require(AllowPolling || AllowWebSocket, nameof(AllowWebSocket), "or AllowPolling must be on: a client needs a transport");
+        Require(!AllowedOrigins.Contains("null"), nameof(AllowedOrigins), "must not hold \"null\": a sandboxed frame of any page sends that origin");
         Fairness.Validate();
 
         static void Require(bool holds, string name, string rule)

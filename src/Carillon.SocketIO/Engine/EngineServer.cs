@@ -41,6 +41,7 @@ public sealed partial class EngineServer
         Addresses = new Addresses(options.Fairness, Clock, _logger);
         Accounts = new Accounts(options.Fairness, Clock);
         Shares = new Shares(options.Fairness, Clock);
+        _foreignLines = new Rate(perSecond: 0.1, burst: 10, Clock);
         Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
         Meters.Watch(this);
     }
@@ -152,31 +153,38 @@ public sealed partial class EngineServer
     /// The first question for each new client, before anything is done for its request: is there room for it, and does its address get its fair share? Who is not
     /// refused takes a place, and gives it back by <see cref="Leave"/>, or with the end of the session that is opened for it.
     /// </summary>
-    internal EngineRefusal? Enter(IPAddress? address)
+    /// <param name="address">Where the client is.</param>
+    /// <param name="webSocket">Whether it asks for a WebSocket, which no image of a page does.</param>
+    internal EngineRefusal? Enter(IPAddress? address, bool webSocket)
     {
-        var refusal = Admit(address);
+        var refusal = Admit(address, webSocket, out var displaced);
+        displaced?.Drop(DisconnectReason.TransportClose);
         if (refusal is not null) Meters.Refused.Add(1, Meters.Code(refusal.Message));
         return refusal;
     }
 
-    EngineRefusal? Admit(IPAddress? address)
+    EngineRefusal? Admit(IPAddress? address, bool webSocket, out EngineSocket? displaced)
     {
+        displaced = null;
         if (_closed) return EngineRefusal.ServerClosing;
         if (!TryTakePlace()) return EngineRefusal.TooManyConnections;
-        var refusal = Memory.IsOver ? EngineRefusal.ShortOfMemory : Addresses.Admit(address) is { } notNow ? EngineRefusal.Of(notNow) : null;
+        var refusal = Memory.IsOver ? EngineRefusal.ShortOfMemory
+            : (webSocket ? Addresses.AdmitWebSocket(address, out displaced) : Addresses.AdmitRequest(address, out displaced)) is { } notNow ? EngineRefusal.Of(notNow)
+            : null;
         if (refusal is not null) Interlocked.Decrement(ref _places);
         return refusal;
     }
 
     /// <summary>Gives back the place of a client for whom no session was opened.</summary>
     /// <param name="address">The address that entered.</param>
-    /// <param name="refused">Whether its handshake was refused, which counts against the address.</param>
-    internal void Leave(IPAddress? address, bool refused)
+    /// <param name="refused">Whether its handshake was refused.</param>
+    /// <param name="webSocket">Whether it asked for a WebSocket: then a refusal counts against the address.</param>
+    internal void Leave(IPAddress? address, bool refused, bool webSocket)
     {
         Addresses.Closed(address, halfOpen: true);
         if (refused)
         {
-            Addresses.Refused(address);
+            if (webSocket) Addresses.Refused(address);
             Meters.Refused.Add(1, Meters.Code("refused"));
         }
         Interlocked.Decrement(ref _places);
@@ -205,10 +213,13 @@ public sealed partial class EngineServer
         var upgrade = Admission.AsksForWebSocket(request);
         if (Admission.QueryValue(request, "sid").Length == 0)
         {
-            await EnterAsync(context, upgrade);
+            NoteProxy(request);
+            if (Admission.CheckSite(request, Options) is { } foreign) await RefuseForeignAsync(context, foreign, upgrade);
+            else await EnterAsync(context, upgrade);
             return;
         }
         var refusal = Check(request, upgrade, out var session);
+        if (session is not null) Addresses.Claimed(session);
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
         else if (upgrade)
@@ -228,9 +239,8 @@ public sealed partial class EngineServer
     async Task EnterAsync(HttpContext context, bool upgrade)
     {
         var address = context.Connection.RemoteIpAddress;
-        if (Enter(address) is { } notNow)
+        if (Enter(address, upgrade) is { } notNow)
         {
-            if (context.Request.Headers.ContainsKey("X-Forwarded-For")) LogProxyOnce(address, notNow);
             await RefuseAsync(context, notNow, upgrade);
             return;
         }
@@ -256,7 +266,7 @@ public sealed partial class EngineServer
         }
         finally
         {
-            if (!ready) Leave(address, refused: refusal is not null);
+            if (!ready) Leave(address, refused: refusal is not null, upgrade);
         }
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
@@ -269,7 +279,7 @@ public sealed partial class EngineServer
     /// <summary>For a client that HTTP does not see: enters, and asks the application. Who is not refused is to be served.</summary>
     internal async ValueTask<EngineRefusal?> EnterAsync(Handshake handshake)
     {
-        if (Enter(handshake.Address) is { } notNow) return notNow;
+        if (Enter(handshake.Address, webSocket: true) is { } notNow) return notNow;
         EngineRefusal? refusal = null;
         var ready = false;
         try
@@ -279,7 +289,7 @@ public sealed partial class EngineServer
         }
         finally
         {
-            if (!ready) Leave(handshake.Address, refused: refusal is not null);
+            if (!ready) Leave(handshake.Address, refused: refusal is not null, webSocket: true);
         }
         return refusal;
     }
@@ -287,6 +297,13 @@ public sealed partial class EngineServer
     /// <summary>Asks the application whether it lets a client in.</summary>
     async ValueTask<EngineRefusal?> AdmitAsync(Handshake handshake) =>
         Options.AllowRequest is { } allow && await allow(handshake) is { } reason ? EngineRefusal.Forbidden(reason) : null;
+
+    Task RefuseForeignAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
+    {
+        Meters.Refused.Add(1, Meters.Code("refused"));
+        LogForeign(context.Request);
+        return RefuseAsync(context, refusal, upgrade);
+    }
 
     internal static async Task RefuseAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
     {
@@ -304,6 +321,7 @@ public sealed partial class EngineServer
     async Task OpenPollingAsync(HttpContext context, Handshake handshake)
     {
         var session = Open(handshake, webSocket: false);
+        Addresses.Unclaimed(session);
         if (Options.CookieName is { } cookie)
             context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
         try

@@ -6,6 +6,9 @@ public sealed partial class EngineSocket
 
     int _standing = HalfOpen;
     bool _overspent;
+    /// <summary>Its place among the sessions that nobody has come back to; null once somebody has.</summary>
+    internal LinkedListNode<EngineSocket>? Unclaimed { get; set; }
+
     Budget? _budget;      // made when something is spent: those who only listen need none
 
     /// <summary>Tells the ledger that the client has joined. Further calls change nothing.</summary>
@@ -61,6 +64,7 @@ public sealed partial class EngineSocket
     {
         var before = Interlocked.Exchange(ref _standing, Ended);
         if (before == Ended) return;
+        _server.Addresses.Claimed(this);
         _server.Addresses.Closed(Handshake.Address, halfOpen: before == HalfOpen);
         LeaveAccount();
     }

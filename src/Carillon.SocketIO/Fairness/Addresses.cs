@@ -19,7 +19,7 @@ public sealed partial class Addresses
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly Networks _allowed;
-    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;
+    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;     // requests of polling have the rate of handshakes, and a bucket of their own
     readonly Lock _gate = new();                              // guards all below; held for the time of a look-up
     readonly Dictionary<AddressKey, Entry> _entries = [];
     readonly LinkedList<Entry> _absent = new();               // without a connection, seen longest ago first
@@ -52,8 +52,9 @@ public sealed partial class Addresses
         lock (_gate)
         {
             var entry = Find(AddressKey.Of(address), now);
-            // Whether it is a handshake, and how many it may begin, is to be seen.
-            refusal = exempt ? null : Decide(new(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen), _options);
+            // Whether it is a handshake, and how many it may begin, is to be seen. Sessions that nobody has come back to hold no connection.
+            var standing = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (entry.Unclaimed?.Count ?? 0));
+            refusal = exempt ? null : Decide(standing, _options);
             if (refusal is null) entry.HalfOpen++;
             Park(entry, now);
         }
@@ -80,17 +81,44 @@ public sealed partial class Addresses
         if (tooFast) Unheeded(address);
     }
 
-    /// <summary>Counts a connection of an address from now on, unless the answer is a refusal.</summary>
-    internal Refusal? Admit(IPAddress? address)
+    /// <summary>Counts a connection that begins with a WebSocket from now on, unless the answer is a refusal. Too many that do not wait as they are told ban the address.</summary>
+    /// <param name="address">Where it comes from.</param>
+    /// <param name="displaced">A session to close, which makes room for this one: nobody has come back to it.</param>
+    internal Refusal? AdmitWebSocket(IPAddress? address, out EngineSocket? displaced)
     {
+        var refusal = Admit(address, static entry => ref entry.Handshakes, out displaced);
+        if (refusal is { Code: Refusal.RateLimited }) Unheeded(address);
+        return refusal;
+    }
+
+    /// <summary>
+    /// Counts a connection that begins with a plain GET from now on, unless the answer is a refusal. It never leads to a ban: over plain HTTP an image of any page sends the
+    /// same request, and the address would be that of a person who looks at the page. For the same reason it takes nothing from WebSockets.
+    /// </summary>
+    internal Refusal? AdmitRequest(IPAddress? address, out EngineSocket? displaced) => Admit(address, static entry => ref entry.Requests, out displaced);
+
+    Refusal? Admit(IPAddress? address, BucketOf bucket, out EngineSocket? displaced)
+    {
+        displaced = null;
         if (!Counts(address)) return null;
         var exempt = _allowed.Contains(address);
         var now = _clock.GetTimestamp();
-        Refusal? refusal;
+        Refusal? refusal = null;
         lock (_gate)
         {
             var entry = Find(AddressKey.Of(address), now);
-            refusal = exempt ? null : Decide(Standing(entry, now), _options);
+            if (!exempt)
+            {
+                var standing = Standing(entry, bucket, now);
+                refusal = Decide(standing, _options);
+                // A session that was opened and never used is worth less than a client that is here.
+                if (refusal is not null && entry.Unclaimed?.First is { } oldest
+                    && Decide(standing with { Open = standing.Open - 1, HalfOpen = standing.HalfOpen - 1 }, _options) is null)
+                {
+                    oldest.List!.Remove(oldest);
+                    (displaced, refusal) = (oldest.Value, null);
+                }
+            }
             if (refusal is null)
             {
                 entry.Open++;
@@ -98,8 +126,42 @@ public sealed partial class Addresses
             }
             Park(entry, now);
         }
-        if (refusal is { Code: Refusal.RateLimited }) Unheeded(address);
         return refusal;
+    }
+
+    /// <summary>A session was opened by a plain GET. Until its client comes back to it (<see cref="Claimed"/>), it makes room for others of its address.</summary>
+    internal void Unclaimed(EngineSocket session)
+    {
+        if (!Counts(session.Handshake.Address)) return;
+        lock (_gate)
+        {
+            if (!_entries.TryGetValue(AddressKey.Of(session.Handshake.Address), out var entry)) return;
+            session.Unclaimed = (entry.Unclaimed ??= new()).AddLast(session);
+        }
+    }
+
+    /// <summary>The client has come back to its session, or the session has ended.</summary>
+    internal void Claimed(EngineSocket session)
+    {
+        if (session.Unclaimed is not { } place) return;
+        lock (_gate) place.List?.Remove(place);
+        session.Unclaimed = null;
+    }
+
+    /// <summary>
+    /// A peer on this machine forwards requests of others: it is a proxy that nobody has named, and is not banned for what its clients do. Elsewhere anybody can write the headers
+    /// of a proxy, and they change nothing.
+    /// </summary>
+    internal void IsProxy(IPAddress address)
+    {
+        if (!IPAddress.IsLoopback(address) || !Counts(address)) return;
+        var now = _clock.GetTimestamp();
+        lock (_gate)
+        {
+            var entry = Find(AddressKey.Of(address), now);
+            entry.IsLocalProxy = true;
+            Park(entry, now);
+        }
     }
 
     /// <summary>What an address is at a moment; the handshake that is asked about has taken its token already.</summary>
@@ -116,11 +178,11 @@ public sealed partial class Addresses
     static bool IsReached(int count, int limit) => limit > 0 && count >= limit;
 
     // Under the gate. Who is banned takes nothing from the bucket: when the ban is over, the address starts with a full one.
-    AddressStanding Standing(Entry entry, long now)
+    AddressStanding Standing(Entry entry, BucketOf bucket, long now)
     {
         var bannedFor = BannedFor(entry, now);
         var wait = TimeSpan.Zero;
-        if (bannedFor == TimeSpan.Zero) entry.Handshakes.TryTake(_handshakes, 1, now, out wait);
+        if (bannedFor == TimeSpan.Zero) bucket(entry).TryTake(_handshakes, 1, now, out wait);
         return new(bannedFor, wait, entry.Open, entry.HalfOpen);
     }
 
@@ -134,7 +196,7 @@ public sealed partial class Addresses
         else Change(address, static entry => entry.Open--);
     }
 
-    /// <summary>A handshake was refused for a reason of its own. Too many of them ban the address.</summary>
+    /// <summary>A WebSocket handshake or a token was refused, or a request was not finished in time. Too many of them ban the address.</summary>
     internal void Refused(IPAddress? address) => Charge(address, "refused handshakes", _refusals, static entry => ref entry.Refusals);
 
     /// <summary>A connection was closed because it went on to send more events than it may. Too many of them ban the address.</summary>
@@ -200,7 +262,7 @@ public sealed partial class Addresses
         {
             var entry = Find(key, now);
             // Who is banned already is not banned again for what was under way.
-            if (bucket(entry).TryTake(rate, 1, now, out _) || BannedFor(entry, now) > TimeSpan.Zero)
+            if (bucket(entry).TryTake(rate, 1, now, out _) || BannedFor(entry, now) > TimeSpan.Zero || entry.IsLocalProxy)
             {
                 Park(entry, now);
                 return;
@@ -268,7 +330,7 @@ public sealed partial class Addresses
 
     bool LeavesNothingBehind(Entry entry, long now) =>
         entry.BannedUntil <= now && StrikesOf(entry, now) == 0
-        && entry.Handshakes.IsFull(now) && entry.Refusals.IsFull(now) && entry.Unheeded.IsFull(now) && entry.Floods.IsFull(now)
+        && entry.Handshakes.IsFull(now) && entry.Requests.IsFull(now) && entry.Refusals.IsFull(now) && entry.Unheeded.IsFull(now) && entry.Floods.IsFull(now)
         && entry.Malformed.IsFull(now) && entry.Failures.IsFull(now);
 
     void Forget(Entry entry)
@@ -296,8 +358,10 @@ public sealed partial class Addresses
 
         public readonly AddressKey Key;
         public readonly LinkedListNode<Entry> Place;
+        public LinkedList<EngineSocket>? Unclaimed;      // opened by a GET, and nobody has come back yet; the oldest first
         public int Open, HalfOpen, Strikes;
-        public TokenBucket Handshakes, Refusals, Unheeded, Floods, Malformed, Failures;
+        public bool IsLocalProxy;
+        public TokenBucket Handshakes, Requests, Refusals, Unheeded, Floods, Malformed, Failures;
         public long BannedUntil;
         public string Reason = "";
     }

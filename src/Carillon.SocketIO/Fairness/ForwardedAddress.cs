@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace Carillon.SocketIO;
 
 /// <summary>
-/// Where proxies are trusted, each request has the address and the scheme that they tell, for the whole application and before anything else sees it. Without them
+/// Where proxies are trusted, each request has the address, the scheme and the host that they forward, for the whole application and before anything else sees it. Without them
 /// nothing is changed: what a client writes about itself decides nothing.
 /// </summary>
 sealed class ForwardedAddress(IOptions<SocketIOOptions> options) : IStartupFilter
@@ -23,7 +23,7 @@ sealed class ForwardedAddress(IOptions<SocketIOOptions> options) : IStartupFilte
         if (proxies.IsEmpty) return null;
         var settings = new ForwardedHeadersOptions
         {
-            ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto,
+            ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost,
             ForwardLimit = null,      // proxies behind proxies: from the nearest on, as far as they are trusted
         };
         // The framework trusts loopback by itself.

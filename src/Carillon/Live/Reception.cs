@@ -55,7 +55,11 @@ sealed partial class Reception(
         }
     }
 
-    static ConnectRefusal Refusal(ErrorCode error) => new(error.Code, Answer.Told(error)) { ClosesConnection = true };
+    static ConnectRefusal Refusal(ErrorCode error) => new(error.Code, Answer.Told(error))
+    {
+        ClosesConnection = true,
+        CountsAgainstAddress = !error.Retryable,
+    };
 
     async Task WelcomeAsync(Socket socket)
     {

@@ -60,7 +60,7 @@ public class AddressesTests
     public void Two_thousand_connections_of_one_address_are_admitted_at_once()
     {
         var ledger = Ledger();
-        for (var i = 0; i < 2000; i++) Assert.Null(ledger.Admit(Office));
+        for (var i = 0; i < 2000; i++) Assert.Null(ledger.AdmitWebSocket(Office, out _));
 
         Assert.Equal(2000, ledger.Find("192.0.2.7")!.Open);
     }
@@ -73,7 +73,7 @@ public class AddressesTests
         {
             for (var i = 0; i < 200; i++)
             {
-                Assert.Null(ledger.Admit(Office));
+                Assert.Null(ledger.AdmitWebSocket(Office, out _));
                 ledger.Joined(Office);
                 ledger.Closed(Office, halfOpen: false);
             }
@@ -100,15 +100,15 @@ public class AddressesTests
     {
         (_options.HandshakesPerSecond, _options.HandshakeBurst) = (10, 20);
         var ledger = Ledger();
-        for (var i = 0; i < 20; i++) Assert.Null(ledger.Admit(Office));
+        for (var i = 0; i < 20; i++) Assert.Null(ledger.AdmitWebSocket(Office, out _));
 
-        var refusal = ledger.Admit(Office);
+        var refusal = ledger.AdmitWebSocket(Office, out _);
         Assert.Equal("rate-limited", refusal!.Code);
         Assert.Equal(TimeSpan.FromMilliseconds(100), refusal.RetryAfter);
-        Assert.Null(ledger.Admit(Home));
+        Assert.Null(ledger.AdmitWebSocket(Home, out _));
 
         _clock.Advance(refusal.RetryAfter);
-        Assert.Null(ledger.Admit(Office));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
         Assert.Equal(21, ledger.Find("192.0.2.7")!.Open);
     }
 
@@ -117,10 +117,10 @@ public class AddressesTests
     {
         (_options.HandshakesPerSecond, _options.HandshakeBurst) = (1, 1);
         var ledger = Ledger();
-        for (var i = 0; i < 5001; i++) ledger.Admit(Office);
+        for (var i = 0; i < 5001; i++) ledger.AdmitWebSocket(Office, out _);
 
         Assert.Empty(ledger.Bans());
-        Assert.Equal("rate-limited", ledger.Admit(Office)!.Code);
+        Assert.Equal("rate-limited", ledger.AdmitWebSocket(Office, out _)!.Code);
     }
 
     [Fact]
@@ -128,12 +128,12 @@ public class AddressesTests
     {
         (_options.HandshakesPerSecond, _options.HandshakeBurst) = (1, 1);
         var ledger = Ledger();
-        for (var i = 0; i < 5002; i++) ledger.Admit(Office);
+        for (var i = 0; i < 5002; i++) ledger.AdmitWebSocket(Office, out _);
 
         Assert.Equal("handshakes in spite of being told to wait", Assert.Single(ledger.Bans()).Reason);
-        Assert.Equal("banned", ledger.Admit(Office)!.Code);
+        Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
         _clock.Advance(TimeSpan.FromMinutes(1));
-        Assert.Null(ledger.Admit(Office));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
     }
 
     [Fact]
@@ -141,10 +141,10 @@ public class AddressesTests
     {
         _options.ConnectionsPerAddress = 10;
         var ledger = Ledger();
-        for (var i = 0; i < 10; i++) Assert.Null(ledger.Admit(Office));
+        for (var i = 0; i < 10; i++) Assert.Null(ledger.AdmitWebSocket(Office, out _));
         for (var second = 0; second < 60; second++)
         {
-            for (var i = 0; i < 200; i++) Assert.Equal("too-many-connections", ledger.Admit(Office)!.Code);
+            for (var i = 0; i < 200; i++) Assert.Equal("too-many-connections", ledger.AdmitWebSocket(Office, out _)!.Code);
             _clock.Advance(TimeSpan.FromSeconds(1));
         }
 
@@ -198,7 +198,7 @@ public class AddressesTests
                 continue;
             }
             if (refusal is null) ledger.Settled(Office);
-            refusal ??= ledger.Admit(Office);
+            refusal ??= ledger.AdmitWebSocket(Office, out _);
             if (refusal is null)
             {
                 ledger.Joined(Office);
@@ -242,13 +242,13 @@ public class AddressesTests
         Assert.Null(ledger.Arrive(Office));
         Assert.Null(ledger.Arrive(Office));
         Assert.Equal("rate-limited", ledger.Arrive(Office)!.Code);
-        Assert.Equal("rate-limited", ledger.Admit(Office)!.Code);
+        Assert.Equal("rate-limited", ledger.AdmitWebSocket(Office, out _)!.Code);
         Assert.Equal((0, 2), (ledger.Find("192.0.2.7")!.Open, ledger.Find("192.0.2.7")!.HalfOpen));
         Assert.Equal(["192.0.2.7"], ledger.Busiest(1).Select(a => a.Address));
         Assert.Null(ledger.Arrive(Home));
 
         ledger.Settled(Office);
-        Assert.Null(ledger.Admit(Office));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
         ledger.CameToNothing(Office);
         Assert.Null(ledger.Arrive(Office));
         Assert.Equal("rate-limited", ledger.Arrive(Office)!.Code);
@@ -303,12 +303,12 @@ public class AddressesTests
     {
         _options.HalfOpenPerAddress = 2;
         var ledger = Ledger();
-        Assert.Null(ledger.Admit(Office));
-        Assert.Null(ledger.Admit(Office));
-        Assert.Equal("rate-limited", ledger.Admit(Office)!.Code);
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
+        Assert.Equal("rate-limited", ledger.AdmitWebSocket(Office, out _)!.Code);
 
         ledger.Joined(Office);
-        Assert.Null(ledger.Admit(Office));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
         Assert.Equal((3, 2), (ledger.Find("192.0.2.7")!.Open, ledger.Find("192.0.2.7")!.HalfOpen));
     }
 
@@ -320,15 +320,15 @@ public class AddressesTests
         foreach (var minutes in new[] { 1, 4, 16, 60, 60 })
         {
             Offend();
-            Assert.Equal(TimeSpan.FromMinutes(minutes), ledger.Admit(Office)!.RetryAfter);
-            Assert.Equal("banned", ledger.Admit(Office)!.Code);
+            Assert.Equal(TimeSpan.FromMinutes(minutes), ledger.AdmitWebSocket(Office, out _)!.RetryAfter);
+            Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
             _clock.Advance(TimeSpan.FromMinutes(minutes));
             Assert.Null(Visit(ledger, Office));
         }
 
         _clock.Advance(TimeSpan.FromHours(2) * 5);
         Offend();
-        Assert.Equal(TimeSpan.FromMinutes(1), ledger.Admit(Office)!.RetryAfter);
+        Assert.Equal(TimeSpan.FromMinutes(1), ledger.AdmitWebSocket(Office, out _)!.RetryAfter);
 
         void Offend()
         {
@@ -345,7 +345,7 @@ public class AddressesTests
         Assert.Null(Visit(ledger, Office));
         ledger.Malformed(Office);
 
-        Assert.Equal("banned", ledger.Admit(Office)!.Code);
+        Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
         Assert.Equal([new Ban("192.0.2.7", _clock.GetUtcNow().AddMinutes(1), 1, "malformed packets")], ledger.Bans());
     }
 
@@ -355,8 +355,8 @@ public class AddressesTests
         var ledger = Ledger();
         ledger.Ban(IPAddress.Parse("2001:db8::1"), TimeSpan.FromMinutes(3));
 
-        Assert.Equal("banned", ledger.Admit(IPAddress.Parse("2001:db8::ffff:1"))!.Code);
-        Assert.Null(ledger.Admit(IPAddress.Parse("2001:db8:0:1::1")));
+        Assert.Equal("banned", ledger.AdmitWebSocket(IPAddress.Parse("2001:db8::ffff:1"), out _)!.Code);
+        Assert.Null(ledger.AdmitWebSocket(IPAddress.Parse("2001:db8:0:1::1"), out _));
         Assert.Equal("2001:db8::/64", Assert.Single(ledger.Bans()).Address);
     }
 
@@ -368,7 +368,7 @@ public class AddressesTests
         Assert.False(ledger.Lift("198.51.100.1"));
         Assert.True(ledger.Lift("192.0.2.7"));
 
-        Assert.Null(ledger.Admit(Office));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
         Assert.Equal(0, ledger.Find("192.0.2.7")!.Strikes);
         Assert.False(ledger.Lift("192.0.2.7"));
     }
@@ -384,7 +384,7 @@ public class AddressesTests
         var ledger = Ledger();
         for (var i = 0; i < 100; i++)
         {
-            Assert.Null(ledger.Admit(Office));
+            Assert.Null(ledger.AdmitWebSocket(Office, out _));
             Assert.Null(ledger.Arrive(Office));
             ledger.Malformed(Office);
             ledger.Refused(Office);
@@ -392,7 +392,7 @@ public class AddressesTests
         }
 
         Assert.Empty(ledger.Bans());
-        Assert.Null(ledger.Admit(IPAddress.Parse("::ffff:192.0.2.7")));
+        Assert.Null(ledger.AdmitWebSocket(IPAddress.Parse("::ffff:192.0.2.7"), out _));
         Assert.Equal(101, ledger.Find("192.0.2.7")!.Open);
     }
 
@@ -406,7 +406,7 @@ public class AddressesTests
         Assert.False(ledger.MayTry(Office, out var wait));
         Assert.Equal(TimeSpan.FromSeconds(20), wait);
         Assert.True(ledger.MayTry(Home, out _));
-        Assert.Null(ledger.Admit(Office));
+        Assert.Null(ledger.AdmitWebSocket(Office, out _));
         _clock.Advance(wait);
         Assert.True(ledger.MayTry(Office, out _));
     }
@@ -418,7 +418,7 @@ public class AddressesTests
         var ledger = Ledger();
         for (var i = 0; i < 100_000; i++)
         {
-            Assert.Null(ledger.Admit(Office));
+            Assert.Null(ledger.AdmitWebSocket(Office, out _));
             ledger.Malformed(Office);
         }
         Assert.Equal(0, ledger.Count);
@@ -428,7 +428,7 @@ public class AddressesTests
     public void An_unknown_address_is_not_limited()
     {
         var ledger = Ledger();
-        for (var i = 0; i < 10_000; i++) Assert.Null(ledger.Admit(null));
+        for (var i = 0; i < 10_000; i++) Assert.Null(ledger.AdmitWebSocket(null, out _));
         Assert.Equal(0, ledger.Count);
     }
 
@@ -441,7 +441,7 @@ public class AddressesTests
         await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() =>
         {
             for (var i = 0; i < 1000; i++)
-                if (ledger.Admit(Office) is null) Interlocked.Increment(ref admitted);
+                if (ledger.AdmitWebSocket(Office, out EngineSocket? _) is null) Interlocked.Increment(ref admitted);
         })));
         Assert.Equal(500, admitted);
 
@@ -472,11 +472,11 @@ public class AddressesTests
     {
         var ledger = Ledger();
         ledger.Ban(Office, TimeSpan.FromDays(1));
-        Assert.Null(ledger.Admit(Home));
+        Assert.Null(ledger.AdmitWebSocket(Home, out _));
         for (var i = 0; i < 3 * Addresses.Remembered; i++) Visit(ledger, Stranger(i));
 
         Assert.InRange(ledger.Count, Addresses.Remembered, Addresses.Remembered + 3);
-        Assert.Equal("banned", ledger.Admit(Office)!.Code);
+        Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
         Assert.Equal(1, ledger.Find("198.51.100.1")!.Open);
     }
 
@@ -494,7 +494,7 @@ public class AddressesTests
     {
         var ledger = Ledger();
         foreach (var (address, count) in new[] { (Office, 3), (Home, 5), (Stranger(1), 1) })
-            for (var i = 0; i < count; i++) Assert.Null(ledger.Admit(address));
+            for (var i = 0; i < count; i++) Assert.Null(ledger.AdmitWebSocket(address, out _));
 
         Assert.Equal([("198.51.100.1", 5), ("192.0.2.7", 3)], ledger.Busiest(2).Select(a => (a.Address, a.Open)));
     }
@@ -503,7 +503,7 @@ public class AddressesTests
 
     static Refusal? Visit(Addresses ledger, IPAddress address)
     {
-        var refusal = ledger.Admit(address);
+        var refusal = ledger.AdmitWebSocket(address, out _);
         if (refusal is null) ledger.Closed(address, halfOpen: true);
         return refusal;
     }
