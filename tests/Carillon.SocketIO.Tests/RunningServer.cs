@@ -29,11 +29,14 @@ sealed class RunningServer : IAsyncDisposable
 
     public static async Task<RunningServer> StartAsync(
         Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, bool direct = false,
-        Action<IServiceCollection>? services = null)
+        Action<IServiceCollection>? services = null, System.Security.Cryptography.X509Certificates.X509Certificate2? certificate = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            if (certificate is not null) listen.UseHttps(certificate);
+        }));
         if (direct) builder.WebHost.UseSocketIO();
         if (clock is not null) builder.Services.AddSingleton(clock);
         builder.Services.AddSocketIO(configure);

@@ -61,7 +61,7 @@ public class TlsTests
         Assert.Equal(0, app.Services.GetRequiredService<SocketServer>().Engine.Addresses.Find("127.0.0.1")!.HalfOpen);
     }
 
-    static X509Certificate2 SelfSigned()
+    internal static X509Certificate2 SelfSigned()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);

@@ -18,7 +18,9 @@ sealed class Arrival : TimerWheel.Deadline
     readonly NetSocket _socket;
     readonly FirstBytes _firstBytes;
     ConnectionContext? _http;      // where it went with a part of a request
+    bool _isTls;
     bool _isOver;
+    bool _isHandedOn;              // its place is given back by what serves it
 
     public Arrival(DirectListener listener, EngineServer? door, IPAddress? address, NetSocket socket) =>
         (_listener, _door, _address, _socket, _firstBytes) = (listener, door, address, socket, new(this));
@@ -61,7 +63,7 @@ sealed class Arrival : TimerWheel.Deadline
         {
             _socket.Dispose();     // the wait ends with an error
         }
-        else if (ComeToNothing(unfinished: true))
+        else if (ComeToNothing(unfinished: !_isTls))     // a browser's spare connection is silent inside TLS, which is no offence
         {
             http.Abort(new ConnectionAbortedException("The first request was not finished in time."));
         }
@@ -89,18 +91,19 @@ sealed class Arrival : TimerWheel.Deadline
                     Drop();
                     break;
                 case Beginning.Whole when handshake is not null:
+                    _isHandedOn = true;
                     _ = _listener.ServeAsync(handshake, _socket);
                     break;
                 case Beginning.Whole:
-                    _listener.HandOn(_socket);
+                    _listener.HandOn(_socket, _address);
+                    _isHandedOn = true;
                     break;
                 case Beginning.Part:
-                    _listener.Wheel.Set(this, Patience);
-                    _listener.HandOn(_socket, this);
-                    break;
                 case Beginning.Tls:
-                    _listener.Wheel.Cancel(this);      // its time-outs are Kestrel's
-                    _listener.HandOn(_socket, this);
+                    _isTls = beginning == Beginning.Tls;
+                    _listener.Wheel.Set(this, Patience);     // Kestrel would wait for minutes after a TLS handshake, and on a plain port for one that it does not know
+                    _listener.HandOn(_socket, _address, this);
+                    _isHandedOn = true;
                     break;
             }
         }
@@ -115,6 +118,7 @@ sealed class Arrival : TimerWheel.Deadline
     {
         _socket.Dispose();
         ComeToNothing(unfinished: false);
+        if (!Interlocked.Exchange(ref _isHandedOn, true)) _listener.Disconnected(_address);
     }
 
     bool ComeToNothing(bool unfinished)

@@ -42,7 +42,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
         var address = (socket.RemoteEndPoint as IPEndPoint)?.Address;
         if (address is not null && engine.IsTrustedProxy(address)) return null;   // HTTP reads for whom it speaks
-        var taken = Take(engine, target, bytes[(line.Length + 2)..(end + 2)], address);
+        var taken = Take(engine, routes, target, bytes[(line.Length + 2)..(end + 2)], address);
         if (taken is not null) socket.Receive(bytes[..(end + 4)], SocketFlags.None);
         return taken;
     }
@@ -53,7 +53,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
         bytes.IndexOf("\r\n\r\n"u8) >= 0 ? Beginning.Whole :
         Beginning.Part;
 
-    static DirectHandshake? Take(EngineServer engine, string target, ReadOnlySpan<byte> headers, IPAddress? address)
+    static DirectHandshake? Take(EngineServer engine, DirectRoutes routes, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
         string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null, site = null;
         var count = 0;
@@ -75,7 +75,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
-            || connection is null || !AsksToUpgrade(connection) || version != "13" || host is null || !IsPlainHost(host) || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
+            || connection is null || !AsksToUpgrade(connection) || version != "13" || host is null || !IsPlainHost(host) || !routes.IsServed(host) || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
 
         var mark = target.IndexOf('?');
         var query = mark < 0 ? "" : target[mark..];

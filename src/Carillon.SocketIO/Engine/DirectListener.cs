@@ -13,11 +13,13 @@ namespace Carillon.SocketIO;
 sealed partial class DirectListener : IConnectionListener
 {
     static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
+    static readonly TimeSpan FullLoggedEvery = TimeSpan.FromMinutes(1);
     const int MostReady = 1024;
     static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
 
     readonly NetSocket _listener;
     readonly SocketTransportOptions _options;
+    readonly TcpConnectionLimit _limit;
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly SocketConnectionContextFactory _toHttp;
@@ -26,10 +28,11 @@ sealed partial class DirectListener : IConnectionListener
     bool _isBeginning;
     readonly Task _accepting;
     volatile bool _unbound;
+    long? _fullLoggedAt;       // by the loop that accepts
 
-    public DirectListener(NetSocket listener, SocketTransportOptions options, DirectRoutes routes, TimeProvider clock, ILogger logger)
+    public DirectListener(NetSocket listener, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock, ILogger logger)
     {
-        (_listener, _options, Routes, _clock, _logger) = (listener, options, routes, clock, logger);
+        (_listener, _options, Routes, _limit, _clock, _logger) = (listener, options, routes, limit, clock, logger);
         EndPoint = listener.LocalEndPoint!;
         _toHttp = new SocketConnectionContextFactory(new SocketConnectionFactoryOptions
         {
@@ -95,24 +98,48 @@ sealed partial class DirectListener : IConnectionListener
 
     void Greet(NetSocket socket)
     {
+        Arrival? arrival = null;
         try
         {
             socket.NoDelay = _options.NoDelay;
+            if (!_limit.TryTake())
+            {
+                LogFullNowAndThen();
+                TurnAway(socket, EngineRefusal.TooManyConnections);
+                return;
+            }
             var address = (socket.RemoteEndPoint as IPEndPoint)?.Address;
             var door = Routes.Door;
             if (door?.Arrive(address) is { } refusal)
             {
-                TurnAway(socket, refusal);
+                _limit.Release();
+                TurnAway(socket, EngineRefusal.Of(refusal));
                 return;
             }
-            var arrival = new Arrival(this, door, address, socket);
+            arrival = new Arrival(this, door, address, socket);
             if (!arrival.Wait()) _ready.Enqueue(arrival);
         }
         catch (Exception ex)
         {
             if (!WebSocketConnection.IsCut(ex)) LogConnectionFailed(ex);
-            socket.Dispose();
+            if (arrival is null) socket.Dispose();
+            else arrival.Drop();
         }
+    }
+
+    /// <summary>A connection is closed, whatever it has carried.</summary>
+    public void Disconnected(IPAddress? address)
+    {
+        _limit.Release();
+        Routes.Door?.Disconnected(address);
+    }
+
+    void LogFullNowAndThen()
+    {
+        var now = _clock.GetTimestamp();
+        if (_fullLoggedAt is { } last && _clock.GetElapsedTime(last, now) < FullLoggedEvery) return;
+        _fullLoggedAt = now;
+        LogFull(_limit.Limit);
     }
 
     void BeginReady()
@@ -140,14 +167,14 @@ sealed partial class DirectListener : IConnectionListener
     }
 
     // Nothing of its request is read, nor waited for: before it may be a TLS handshake, which costs more than all else.
-    static void TurnAway(NetSocket socket, Refusal refusal)
+    static void TurnAway(NetSocket socket, EngineRefusal refusal)
     {
         using (socket)
         {
-            if (refusal.Code == Refusal.Banned)
+            if (refusal.NotNow is { Code: Refusal.Banned or Refusal.TooManyConnections })
             {
                 socket.Blocking = false;
-                socket.Send(DirectHandshake.Refuse(EngineRefusal.Of(refusal)), SocketFlags.None, out _);
+                socket.Send(DirectHandshake.Refuse(refusal), SocketFlags.None, out _);
                 socket.Shutdown(SocketShutdown.Send);
             }
             else
@@ -158,18 +185,20 @@ sealed partial class DirectListener : IConnectionListener
     }
 
     /// <summary>Lets HTTP serve a connection, of whose first request perhaps a part is there only.</summary>
-    public void HandOn(NetSocket socket, Arrival? unfinished = null)
+    public void HandOn(NetSocket socket, IPAddress? address, Arrival? unfinished = null)
     {
-        var connection = _toHttp.Create(socket);
+        var connection = new CountedConnection(_toHttp.Create(socket), this, address);
         unfinished?.GoOnWith(connection);
-        if (!_http.Writer.TryWrite(connection)) connection.Abort();
+        if (_http.Writer.TryWrite(connection)) return;
+        connection.Abort();
+        _ = connection.DisposeAsync().AsTask();
     }
 
     public async Task ServeAsync(DirectHandshake handshake, NetSocket socket)
     {
-        using (socket)
+        try
         {
-            try
+            using (socket)
             {
                 socket.Blocking = false;      // a send takes what it can and never waits
                 using var connection = new DirectConnection(socket, handshake.Engine.Options.MaxPayload, handshake.Deflated);
@@ -179,16 +208,23 @@ sealed partial class DirectListener : IConnectionListener
                 // The client is to find our last words before the end, not a reset.
                 socket.Shutdown(SocketShutdown.Send);
             }
-            catch (Exception ex) when (WebSocketConnection.IsCut(ex))
-            {
-                // It has gone already.
-            }
-            catch (Exception ex)
-            {
-                LogConnectionFailed(ex);
-            }
+        }
+        catch (Exception ex) when (WebSocketConnection.IsCut(ex))
+        {
+            // It has gone already.
+        }
+        catch (Exception ex)
+        {
+            LogConnectionFailed(ex);
+        }
+        finally
+        {
+            Disconnected(handshake.Request.Address);
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Refused a new connection: {Count} are open, as many as the limit of open files allows. Raise it (ulimit -n, LimitNOFILE)")]
+    partial void LogFull(int count);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A connection could not be accepted")]
     partial void LogAcceptFailed(Exception error);

@@ -1,9 +1,12 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.HostFiltering;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Primitives;
 using NetSocket = System.Net.Sockets.Socket;
 
 namespace Carillon.SocketIO;
@@ -18,6 +21,9 @@ sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOption
 {
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint;
 
+    readonly Lock _gate = new();
+    TcpConnectionLimit? _limit;
+
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         NetSocket? socket = null;
@@ -31,14 +37,33 @@ sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOption
             socket?.Dispose();
             throw ex.SocketErrorCode == SocketError.AddressAlreadyInUse ? new AddressInUseException(ex.Message, ex) : ex;
         }
-        return new(new DirectListener(socket, options.Value, routes, clock, loggers.CreateLogger<DirectTransport>()));
+        return new(new DirectListener(socket, options.Value, routes, Limit(), clock, loggers.CreateLogger<DirectTransport>()));
+    }
+
+    // Files are the process's: all addresses that it listens at share one limit.
+    TcpConnectionLimit Limit()
+    {
+        lock (_gate)
+        {
+            if (_limit is not null) return _limit;
+            _limit = new TcpConnectionLimit(routes.Door?.Options.Fairness.TcpConnections);
+            if (routes.Door is { } door) door.Addresses.SocketsPerAddress = TcpConnectionLimit.DerivePerAddress(_limit.Limit, door.Options.Fairness);
+            return _limit;
+        }
     }
 }
 
-/// <summary>Which Socket.IO servers stand under which paths.</summary>
+/// <summary>Which Socket.IO servers stand under which paths, and by which names of the host they are reached (<c>AllowedHosts</c>).</summary>
 sealed class DirectRoutes
 {
     volatile (string Prefix, EngineServer Engine)[] _routes = [];
+    volatile StringSegment[] _hosts;      // none: every one
+
+    public DirectRoutes(IOptionsMonitor<HostFilteringOptions> filtering)
+    {
+        _hosts = HostsOf(filtering.CurrentValue);
+        filtering.OnChange(options => _hosts = HostsOf(options));
+    }
 
     public void Add(string prefix, EngineServer engine)
     {
@@ -47,6 +72,13 @@ sealed class DirectRoutes
 
     /// <summary>The server whose ledger knows the addresses of connections that have not said yet for which server they are: the first that was mapped.</summary>
     public EngineServer? Door => _routes is [var (_, first), ..] ? first : null;
+
+    /// <summary>Whether HTTP would serve a request for a host. What it would refuse is left to it.</summary>
+    public bool IsServed(string host) => _hosts is var hosts && (hosts.Length == 0 || HostString.MatchesAny(host, hosts));
+
+    // As the framework's host filtering reads them.
+    static StringSegment[] HostsOf(HostFilteringOptions options) =>
+        options.AllowedHosts.Any(host => host is "*" or "[::]" or "0.0.0.0") ? [] : [.. options.AllowedHosts.Select(host => (StringSegment)new HostString(host).ToUriComponent())];
 
     /// <summary>The server that a request's target belongs to, if its path is the server's to the letter. Longer paths, escapes and dots are for HTTP to make sense of.</summary>
     public EngineServer? Find(ReadOnlySpan<char> target)

@@ -133,6 +133,12 @@ public sealed partial class EngineServer
         return refusal;
     }
 
+    /// <summary>A connection that arrived has been closed.</summary>
+    internal void Disconnected(IPAddress? address)
+    {
+        if (address is not null && !IsTrustedProxy(address)) Addresses.Disconnected(address);
+    }
+
     /// <summary>A connection has made a whole request: whoever serves it counts it.</summary>
     internal void Settled(IPAddress? address)
     {

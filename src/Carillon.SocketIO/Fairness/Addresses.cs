@@ -53,14 +53,24 @@ public sealed partial class Addresses
         {
             var entry = Find(AddressKey.Of(address), now);
             // Whether it is a handshake, and how many it may begin, is to be seen. Sessions that nobody has come back to hold no connection.
-            var standing = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (entry.Unclaimed?.Count ?? 0));
-            refusal = exempt ? null : Decide(standing, _options);
-            if (refusal is null) entry.HalfOpen++;
+            var standing = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (entry.Unclaimed?.Count ?? 0), entry.Sockets);
+            refusal = exempt ? null : Decide(standing, _options, SocketsPerAddress);
+            if (refusal is null)
+            {
+                entry.HalfOpen++;
+                entry.Sockets++;
+            }
             Park(entry, now);
         }
         if (refusal is { Code: Refusal.RateLimited }) Unheeded(address);
         return refusal;
     }
+
+    /// <summary>How many TCP connections one address may have open, whatever they carry; zero is no limit. They count where <c>UseSocketIO</c> takes them.</summary>
+    internal int SocketsPerAddress { get; set; }
+
+    /// <summary>A TCP connection that arrived has been closed.</summary>
+    internal void Disconnected(IPAddress? address) => Change(address, static entry => entry.Sockets = Math.Max(0, entry.Sockets - 1));
 
     /// <summary>It is known what a connection is that arrived: it is counted elsewhere, or nowhere.</summary>
     internal void Settled(IPAddress? address) => Change(address, static entry => entry.HalfOpen--);
@@ -165,14 +175,15 @@ public sealed partial class Addresses
     }
 
     /// <summary>What an address is at a moment; the handshake that is asked about has taken its token already.</summary>
-    internal readonly record struct AddressStanding(TimeSpan BannedFor, TimeSpan HandshakeWait, int Open, int HalfOpen);
+    internal readonly record struct AddressStanding(TimeSpan BannedFor, TimeSpan HandshakeWait, int Open, int HalfOpen, int Sockets = 0);
 
     /// <summary>Whether a connection of such an address is let in.</summary>
-    internal static Refusal? Decide(in AddressStanding standing, FairnessOptions options) =>
+    internal static Refusal? Decide(in AddressStanding standing, FairnessOptions options, int socketsPerAddress = 0) =>
         standing.BannedFor > TimeSpan.Zero ? new(Refusal.Banned, standing.BannedFor) :
         standing.HandshakeWait > TimeSpan.Zero ? new(Refusal.RateLimited, standing.HandshakeWait) :
         IsReached(standing.Open, options.ConnectionsPerAddress) ? new(Refusal.TooManyConnections, WhenFull) :
         IsReached(standing.HalfOpen, options.HalfOpenPerAddress) ? new(Refusal.RateLimited, WhenHalfOpen) :
+        IsReached(standing.Sockets, socketsPerAddress) ? new(Refusal.TooManyConnections, WhenFull) :
         null;
 
     static bool IsReached(int count, int limit) => limit > 0 && count >= limit;
@@ -306,7 +317,7 @@ public sealed partial class Addresses
     void Park(Entry entry, long now)
     {
         entry.Place.List?.Remove(entry.Place);
-        if (entry.Open > 0 || entry.HalfOpen > 0) return;
+        if (entry.Open > 0 || entry.HalfOpen > 0 || entry.Sockets > 0) return;
         (entry.BannedUntil > now ? _absentAndBanned : _absent).AddLast(entry.Place);
     }
 
@@ -359,7 +370,7 @@ public sealed partial class Addresses
         public readonly AddressKey Key;
         public readonly LinkedListNode<Entry> Place;
         public LinkedList<EngineSocket>? Unclaimed;      // opened by a GET, and nobody has come back yet; the oldest first
-        public int Open, HalfOpen, Strikes;
+        public int Open, HalfOpen, Strikes, Sockets;
         public bool IsLocalProxy;
         public TokenBucket Handshakes, Requests, Refusals, Unheeded, Floods, Malformed, Failures;
         public long BannedUntil;
