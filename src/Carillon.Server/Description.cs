@@ -1,16 +1,22 @@
 using System.Reflection;
+using System.Security.Cryptography;
+using Microsoft.AspNetCore.Http.Headers;
+using Microsoft.AspNetCore.OpenApi;
+using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
 
 namespace Carillon.Server;
 
-/// <summary>What the HTTP API offers, as an OpenAPI document made from the endpoints themselves.</summary>
+/// <summary>What the HTTP API offers, as an OpenAPI document made from the endpoints themselves: once, because everybody may ask for it and it takes 50 ms.</summary>
 static class Description
 {
+    const string Name = "v1";
+
     /// <summary>The program's version, without the mark of its build.</summary>
     public static string Version { get; } =
         typeof(Description).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
-    public static void Add(IServiceCollection services) => services.AddOpenApi("v1", options => options.AddDocumentTransformer((document, _, _) =>
+    public static void Add(IServiceCollection services) => services.AddOpenApi(Name, options => options.AddDocumentTransformer((document, _, _) =>
     {
         document.Info = new OpenApiInfo { Title = "Carillon", Version = Version, Description = "What back ends and administrators call. Screens connect over Socket.IO." };
         document.Servers = [];   // wherever the document was found
@@ -41,5 +47,39 @@ static class Description
         return Task.CompletedTask;
     }));
 
-    public static void Map(WebApplication app) => app.MapOpenApi();
+    public static void Map(WebApplication app)
+    {
+        var document = new Lazy<Task<Document>>(() => BuildAsync(app.Services));
+        app.MapGet($"/openapi/{Name}.json", async (HttpContext http) =>
+        {
+            var (json, tag) = await document.Value;
+            var headers = http.Response.GetTypedHeaders();
+            headers.ETag = tag;
+            headers.CacheControl = new CacheControlHeaderValue { NoCache = true };     // kept, and asked about each time: the next version has another
+            if (IsKnown(http.Request.GetTypedHeaders(), tag))
+            {
+                http.Response.StatusCode = StatusCodes.Status304NotModified;
+                return;
+            }
+            http.Response.ContentType = "application/json;charset=utf-8";
+            http.Response.ContentLength = json.Length;
+            await http.Response.Body.WriteAsync(json, http.RequestAborted);
+        }).ExcludeFromDescription();
+    }
+
+    sealed record Document(byte[] Json, EntityTagHeaderValue Tag);
+
+    static async Task<Document> BuildAsync(IServiceProvider services)
+    {
+        await using var scope = services.CreateAsyncScope();
+        var provider = scope.ServiceProvider.GetRequiredKeyedService<IOpenApiDocumentProvider>(Name);
+        var document = await provider.GetOpenApiDocumentAsync(CancellationToken.None);
+        var json = new MemoryStream();
+        await document.SerializeAsJsonAsync(json, OpenApiSpecVersion.OpenApi3_1, CancellationToken.None);
+        var bytes = json.ToArray();
+        return new(bytes, new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(bytes)[..16])}\""));
+    }
+
+    static bool IsKnown(RequestHeaders headers, EntityTagHeaderValue tag) =>
+        headers.IfNoneMatch.Any(known => known.Equals(EntityTagHeaderValue.Any) || known.Compare(tag, useStrongComparison: false));
 }

@@ -30,6 +30,16 @@ static class Host
         var app = builder.Build();
         _ = app.Services.GetRequiredService<SocketServer>();       // says now what is wrong with its settings
         _ = app.Services.GetRequiredService<PrometheusMeter>();    // counts from the beginning
+        app.Use(static (http, next) =>
+        {
+            // Set as the answer starts: what handles an exception clears the headers. Browsers must take nothing of ours for a script or a page that is none.
+            http.Response.OnStarting(static response =>
+            {
+                ((HttpResponse)response).Headers.XContentTypeOptions = "nosniff";
+                return Task.CompletedTask;
+            }, http.Response);
+            return next(http);
+        });
         app.UseExceptionHandler();
         app.UseWhen(http => http.Request.Path.StartsWithSegments("/api"), api => api.UseStatusCodePages().UseCors());
         app.MapCarillon();

@@ -68,11 +68,11 @@ sealed class Settings
     /// <summary>The path of the file with the keys for tokens; null where there is none.</summary>
     public string? KeyFile { get; }
 
-    /// <summary>What the file says to ASP.NET Core: logging and certificates.</summary>
+    /// <summary>What the file says to ASP.NET Core: logging, certificates and the names of the host.</summary>
     public IReadOnlyDictionary<string, string?> OfTheHost => _ofTheHost;
 
     /// <summary>The web origins that may connect.</summary>
-    public IReadOnlyList<string> AllowedOrigins => [.. _carillon.GetSection("AllowedOrigins").GetChildren().Select(child => child.Value!.TrimEnd('/'))];
+    public IReadOnlyList<string> AllowedOrigins => [.. _carillon.GetSection("AllowedOrigins").GetChildren().Select(child => child.Value!).Select(origin => origin.EndsWith("://", StringComparison.Ordinal) ? origin : origin.TrimEnd('/'))];
 
     /// <summary>How variables are written.</summary>
     public static string VariableOf(string path) => Prefix + path.Replace(":", "__", StringComparison.Ordinal);
@@ -153,7 +153,7 @@ sealed class Settings
             foreach (var (key, value) in read.AsEnumerable())
             {
                 if (value is null) continue;
-                var isOfTheHost = key.Split(':')[0].ToUpperInvariant() is "LOGGING" or "KESTREL" or "URLS" or "ASPNETCORE_URLS";
+                var isOfTheHost = key.Split(':')[0].ToUpperInvariant() is "LOGGING" or "KESTREL" or "ALLOWEDHOSTS" or "URLS" or "ASPNETCORE_URLS";
                 if (isOfTheHost) _ofTheHost[key] = value;
                 else _values[PathOf(key)] = value;
             }
@@ -212,7 +212,9 @@ sealed class Settings
             if (!IsUrl(url)) _problems.Add($"ASPNETCORE_URLS must be addresses such as {DefaultUrls}, with semicolons between them; \"{url}\" is none.");
         foreach (var origin in AllowedOrigins)
             if (!IsOrigin(origin))
-                _problems.Add($"{Prefix}AllowedOrigins holds \"{origin}\", which is no web origin: that is a scheme, a host and a port, such as https://shop.example.");
+                _problems.Add(origin == "null"
+                    ? $"{Prefix}AllowedOrigins must not hold \"null\": a sandboxed frame of any page sends that origin."
+                    : $"{Prefix}AllowedOrigins holds \"{origin}\", which is no web origin: that is a scheme, a host and a port, such as https://shop.example.");
         if (Carillon.Access.TokenProblem() is { } problem) _problems.Add($"{Prefix}Access__{problem}");
         else Try(Carillon.Validate);
     }
@@ -241,7 +243,13 @@ sealed class Settings
         }
     }
 
-    static bool IsOrigin(string origin) => origin == "*"
-        || (Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"
-            && uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase));
+    // Shells of applications have schemes of their own: capacitor://localhost, tauri://localhost, app://. and, with nothing after it, file://.
+    static bool IsOrigin(string origin)
+    {
+        if (origin == "*") return true;
+        if (Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https")
+            return uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase);
+        return origin.IndexOf("://", StringComparison.Ordinal) is > 0 and var end && Uri.CheckSchemeName(origin[..end]) && (end + 3 < origin.Length || origin == "file://")
+            && origin[(end + 3)..].All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_' or ':');
+    }
 }

@@ -48,6 +48,7 @@ sealed partial class Guard(
             return;
         }
         var address = http.Connection.RemoteIpAddress;
+        http.Response.Headers.XContentTypeOptions = "nosniff";      // an answer holds what people wrote, and is never a page or a script
         // Asked before the key is looked at: otherwise guessing would be limited in nothing but its answers.
         if (!server.Engine.Addresses.MayTry(address, out var wait))
         {
