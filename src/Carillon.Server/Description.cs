@@ -7,7 +7,10 @@ using Microsoft.OpenApi;
 
 namespace Carillon.Server;
 
-/// <summary>What the HTTP API offers, as an OpenAPI document made from the endpoints themselves: once, because everybody may ask for it and it takes 50 ms.</summary>
+/// <summary>
+/// What the HTTP API offers, as an OpenAPI document made from the endpoints themselves: once, because everybody may ask for it and it takes
+/// 50 ms.
+/// </summary>
 static class Description
 {
     const string Name = "v1";
@@ -55,7 +58,7 @@ static class Description
             var (json, tag) = await document.Value;
             var headers = http.Response.GetTypedHeaders();
             headers.ETag = tag;
-            headers.CacheControl = new CacheControlHeaderValue { NoCache = true };     // kept, and asked about each time: the next version has another
+            headers.CacheControl = new CacheControlHeaderValue { NoCache = true };     // the next version of the program has another
             if (IsKnown(http.Request.GetTypedHeaders(), tag))
             {
                 http.Response.StatusCode = StatusCodes.Status304NotModified;

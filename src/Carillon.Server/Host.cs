@@ -32,7 +32,8 @@ static class Host
         _ = app.Services.GetRequiredService<PrometheusMeter>();    // counts from the beginning
         app.Use(static (http, next) =>
         {
-            // Set as the answer starts: what handles an exception clears the headers. Browsers must take nothing of ours for a script or a page that is none.
+            // Set as the answer starts: what handles an exception clears the headers. Browsers must take nothing of ours for a script or a
+            // page that is none.
             http.Response.OnStarting(static response =>
             {
                 ((HttpResponse)response).Headers.XContentTypeOptions = "nosniff";

@@ -13,8 +13,8 @@ public sealed record ConnectRefusal(string Message, object? Details = null)
     public bool ClosesConnection { get; init; }
 
     /// <summary>
-    /// Whether the refusal counts against the client's address, as a wrong token does: too many ban it. On. Off for what is no fault of the client, such as a database that is out of
-    /// reach: otherwise a failure of the server bans its users.
+    /// Whether the refusal counts against the client's address, as a wrong token does: too many ban it. On. Off for what is no fault of the
+    /// client, such as a database that is out of reach: otherwise a failure of the server bans its users.
     /// </summary>
     public bool CountsAgainstAddress { get; init; } = true;
 }

@@ -38,7 +38,8 @@ public sealed class FileLimitTests : IDisposable
             }
             Assert.InRange(refused, 300, files + 299);
 
-            // Those that are there are served, with everything that takes files: the database, an answer over the kept connection, libraries that load late.
+            // Those that are there are served, with everything that takes files: the database, an answer over the kept connection,
+            // libraries that load late.
             Assert.False(process.HasExited);
             Assert.Equal(HttpStatusCode.OK, (await http.GetAsync("/health/ready")).StatusCode);
             Assert.Equal(HttpStatusCode.OK, (await http.GetAsync("/openapi/v1.json")).StatusCode);

@@ -1,5 +1,6 @@
-// A page of another site, in Chromium, sends 5,000 requests. Its visitor's next real connection succeeds at once: over HTTPS or the loopback, where browsers name the site that a request is
-// for, and over plain HTTP on a local network, where they do not. The network is a namespace of its own, which ends with the process in it.
+// A page of another site, in Chromium, sends 5,000 requests. Its visitor's next real connection succeeds at once: over HTTPS or the
+// loopback, where browsers name the site that a request is for, and over plain HTTP on a local network, where they do not. The network is a
+// namespace of its own, which ends with the process in it.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";

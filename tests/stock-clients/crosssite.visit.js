@@ -1,5 +1,5 @@
-// crosssite.visit.js SERVER PAGE: serves a hostile page at one host, lets Chromium visit it, which sends 5,000 requests to a server at another host, and then connects as a person would.
-// Prints one line of JSON.
+// crosssite.visit.js SERVER PAGE: serves a hostile page at one host, lets Chromium visit it, which sends 5,000 requests to a server at
+// another host, and then connects as a person would. Prints one line of JSON.
 import { once } from "node:events";
 import { Agent, createServer, get } from "node:http";
 import { createRequire } from "node:module";

@@ -1,4 +1,5 @@
-// nginx and HAProxy, the real programs, configured as docs/server.md says: stock clients pass, the page's own origin is let in, and a ban hits the client, not the proxy.
+// nginx and HAProxy, the real programs, configured as docs/server.md says: stock clients pass, the page's own origin is let in, and a ban
+// hits the client, not the proxy.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

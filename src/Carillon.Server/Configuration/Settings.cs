@@ -72,7 +72,11 @@ sealed class Settings
     public IReadOnlyDictionary<string, string?> OfTheHost => _ofTheHost;
 
     /// <summary>The web origins that may connect.</summary>
-    public IReadOnlyList<string> AllowedOrigins => [.. _carillon.GetSection("AllowedOrigins").GetChildren().Select(child => child.Value!).Select(origin => origin.EndsWith("://", StringComparison.Ordinal) ? origin : origin.TrimEnd('/'))];
+    public IReadOnlyList<string> AllowedOrigins =>
+    [
+        .. _carillon.GetSection("AllowedOrigins").GetChildren().Select(child => child.Value!)
+            .Select(origin => origin.EndsWith("://", StringComparison.Ordinal) ? origin : origin.TrimEnd('/')),
+    ];
 
     /// <summary>How variables are written.</summary>
     public static string VariableOf(string path) => Prefix + path.Replace(":", "__", StringComparison.Ordinal);
@@ -153,7 +157,8 @@ sealed class Settings
             foreach (var (key, value) in read.AsEnumerable())
             {
                 if (value is null) continue;
-                var isOfTheHost = key.Split(':')[0].ToUpperInvariant() is "LOGGING" or "KESTREL" or "ALLOWEDHOSTS" or "URLS" or "ASPNETCORE_URLS";
+                var isOfTheHost = key.Split(':')[0].ToUpperInvariant()
+                    is "LOGGING" or "KESTREL" or "ALLOWEDHOSTS" or "URLS" or "ASPNETCORE_URLS";
                 if (isOfTheHost) _ofTheHost[key] = value;
                 else _values[PathOf(key)] = value;
             }
@@ -243,13 +248,15 @@ sealed class Settings
         }
     }
 
-    // Shells of applications have schemes of their own: capacitor://localhost, tauri://localhost, app://. and, with nothing after it, file://.
+    // Shells of applications have schemes of their own: capacitor://localhost, tauri://localhost, app://. and, with nothing after it,
+    // file://.
     static bool IsOrigin(string origin)
     {
         if (origin == "*") return true;
         if (Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https")
             return uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase);
-        return origin.IndexOf("://", StringComparison.Ordinal) is > 0 and var end && Uri.CheckSchemeName(origin[..end]) && (end + 3 < origin.Length || origin == "file://")
+        return origin.IndexOf("://", StringComparison.Ordinal) is > 0 and var end && Uri.CheckSchemeName(origin[..end])
+            && (end + 3 < origin.Length || origin == "file://")
             && origin[(end + 3)..].All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_' or ':');
     }
 }

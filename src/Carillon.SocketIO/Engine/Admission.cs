@@ -69,7 +69,10 @@ static class Admission
         return null;
     }
 
-    /// <summary>The first question for a request without a session: does a browser send it for a site whose pages may connect? A request of another site counts for nothing.</summary>
+    /// <summary>
+    /// The first question for a request without a session: does a browser send it for a site whose pages may connect? A request of another
+    /// site counts for nothing.
+    /// </summary>
     public static EngineRefusal? CheckSite(HttpRequest request, EngineOptions options)
     {
         var origin = request.Headers.Origin.ToString();

@@ -101,7 +101,7 @@ sealed class Arrival : TimerWheel.Deadline
                 case Beginning.Part:
                 case Beginning.Tls:
                     _isTls = beginning == Beginning.Tls;
-                    _listener.Wheel.Set(this, Patience);     // Kestrel would wait for minutes after a TLS handshake, and on a plain port for one that it does not know
+                    _listener.Wheel.Set(this, Patience);     // Kestrel waits two minutes for a request after a TLS handshake
                     _listener.HandOn(_socket, _address, this);
                     _isHandedOn = true;
                     break;

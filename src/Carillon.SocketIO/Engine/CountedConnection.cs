@@ -5,7 +5,9 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Carillon.SocketIO;
 
-/// <summary>A connection that HTTP serves. Its place is free when its socket is closed, which may be long after the client has said its last.</summary>
+/// <summary>
+/// A connection that HTTP serves. Its place is free when its socket is closed, which may be long after the client has said its last.
+/// </summary>
 sealed class CountedConnection(ConnectionContext connection, DirectListener listener, IPAddress? address) : ConnectionContext
 {
     bool _isClosed;

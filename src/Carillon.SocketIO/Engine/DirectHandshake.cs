@@ -75,7 +75,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
-            || connection is null || !AsksToUpgrade(connection) || version != "13" || host is null || !IsPlainHost(host) || !routes.IsServed(host) || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
+            || connection is null || !AsksToUpgrade(connection) || version != "13" || host is null || !IsPlainHost(host)
+            || !routes.IsServed(host) || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
 
         var mark = target.IndexOf('?');
         var query = mark < 0 ? "" : target[mark..];
@@ -113,7 +114,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     }
 
     static bool IsForwarding(ReadOnlySpan<byte> name) =>
-        name.Length >= 9 && (Is(name, "forwarded"u8) || Is(name, "x-forwarded-for"u8) || Is(name, "x-forwarded-host"u8) || Is(name, "x-forwarded-proto"u8));
+        name.Length >= 9 && (Is(name, "forwarded"u8) || Is(name, "x-forwarded-for"u8)
+            || Is(name, "x-forwarded-host"u8) || Is(name, "x-forwarded-proto"u8));
 
     static bool Is(ReadOnlySpan<byte> name, ReadOnlySpan<byte> expected) => Ascii.EqualsIgnoreCase(name, expected);
 

@@ -14,7 +14,7 @@ sealed partial class DirectListener : IConnectionListener
 {
     static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
     static readonly TimeSpan FullLoggedEvery = TimeSpan.FromMinutes(1);
-    const int MostReady = 1024;
+    const int MostReady = 16 * 1024;
     static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
 
     readonly NetSocket _listener;
@@ -30,7 +30,8 @@ sealed partial class DirectListener : IConnectionListener
     volatile bool _unbound;
     long? _fullLoggedAt;       // by the loop that accepts
 
-    public DirectListener(NetSocket listener, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock, ILogger logger)
+    public DirectListener(
+        NetSocket listener, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock, ILogger logger)
     {
         (_listener, _options, Routes, _limit, _clock, _logger) = (listener, options, routes, limit, clock, logger);
         EndPoint = listener.LocalEndPoint!;
@@ -223,7 +224,8 @@ sealed partial class DirectListener : IConnectionListener
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Refused a new connection: {Count} are open, as many as the limit of open files allows. Raise it (ulimit -n, LimitNOFILE)")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "Refused a new connection: {Count} are open, as many as the limit of open files allows. Raise it (ulimit -n, LimitNOFILE)")]
     partial void LogFull(int count);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A connection could not be accepted")]

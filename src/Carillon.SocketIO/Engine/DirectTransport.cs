@@ -47,13 +47,16 @@ sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOption
         {
             if (_limit is not null) return _limit;
             _limit = new TcpConnectionLimit(routes.Door?.Options.Fairness.TcpConnections);
-            if (routes.Door is { } door) door.Addresses.SocketsPerAddress = TcpConnectionLimit.DerivePerAddress(_limit.Limit, door.Options.Fairness);
+            if (routes.Door is { } door)
+                door.Addresses.SocketsPerAddress = TcpConnectionLimit.DerivePerAddress(_limit.Limit, door.Options.Fairness);
             return _limit;
         }
     }
 }
 
-/// <summary>Which Socket.IO servers stand under which paths, and by which names of the host they are reached (<c>AllowedHosts</c>).</summary>
+/// <summary>
+/// Which Socket.IO servers stand under which paths, and by which names of the host they are reached (<c>AllowedHosts</c>).
+/// </summary>
 sealed class DirectRoutes
 {
     volatile (string Prefix, EngineServer Engine)[] _routes = [];
@@ -78,7 +81,9 @@ sealed class DirectRoutes
 
     // As the framework's host filtering reads them.
     static StringSegment[] HostsOf(HostFilteringOptions options) =>
-        options.AllowedHosts.Any(host => host is "*" or "[::]" or "0.0.0.0") ? [] : [.. options.AllowedHosts.Select(host => (StringSegment)new HostString(host).ToUriComponent())];
+        options.AllowedHosts.Any(host => host is "*" or "[::]" or "0.0.0.0")
+            ? []
+            : [.. options.AllowedHosts.Select(host => (StringSegment)new HostString(host).ToUriComponent())];
 
     /// <summary>The server that a request's target belongs to, if its path is the server's to the letter. Longer paths, escapes and dots are for HTTP to make sense of.</summary>
     public EngineServer? Find(ReadOnlySpan<char> target)

@@ -65,9 +65,10 @@ public sealed class EngineOptions
     public bool AllowUpgrades { get; set; } = true;
 
     /// <summary>
-    /// The origins that may connect besides the server's own, such as <c>https://shop.example</c>, or <c>capacitor://localhost</c> for an application's shell; <c>*</c> is every origin.
-    /// Empty: the same origin only. It decides the CORS headers of polling and the Origin check of both transports. Requests without an Origin header (programs that are no browsers) are
-    /// not concerned, unless a browser says that it sends them for another site (<c>Sec-Fetch-Site</c>). <c>null</c> cannot be allowed: any page can send it.
+    /// The origins that may connect besides the server's own, such as <c>https://shop.example</c>, or <c>capacitor://localhost</c> for an
+    /// application's shell; <c>*</c> is every origin. Empty: the same origin only. It decides the CORS headers of polling and the Origin
+    /// check of both transports. Requests without an Origin header (programs that are no browsers) are not concerned, unless a browser says
+    /// that it sends them for another site (<c>Sec-Fetch-Site</c>). <c>null</c> cannot be allowed: any page can send it.
     /// </summary>
     public IList<string> AllowedOrigins { get; } = [];
 

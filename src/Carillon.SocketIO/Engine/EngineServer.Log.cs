@@ -19,7 +19,7 @@ public sealed partial class EngineServer
     // An operator who forgot the proxy would see all the world as one address, and the proxy's own name as the host.
     void NoteProxy(HttpRequest request)
     {
-        if (request.HttpContext.Connection.RemoteIpAddress is not { } address || !Forwards(request.Headers) || IsTrustedProxy(address)) return;
+        if (!Forwards(request.Headers) || request.HttpContext.Connection.RemoteIpAddress is not { } address || IsTrustedProxy(address)) return;
         Addresses.IsProxy(address);
         var key = AddressKey.Of(address);
         lock (_proxiesNamed)
@@ -28,11 +28,13 @@ public sealed partial class EngineServer
         else LogProxy(key);
     }
 
-    // What a trusted proxy forwarded was taken off the request and stands under other names; what is left was written by its client.
+    // The framework renames the headers of a trusted proxy to X-Original-…: values that are left then come from its client.
     static bool Forwards(IHeaderDictionary headers) =>
-        (headers.ContainsKey(ForwardedHeadersDefaults.XForwardedForHeaderName) || headers.ContainsKey(ForwardedHeadersDefaults.XForwardedHostHeaderName)
+        (headers.ContainsKey(ForwardedHeadersDefaults.XForwardedForHeaderName)
+            || headers.ContainsKey(ForwardedHeadersDefaults.XForwardedHostHeaderName)
             || headers.ContainsKey(ForwardedHeadersDefaults.XForwardedProtoHeaderName) || headers.ContainsKey("Forwarded"))
-        && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalForHeaderName) && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalHostHeaderName)
+        && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalForHeaderName)
+        && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalHostHeaderName)
         && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalProtoHeaderName);
 
     // Ten lines at once, and one every ten seconds: a page that keeps trying must not fill the log.
@@ -57,19 +59,19 @@ public sealed partial class EngineServer
         !Origins.CanBeSentBack(value) ? "(unprintable)" : value.Length > LongestLogged ? value[..LongestLogged] + "…" : value;
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "Refused a page of the origin {Origin}: it is neither the host of the request, {Host}, nor in AllowedOrigins. If the page is yours, add its origin to "
-            + "the setting AllowedOrigins. Behind a proxy, pass the browser's Host on, or send X-Forwarded-Host and add the proxy to the setting Fairness.TrustedProxies. "
-            + "{Unlogged} more refusals were not logged")]
+        Message = "Refused a page of the origin {Origin}: it is neither the host of the request, {Host}, nor in AllowedOrigins. "
+            + "If the page is yours, add its origin to the setting AllowedOrigins. Behind a proxy, pass the browser's Host on, "
+            + "or send X-Forwarded-Host and add the proxy to the setting Fairness.TrustedProxies. {Unlogged} more refusals were not logged")]
     partial void LogForeignOrigin(string origin, string host, long unlogged);
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "Address {Address} sends the headers of a proxy, which are ignored: it is not in TrustedProxies. If it is your proxy, add it "
-            + "to the setting Fairness.TrustedProxies; until then all its clients count as one address")]
+        Message = "Address {Address} sends the headers of a proxy, which are ignored: it is not in TrustedProxies. "
+            + "If it is your proxy, add it to the setting Fairness.TrustedProxies; until then all its clients count as one address")]
     partial void LogProxy(AddressKey address);
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "Address {Address} of this machine sends the headers of a proxy, which are ignored: it is not in TrustedProxies. If it is your proxy, add it "
-            + "to the setting Fairness.TrustedProxies; until then all its clients count as one address, which is limited and never banned")]
+        Message = "Address {Address} of this machine sends the headers of a proxy, which are ignored: it is not in TrustedProxies. "
+            + "If it is your proxy, add it to the setting Fairness.TrustedProxies; until then all its clients count as one address, which is limited and never banned")]
     partial void LogLocalProxy(AddressKey address);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Connection {Id} was opened over {Transport}")]

@@ -175,7 +175,8 @@ public sealed partial class EngineServer
         if (_closed) return EngineRefusal.ServerClosing;
         if (!TryTakePlace()) return EngineRefusal.TooManyConnections;
         var refusal = Memory.IsOver ? EngineRefusal.ShortOfMemory
-            : (webSocket ? Addresses.AdmitWebSocket(address, out displaced) : Addresses.AdmitRequest(address, out displaced)) is { } notNow ? EngineRefusal.Of(notNow)
+            : (webSocket ? Addresses.AdmitWebSocket(address, out displaced) : Addresses.AdmitRequest(address, out displaced)) is { } notNow
+                ? EngineRefusal.Of(notNow)
             : null;
         if (refusal is not null) Interlocked.Decrement(ref _places);
         return refusal;

@@ -15,8 +15,8 @@ static class Origins
         origin.Length == 0 || IsSameOrigin(origin, host) || IsAllowed(origin, options);
 
     /// <summary>
-    /// Whether a browser sent a request for another site, whose pages may not connect. Where there is an origin, it decides. Images, links and the like have none; what they are for,
-    /// browsers say where the server is reached by HTTPS (Fetch Metadata).
+    /// Whether a browser sent a request for another site, whose pages may not connect. Where there is an origin, it decides. Images and
+    /// links have none; browsers name the site of their page (Fetch Metadata), but not over plain HTTP.
     /// </summary>
     public static bool IsForeign(string origin, string fetchSite, HostString host, EngineOptions options) =>
         origin.Length > 0 ? !MayConnect(origin, host, options) : fetchSite.Equals("cross-site", StringComparison.OrdinalIgnoreCase);
@@ -61,12 +61,14 @@ static class Origins
         return false;
     }
 
-    /// <summary>An origin as browsers send it. People copy addresses, with a slash at the end; the slashes of <c>file://</c> are its own.</summary>
+    /// <summary>
+    /// An origin as browsers send it. People copy addresses, with a slash at the end; the slashes of <c>file://</c> are its own.
+    /// </summary>
     internal static ReadOnlySpan<char> WithoutPath(ReadOnlySpan<char> origin) =>
         origin.EndsWith("/", StringComparison.Ordinal) && !origin.EndsWith("://", StringComparison.Ordinal) ? origin[..^1] : origin;
 
-    // Hosts are compared, not schemes: behind a proxy that ends TLS the page is https and the request is http. Pages of other schemes come from no host: capacitor://localhost
-    // is an application's.
+    // Hosts are compared, not schemes: behind a proxy that ends TLS the page is https and the request is http. Pages of other schemes come
+    // from no host: capacitor://localhost is an application's.
     internal static bool IsSameOrigin(string origin, HostString host) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var page) && (page.Scheme == Uri.UriSchemeHttp || page.Scheme == Uri.UriSchemeHttps)
         && page.Host.Equals(host.Host.Trim('[', ']'), StringComparison.OrdinalIgnoreCase) | page.Host.Equals(host.Host, StringComparison.OrdinalIgnoreCase)

@@ -3,12 +3,13 @@ using System.Globalization;
 namespace Carillon.SocketIO;
 
 /// <summary>
-/// How many TCP connections the process holds at once, over all its addresses and whatever they carry. Each takes a file, and a process without files cannot open its database, write its
-/// log or load its own code: newcomers are refused before that.
+/// How many TCP connections the process holds at once, over all its addresses and whatever they carry. Each takes a file, and a process
+/// without files cannot open its database, write its log or load its own code: newcomers are refused before that.
 /// </summary>
 sealed class TcpConnectionLimit(int? configured)
 {
-    // What a server opens after it has begun to listen: the readers of a database, log files, connections to key sets, libraries that are loaded late. Measured: about 40.
+    // Files that a server opens after it has begun to listen: the readers of a database, log files, connections to key sets, libraries that
+    // are loaded late. Measured: about 40.
     const int Room = 128;
 
     int _open;
@@ -27,7 +28,10 @@ sealed class TcpConnectionLimit(int? configured)
     /// <summary>Gives it back.</summary>
     public void Release() => Interlocked.Decrement(ref _open);
 
-    /// <summary>How many connections fit a limit of files: what is not open yet, less what the process itself needs; half of it where that is more.</summary>
+    /// <summary>
+    /// How many connections fit a limit of files: all that are not open yet, less what the process itself needs; half of it where that is
+    /// more.
+    /// </summary>
     /// <param name="files">How many files the process may have open; null where it is not known or there is no limit.</param>
     /// <param name="open">How many it has open already.</param>
     internal static int Derive(int? files, int open)
@@ -37,7 +41,10 @@ sealed class TcpConnectionLimit(int? configured)
         return Math.Max(1, Math.Max(free - Room, free / 2));
     }
 
-    /// <summary>How many connections one address may have: half of all, so that one address leaves room for others, and twice what it may have of clients.</summary>
+    /// <summary>
+    /// How many connections one address may have: half of all, so that one address leaves room for others, and twice what it may have of
+    /// clients.
+    /// </summary>
     internal static int DerivePerAddress(int limit, FairnessOptions options)
     {
         if (options.TcpConnectionsPerAddress is { } configured) return configured;
@@ -51,8 +58,9 @@ sealed class TcpConnectionLimit(int? configured)
         const string line = "Max open files", path = "/proc/self/limits";
         try
         {
-            var limits = File.Exists(path) ? File.ReadLines(path).FirstOrDefault(text => text.StartsWith(line, StringComparison.Ordinal)) : null;
-            return int.TryParse(limits?[line.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault(), CultureInfo.InvariantCulture, out var files) ? files : null;
+            if (!File.Exists(path) || File.ReadLines(path).FirstOrDefault(text => text.StartsWith(line, StringComparison.Ordinal)) is not { } limits) return null;
+            var soft = limits[line.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0];
+            return int.TryParse(soft, CultureInfo.InvariantCulture, out var files) ? files : null;      // or "unlimited"
         }
         catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
         {

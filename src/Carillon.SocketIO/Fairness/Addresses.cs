@@ -19,7 +19,7 @@ public sealed partial class Addresses
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly Networks _allowed;
-    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;     // requests of polling have the rate of handshakes, and a bucket of their own
+    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;     // polling has the rate of handshakes too, and its own bucket
     readonly Lock _gate = new();                              // guards all below; held for the time of a look-up
     readonly Dictionary<AddressKey, Entry> _entries = [];
     readonly LinkedList<Entry> _absent = new();               // without a connection, seen longest ago first
@@ -52,7 +52,8 @@ public sealed partial class Addresses
         lock (_gate)
         {
             var entry = Find(AddressKey.Of(address), now);
-            // Whether it is a handshake, and how many it may begin, is to be seen. Sessions that nobody has come back to hold no connection.
+            // Whether it is a handshake, and how many it may begin, is to be seen. Sessions that nobody has come back to hold no
+            // connection.
             var standing = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (entry.Unclaimed?.Count ?? 0), entry.Sockets);
             refusal = exempt ? null : Decide(standing, _options, SocketsPerAddress);
             if (refusal is null)
@@ -66,7 +67,10 @@ public sealed partial class Addresses
         return refusal;
     }
 
-    /// <summary>How many TCP connections one address may have open, whatever they carry; zero is no limit. They count where <c>UseSocketIO</c> takes them.</summary>
+    /// <summary>
+    /// How many TCP connections one address may have open, whatever they carry; zero is no limit. They count where <c>UseSocketIO</c> takes
+    /// them.
+    /// </summary>
     internal int SocketsPerAddress { get; set; }
 
     /// <summary>A TCP connection that arrived has been closed.</summary>
@@ -91,7 +95,10 @@ public sealed partial class Addresses
         if (tooFast) Unheeded(address);
     }
 
-    /// <summary>Counts a connection that begins with a WebSocket from now on, unless the answer is a refusal. Too many that do not wait as they are told ban the address.</summary>
+    /// <summary>
+    /// Counts a connection that begins with a WebSocket from now on, unless the answer is a refusal. Too many that do not wait as they are
+    /// told ban the address.
+    /// </summary>
     /// <param name="address">Where it comes from.</param>
     /// <param name="displaced">A session to close, which makes room for this one: nobody has come back to it.</param>
     internal Refusal? AdmitWebSocket(IPAddress? address, out EngineSocket? displaced)
@@ -102,8 +109,9 @@ public sealed partial class Addresses
     }
 
     /// <summary>
-    /// Counts a connection that begins with a plain GET from now on, unless the answer is a refusal. It never leads to a ban: over plain HTTP an image of any page sends the
-    /// same request, and the address would be that of a person who looks at the page. For the same reason it takes nothing from WebSockets.
+    /// Counts a connection that begins with a plain GET from now on, unless the answer is a refusal. It never leads to a ban: over plain
+    /// HTTP an image of any page sends the same request, and the address would be that of a person who looks at the page. For the same
+    /// reason it takes nothing from WebSockets.
     /// </summary>
     internal Refusal? AdmitRequest(IPAddress? address, out EngineSocket? displaced) => Admit(address, static entry => ref entry.Requests, out displaced);
 
@@ -139,7 +147,10 @@ public sealed partial class Addresses
         return refusal;
     }
 
-    /// <summary>A session was opened by a plain GET. Until its client comes back to it (<see cref="Claimed"/>), it makes room for others of its address.</summary>
+    /// <summary>
+    /// A session was opened by a plain GET. Until its client comes back to it (<see cref="Claimed"/>), it makes room for others of its
+    /// address.
+    /// </summary>
     internal void Unclaimed(EngineSocket session)
     {
         if (!Counts(session.Handshake.Address)) return;
@@ -159,8 +170,8 @@ public sealed partial class Addresses
     }
 
     /// <summary>
-    /// A peer on this machine forwards requests of others: it is a proxy that nobody has named, and is not banned for what its clients do. Elsewhere anybody can write the headers
-    /// of a proxy, and they change nothing.
+    /// A peer on this machine forwards requests of others: it is a proxy that nobody has named, and is not banned for what its clients do.
+    /// Elsewhere anybody can write the headers of a proxy, and they change nothing.
     /// </summary>
     internal void IsProxy(IPAddress address)
     {
@@ -207,7 +218,9 @@ public sealed partial class Addresses
         else Change(address, static entry => entry.Open--);
     }
 
-    /// <summary>A WebSocket handshake or a token was refused, or a request was not finished in time. Too many of them ban the address.</summary>
+    /// <summary>
+    /// A WebSocket handshake or a token was refused, or a request was not finished in time. Too many of them ban the address.
+    /// </summary>
     internal void Refused(IPAddress? address) => Charge(address, "refused handshakes", _refusals, static entry => ref entry.Refusals);
 
     /// <summary>A connection was closed because it went on to send more events than it may. Too many of them ban the address.</summary>

@@ -15,18 +15,23 @@ public sealed class FairnessOptions
     public int ConnectionsPerAddress { get; set; } = 4000;
 
     /// <summary>
-    /// How many TCP connections the process may have open, whatever they carry: Socket.IO, pages, the API, or nothing yet. Newcomers beyond it are refused with 503. <see langword="null"/>, the
-    /// default: what the limit of open files leaves after the database, the runtime and log files. It holds where <c>UseSocketIO</c> takes the connections.
+    /// How many TCP connections the process may have open, whatever they carry: Socket.IO, pages, the API, or nothing yet. Newcomers beyond
+    /// it are refused with 503. <see langword="null"/>, the default: what the limit of open files leaves after the database, the runtime
+    /// and log files. It holds where <c>UseSocketIO</c> takes the connections.
     /// </summary>
     public int? TcpConnections { get; set; }
 
     /// <summary>
-    /// How many TCP connections one address may have open. <see langword="null"/>, the default: half of <see cref="TcpConnections"/>, and at most twice
+    /// How many TCP connections one address may have open. <see langword="null"/>, the default: half of <see cref="TcpConnections"/>, and
+    /// at most twice
     /// <see cref="ConnectionsPerAddress"/>, because a client of long-polling has two. Proxies that are trusted are not counted.
     /// </summary>
     public int? TcpConnectionsPerAddress { get; set; }
 
-    /// <summary>How many handshakes one address may begin in a second: 400, twice what a busy office needs while everybody's laptop wakes up. WebSocket and long-polling count separately.</summary>
+    /// <summary>
+    /// How many handshakes one address may begin in a second: 400, twice what a busy office needs while everybody's laptop wakes up.
+    /// WebSocket and long-polling count separately.
+    /// </summary>
     public int HandshakesPerSecond { get; set; } = 400;
 
     /// <summary>How many handshakes one address may begin at once: 2,000, an office coming back after the server was restarted.</summary>
@@ -47,16 +52,18 @@ public sealed class FairnessOptions
     public TimeSpan HandshakeWithin { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// How many tokens and WebSocket handshakes of one address may be refused in a minute before the address is banned: 600, an office whose tokens expired overnight. Requests that
-    /// were not finished in time count among them. A plain GET never counts, because any page on the web can make its visitors send it; nor does a request of a page that may not connect, being
-    /// told to wait, or asking for a session that a restart has ended.
+    /// How many tokens and WebSocket handshakes of one address may be refused in a minute before the address is banned: 600, an office
+    /// whose tokens expired overnight. Requests that were not finished in time count among them. A plain GET never counts, because any page
+    /// on the web can make its visitors send it; nor does a request of a page that may not connect, being told to wait, or asking for a
+    /// session that a restart has ended.
     /// </summary>
     public int RefusedHandshakesPerMinute { get; set; } = 600;
 
     /// <summary>
-    /// How many WebSocket handshakes of one address may be told to wait in a minute before the address is banned for not heeding it: 5,000. When an office of 2,500 comes back at
-    /// once, the back-off of stock clients leads to fewer than a thousand; a loop without back-off reaches it within seconds. Connections that end without a request count
-    /// where they come faster than handshakes may. That all <see cref="ConnectionsPerAddress"/> are taken does not count: then clients have to knock for as long as it lasts.
+    /// How many WebSocket handshakes of one address may be told to wait in a minute before the address is banned for not heeding it: 5,000.
+    /// When an office of 2,500 comes back at once, the back-off of stock clients leads to fewer than a thousand; a loop without back-off
+    /// reaches it within seconds. Connections that end without a request count where they come faster than handshakes may. That all <see
+    /// cref="ConnectionsPerAddress"/> are taken does not count: then clients have to knock for as long as it lasts.
     /// </summary>
     public int UnheededHandshakesPerMinute { get; set; } = 5000;
 
@@ -93,8 +100,9 @@ public sealed class FairnessOptions
     public IList<string> AllowList { get; } = [];
 
     /// <summary>
-    /// Addresses and networks of the proxies in front of the server. What they say of the client's address (<c>X-Forwarded-For</c>), the scheme (<c>X-Forwarded-Proto</c>)
-    /// and the host (<c>X-Forwarded-Host</c>) is believed, and of nobody else. None: a header that anybody can write decides nothing.
+    /// Addresses and networks of the proxies in front of the server. What they say of the client's address (<c>X-Forwarded-For</c>), the
+    /// scheme (<c>X-Forwarded-Proto</c>) and the host (<c>X-Forwarded-Host</c>) is believed, and of nobody else. None: a header that
+    /// anybody can write decides nothing.
     /// </summary>
     public IList<string> TrustedProxies { get; } = [];
 

@@ -6,8 +6,8 @@ using Microsoft.Extensions.Options;
 namespace Carillon.SocketIO;
 
 /// <summary>
-/// Where proxies are trusted, each request has the address, the scheme and the host that they forward, for the whole application and before anything else sees it. Without them
-/// nothing is changed: what a client writes about itself decides nothing.
+/// Where proxies are trusted, each request has the address, the scheme and the host that they forward, for the whole application and before
+/// anything else sees it. Without them nothing is changed: what a client writes about itself decides nothing.
 /// </summary>
 sealed class ForwardedAddress(IOptions<SocketIOOptions> options) : IStartupFilter
 {

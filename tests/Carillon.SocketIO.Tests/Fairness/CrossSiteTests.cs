@@ -6,7 +6,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.SocketIO.Tests;
 
-/// <summary>A page of another site can make its visitors send requests. They are refused, and the visitors are not: their address is neither banned nor shut out.</summary>
+/// <summary>
+/// A page of another site can make its visitors send requests. They are refused, and the visitors are not: their address is neither banned
+/// nor shut out.
+/// </summary>
 public sealed class CrossSiteTests : IDisposable
 {
     const string WebSocketHeaders = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
@@ -36,7 +39,7 @@ public sealed class CrossSiteTests : IDisposable
     [InlineData("capacitor://shop.example", "", true)]                      // not ours because it bears our host's name
     [InlineData("app://.", "", false)]
     [InlineData("file://", "", false)]
-    public void What_is_foreign(string origin, string fetchSite, bool foreign)
+    public void An_origin_decides_and_without_one_the_site_of_the_page(string origin, string fetchSite, bool foreign)
     {
         var options = new EngineOptions { AllowedOrigins = { "https://friend.example/", "capacitor://localhost", "app://.", "file://" } };
         Assert.Equal(foreign, Origins.IsForeign(origin, fetchSite, new("shop.example"), options));
@@ -240,7 +243,7 @@ public sealed class CrossSiteTests : IDisposable
     }
 
     [Fact]
-    public async Task Whoever_invents_proxies_does_not_fill_the_log()
+    public async Task Invented_proxies_do_not_fill_the_log()
     {
         await using var server = await StartAsync();
         for (var i = 1; i < 100; i++) await StatusAsync(server, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nX-Forwarded-For: x\r\n", from: $"127.0.1.{i}");

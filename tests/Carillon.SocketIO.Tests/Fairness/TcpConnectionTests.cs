@@ -8,7 +8,9 @@ using NetSocket = System.Net.Sockets.Socket;
 
 namespace Carillon.SocketIO.Tests;
 
-/// <summary>TCP connections, whatever they carry: how many there may be, for how long they may be silent, and for which hosts they may ask.</summary>
+/// <summary>
+/// TCP connections, whatever they carry: how many there may be, for how long they may be silent, and for which hosts they may ask.
+/// </summary>
 public class TcpConnectionTests
 {
     // There is no such page, and the connection is kept alive all the same.
@@ -26,7 +28,7 @@ public class TcpConnectionTests
     [InlineData(420, 90, 202)]
     [InlineData(256, 200, 28)]
     [InlineData(100, 200, 1)]
-    public void What_a_limit_of_files_leaves(int? files, int open, int connections) => Assert.Equal(connections, TcpConnectionLimit.Derive(files, open));
+    public void The_limit_of_connections_follows_the_limit_of_files(int? files, int open, int connections) => Assert.Equal(connections, TcpConnectionLimit.Derive(files, open));
 
     [Theory]
     [InlineData(696, 4000, null, 348)]
@@ -36,7 +38,7 @@ public class TcpConnectionTests
     [InlineData(1, 4000, null, 1)]
     [InlineData(0, 0, null, 0)]
     [InlineData(696, 4000, 20, 20)]
-    public void What_one_address_may_have_of_it(int limit, int clients, int? configured, int expected) =>
+    public void One_address_has_half_of_it_at_most(int limit, int clients, int? configured, int expected) =>
         Assert.Equal(expected, TcpConnectionLimit.DerivePerAddress(limit, new FairnessOptions { ConnectionsPerAddress = clients, TcpConnectionsPerAddress = configured }));
 
     [Fact]
@@ -180,7 +182,7 @@ public class TcpConnectionTests
     // Not a moment before the ten seconds are over, and then at once.
     async Task EndInTimeAsync(List<NetSocket> clients)
     {
-        // What the server does with the first bytes, it does on the real clock: until then its deadline is that of a silent connection, which is the same.
+        // The server looks at first bytes on the real clock; a connection has the same deadline before.
         var start = _clock.GetTimestamp();
         for (var second = 0; second < 9; second++) _clock.Advance(TimeSpan.FromSeconds(1));
         foreach (var client in clients) Assert.False(client.Poll(0, SelectMode.SelectRead) && client.Available == 0);
