@@ -17,7 +17,7 @@ sealed partial class DirectListener : IConnectionListener
     const int MostReady = 16 * 1024;
     static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
 
-    readonly NetSocket _listener;
+    readonly NetSocket[] _listeners;                       // of one address; the kernel spreads clients over their queues
     readonly SocketTransportOptions _options;
     readonly TcpConnectionLimit _limit;
     readonly TimeProvider _clock;
@@ -28,13 +28,13 @@ sealed partial class DirectListener : IConnectionListener
     bool _isBeginning;
     readonly Task _accepting;
     volatile bool _unbound;
-    long? _fullLoggedAt;       // by the loop that accepts
+    long _fullLoggedAt;
 
     public DirectListener(
-        NetSocket listener, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock, ILogger logger)
+        NetSocket[] listeners, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock, ILogger logger)
     {
-        (_listener, _options, Routes, _limit, _clock, _logger) = (listener, options, routes, limit, clock, logger);
-        EndPoint = listener.LocalEndPoint!;
+        (_listeners, _options, Routes, _limit, _clock, _logger) = (listeners, options, routes, limit, clock, logger);
+        EndPoint = listeners[0].LocalEndPoint!;
         _toHttp = new SocketConnectionContextFactory(new SocketConnectionFactoryOptions
         {
             IOQueueCount = options.IOQueueCount,
@@ -44,7 +44,7 @@ sealed partial class DirectListener : IConnectionListener
             WaitForDataBeforeAllocatingBuffer = options.WaitForDataBeforeAllocatingBuffer,
         }, logger);
         Wheel = new TimerWheel(clock, Tick, LogConnectionFailed);
-        _accepting = AcceptClientsAsync();
+        _accepting = Task.WhenAll(listeners.Select(AcceptClientsAsync));
     }
 
     public EndPoint EndPoint { get; }
@@ -60,7 +60,7 @@ sealed partial class DirectListener : IConnectionListener
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {
         _unbound = true;
-        _listener.Dispose();
+        foreach (var listener in _listeners) listener.Dispose();
         await _accepting;
         _http.Writer.TryComplete();
     }
@@ -71,14 +71,14 @@ sealed partial class DirectListener : IConnectionListener
         _toHttp.Dispose();
     }
 
-    async Task AcceptClientsAsync()
+    async Task AcceptClientsAsync(NetSocket listener)
     {
         while (!_unbound)
         {
             NetSocket socket;
             try
             {
-                var accepting = _listener.AcceptAsync();
+                var accepting = listener.AcceptAsync();
                 // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a second and more.
                 // Not here: what they bring about is the application's, and others must not wait for it to be accepted.
                 if ((!accepting.IsCompleted || _ready.Count >= MostReady) && !_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true))
@@ -138,9 +138,9 @@ sealed partial class DirectListener : IConnectionListener
     void LogFullNowAndThen()
     {
         var now = _clock.GetTimestamp();
-        if (_fullLoggedAt is { } last && _clock.GetElapsedTime(last, now) < FullLoggedEvery) return;
-        _fullLoggedAt = now;
-        LogFull(_limit.Limit);
+        var last = Volatile.Read(ref _fullLoggedAt);
+        if (last != 0 && _clock.GetElapsedTime(last, now) < FullLoggedEvery) return;
+        if (Interlocked.CompareExchange(ref _fullLoggedAt, now, last) == last) LogFull(_limit.Limit);
     }
 
     void BeginReady()

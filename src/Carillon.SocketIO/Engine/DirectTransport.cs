@@ -21,23 +21,54 @@ sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOption
 {
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint;
 
+    const int Queues = 4;
+
     readonly Lock _gate = new();
     TcpConnectionLimit? _limit;
 
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
-        NetSocket? socket = null;
+        List<NetSocket> sockets = [];
         try
         {
-            socket = options.Value.CreateBoundListenSocket(endpoint);
-            socket.Listen(options.Value.Backlog);
+            sockets.Add(options.Value.CreateBoundListenSocket(endpoint));
+            if (OperatingSystem.IsLinux()) AddQueues(sockets);
+            foreach (var socket in sockets) socket.Listen(options.Value.Backlog);
         }
         catch (SocketException ex)
         {
-            socket?.Dispose();
+            foreach (var socket in sockets) socket.Dispose();
             throw ex.SocketErrorCode == SocketError.AddressAlreadyInUse ? new AddressInUseException(ex.Message, ex) : ex;
         }
-        return new(new DirectListener(socket, options.Value, routes, Limit(), clock, loggers.CreateLogger<DirectTransport>()));
+        return new(new DirectListener([.. sockets], options.Value, routes, Limit(), clock, loggers.CreateLogger<DirectTransport>()));
+    }
+
+    // The kernel keeps at most 4,096 connections in a queue (net.core.somaxconn) and turns the next one away for a second. When 10,000 clients
+    // come back at once, one queue is not enough. The first socket is bound without SO_REUSEPORT, so that an address in use is still noticed;
+    // only then do the others share it.
+    static void AddQueues(List<NetSocket> sockets)
+    {
+        const int socketLevel = 1, reusePort = 15;
+        ReadOnlySpan<byte> on = [1, 0, 0, 0];
+        var first = sockets[0];
+        NetSocket? further = null;
+        try
+        {
+            first.SetRawSocketOption(socketLevel, reusePort, on);
+            while (sockets.Count < Queues)
+            {
+                further = new NetSocket(first.AddressFamily, first.SocketType, first.ProtocolType);
+                if (first.AddressFamily == AddressFamily.InterNetworkV6) further.DualMode = first.DualMode;
+                further.SetRawSocketOption(socketLevel, reusePort, on);
+                further.Bind(first.LocalEndPoint!);
+                sockets.Add(further);
+                further = null;
+            }
+        }
+        catch (SocketException)
+        {
+            further?.Dispose();      // a kernel that does not share addresses: the queues that there are do
+        }
     }
 
     // Files are the process's: all addresses that it listens at share one limit.

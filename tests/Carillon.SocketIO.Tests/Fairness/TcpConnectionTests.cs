@@ -110,6 +110,21 @@ public class TcpConnectionTests
     }
 
     [Fact]
+    public async Task Clients_that_come_back_at_once_wait_in_several_queues_and_the_address_is_still_its_own()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux spreads the clients of one address.");
+        await using var server = await StartAsync();
+        var port = $":{server.Address.Port:X4}";
+        var listening = File.ReadLines("/proc/net/tcp").Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(4, listening.Count(socket => socket[1].EndsWith(port, StringComparison.Ordinal) && socket[3] == "0A"));
+
+        await Task.WhenAll(Enumerable.Range(0, 40).Select(async _ => Assert.True(await ServedAsync(server))));      // whichever queue they are in
+        using var other = new NetSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        Assert.Equal(SocketError.AddressAlreadyInUse, Assert.Throws<SocketException>(() => other.Bind(new IPEndPoint(IPAddress.Loopback, server.Address.Port))).SocketErrorCode);
+        await Assert.ThrowsAnyAsync<IOException>(() => RunningServer.StartAsync(direct: true, port: server.Address.Port));
+    }
+
+    [Fact]
     public async Task A_trusted_proxy_is_nobodys_address()
     {
         await using var server = await StartAsync(fair =>
