@@ -49,6 +49,9 @@ static class Meters
     /// <summary>Bans, those by hand among them.</summary>
     public static readonly Counter<long> Bans = Meter.CreateCounter<long>("carillon.bans", "{ban}", "Bans of addresses");
 
+    /// <summary>Connections that were closed because all of them together held too much.</summary>
+    public static readonly Counter<long> Shed = Meter.CreateCounter<long>("carillon.connections.shed", "{connection}", "Connections closed because all together held too many bytes");
+
     /// <summary>Servers of this process that refuse new connections because memory is short.</summary>
     public static readonly UpDownCounter<long> ShortOfMemory = Meter.CreateUpDownCounter<long>("carillon.memory.short", "{server}", "Servers that are short of memory");
 
@@ -56,6 +59,8 @@ static class Meters
     {
         Meter.CreateObservableUpDownCounter("carillon.connections", CountConnections, "{connection}", "Open connections");
         Meter.CreateObservableGauge("carillon.queue.bytes", SumQueues, "By", "Bytes that wait for clients");
+        Meter.CreateObservableGauge("carillon.buffered.bytes", SumBuffered, "By", "Bytes that connections hold: waiting, half received, kept for recovery");
+        Meter.CreateObservableGauge("carillon.buffered.limit", SumBufferedLimits, "By", "Bytes that connections may hold together");
         Meter.CreateObservableGauge("carillon.queue.deepest", DeepestQueue, "By", "Bytes that wait for the slowest client");
     }
 
@@ -92,6 +97,10 @@ static class Meters
     }
 
     static long SumQueues() => Servers.Sum(server => server.Key.Connections.Sum(connection => (long)connection.Waiting));
+
+    static long SumBuffered() => Servers.Sum(server => server.Key.BufferedBytes);
+
+    static long SumBufferedLimits() => Servers.Sum(server => server.Key.MaxBufferedBytes ?? 0);
 
     static long DeepestQueue() => Servers.SelectMany(server => server.Key.Connections).Select(connection => (long)connection.Waiting).DefaultIfEmpty().Max();
 }

@@ -9,7 +9,7 @@ public sealed partial class Socket
     /// <summary>Sends an event without arguments and waits for the client's acknowledgement.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="timeout">How long to wait.</param>
-    /// <exception cref="TimeoutException">The client did not answer in time.</exception>
+    /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers already.</exception>
     /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
     public Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout) => AskAsync(name, timeout, []);
 
@@ -18,7 +18,7 @@ public sealed partial class Socket
     /// <param name="timeout">How long to wait.</param>
     /// <param name="argument">What is written as JSON. A list is one argument.</param>
     /// <param name="more">Further arguments.</param>
-    /// <exception cref="TimeoutException">The client did not answer in time.</exception>
+    /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers already.</exception>
     /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
     public Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout, object? argument, params ReadOnlySpan<object?> more) =>
         AskAsync(name, timeout, [argument, .. more]);
@@ -31,6 +31,7 @@ public sealed partial class Socket
         lock (_gate)
         {
             if (_state != State.Connected) throw new OperationCanceledException("The client has left.");
+            if (_acks?.Count >= Namespace.Server.Options.MaxPendingAcks) throw new TimeoutException("The client owes too many answers.");
             (_waiting ??= []).Add(answer);
         }
         ExpectAck(id, arguments => answer.TrySetResult(arguments));
@@ -59,7 +60,7 @@ public sealed partial class Socket
     internal void ExpectAck(long id, Action<SocketArguments> answered)
     {
         lock (_gate)
-            if (_state == State.Connected) (_acks ??= [])[id] = answered;
+            if (_state == State.Connected && !(_acks?.Count >= Namespace.Server.Options.MaxPendingAcks)) (_acks ??= [])[id] = answered;
     }
 
     internal void ForgetAck(long id)

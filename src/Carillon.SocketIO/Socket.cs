@@ -19,13 +19,14 @@ public sealed partial class Socket
         (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
         Id = SessionId.Create();
         NoteEvent();
-        if (nsp.Recovery is not null) Pid = SessionId.Create();
+        if (nsp.Recovery is { } recovery) _recoverable = new() { Pid = SessionId.Create(), ConfirmedBefore = recovery.Now };     // before that, nothing was sent to it
     }
 
     internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake, LostSession lost)
     {
         (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
-        (Id, Pid, Recovered) = (lost.SocketId, lost.Pid, true);
+        (Id, Recovered) = (lost.SocketId, true);
+        _recoverable = new() { Pid = lost.State.Pid, JoinedBehind = lost.State.JoinedBehind, ConfirmedBefore = lost.ConfirmedAt };
         _early = [.. lost.Rooms];
         (_data, Account) = (lost.Data, lost.Account);
         NoteEvent();
@@ -106,13 +107,17 @@ public sealed partial class Socket
     }
 
     /// <summary>Joins a room. Before the socket is connected it is remembered and takes effect then.</summary>
+    /// <exception cref="InvalidOperationException">The socket is in <see cref="SocketIOOptions.MaxRoomsPerSocket"/> other rooms already.</exception>
     public void Join(string room)
     {
+        var most = Namespace.Server.Options.MaxRoomsPerSocket;
+        var fits = true;
         lock (_gate)
         {
-            if (_state == State.Connected) Namespace.Rooms.Join(this, room);
-            else if (_state == State.Joining && _early?.Contains(room) != true) (_early ??= []).Add(room);
+            if (_state == State.Connected) fits = Namespace.Rooms.Join(this, room, most + 1);     // its own is one more
+            else if (_state == State.Joining && _early?.Contains(room) != true && (fits = _early is null || _early.Count < most)) (_early ??= []).Add(room);
         }
+        if (!fits) throw new InvalidOperationException($"A socket may be in {most} rooms at most (SocketIOOptions.MaxRoomsPerSocket).");
     }
 
     /// <summary>Leaves a room.</summary>
@@ -140,7 +145,7 @@ public sealed partial class Socket
         Leave(DisconnectReason.ServerNamespaceDisconnect, keep: false);
     }
 
-    internal string? Pid { get; }
+    readonly Recoverable? _recoverable;      // with recovery on
 
     internal void NoteEvent() => _lastEvent = Clock.GetTimestamp();
 
@@ -155,14 +160,14 @@ public sealed partial class Socket
     /// </summary>
     internal void Enter(IReadOnlyList<SharedFrame> missed)
     {
-        SendBatch.Begin();      // the news stays in the queue, first, until the socket is in its rooms
+        Connection.BeginJoin();      // the news stays in the queue, first, until the socket is in its rooms
         try
         {
             EnterHeld(missed);
         }
         finally
         {
-            SendBatch.End();
+            Connection.EndJoin();
         }
         Connection.Trim();
     }
@@ -173,7 +178,14 @@ public sealed partial class Socket
         {
             if (_state != State.Joining) return;
             foreach (var frame in missed) Send(frame);
-            Send(PacketWriter.Connected(Namespace.Name, Id, Pid));
+            Send(PacketWriter.Connected(Namespace.Name, Id, _recoverable?.Pid));
+            if (_recoverable is { } recoverable)
+            {
+                // Before it is in its rooms: an event between would be replayed, not lost.
+                if (!Recovered) recoverable.JoinedBehind = Namespace.Recovery!.LastOffset;
+                recoverable.JoinedAt = Clock.GetTimestamp();
+                Namespace.Recovery!.Enter(this, recoverable.Pid);
+            }
             _state = State.Connected;
             Namespace.Rooms.Enter(this, [Id, .. _early ?? []]);
             _early = null;
@@ -186,7 +198,7 @@ public sealed partial class Socket
         if (keep && Namespace.Recovery is { } recovery)
         {
             lock (recovery.Gate)
-                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, Pid!, rooms, _data, Account, recovery.Now));
+                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, _recoverable!, rooms, _data, Account, recovery.Now, ConfirmedAt));
                 else return;
         }
         else if (Exit() is null)
@@ -197,12 +209,16 @@ public sealed partial class Socket
         Namespace.OnDisconnected(this, reason);
     }
 
+    // Up to where nothing is missing for sure: the last ping that was answered came behind all that was sent since the socket joined.
+    long ConfirmedAt => Connection.ConfirmedAt > _recoverable!.JoinedAt ? Connection.ConfirmedAt : _recoverable.ConfirmedBefore;
+
     string[]? Exit()
     {
         lock (_gate)
         {
             var was = _state;
             _state = State.Disconnected;
+            if (was == State.Connected && _recoverable is not null) Namespace.Recovery!.Exit(this, _recoverable.Pid);
             return was == State.Connected ? Namespace.Rooms.Exit(this) : null;
         }
     }

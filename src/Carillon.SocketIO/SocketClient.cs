@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 
 namespace Carillon.SocketIO;
@@ -20,6 +21,8 @@ sealed class SocketClient
     List<ReadOnlyMemory<byte>>? _attachments;               // of the incomplete packet
     int _unfinished;                                        // asynchronous handlers that have begun and not ended
     int _refusedAttachments;                                // still to come, and to be dropped
+    int _incompleteBytes;                                   // what the incomplete packet holds
+    int _undecidedBytes;                                    // what requests to join hold that are not decided
     bool _joined;
     bool _closed;
 
@@ -68,7 +71,13 @@ sealed class SocketClient
         var now = _server.Clock.GetTimestamp();
         if (!Engine.TrySpend(text.Length, now, out var retryAfter)) return OnTooMuch(text, now, retryAfter);
         if (!PacketReader.TryRead(text, _server.Options.PacketLimits, out var packet)) return false;
-        if (packet.Attachments > 0) (_incomplete, _attachments) = (packet, new(packet.Attachments));
+        if (packet.Type == PacketType.Connect && text.Length > _server.Options.MaxBytesBeforeJoin) return false;
+        if (packet.Attachments > 0)
+        {
+            if (Engine.IsHalfOpen) return false;     // nobody is there whom it could be for
+            (_incomplete, _attachments) = (packet, new(packet.Attachments));
+            HoldIncomplete(PacketReader.MemoryOf(packet.Data));
+        }
         else if (!OnPacket(packet, [])) Close();
         return true;
     }
@@ -95,18 +104,30 @@ sealed class SocketClient
         if (_refusedAttachments > 0)
         {
             _refusedAttachments--;
+            Engine.Spend(data.Length);
             return true;
         }
         if (_attachments is null) return false;   // nobody announced it
         Engine.Spend(data.Length);                // the event was let in; what it brings is paid for, and delays the next
         _attachments.Add(data.ToArray());
+        HoldIncomplete(data.Length);
         if (_attachments.Count < _incomplete.Attachments) return true;
         ReadOnlyMemory<byte>[] attachments = [.. _attachments];
         _attachments = null;
+        LetGoIncomplete();
         if (!BinaryJson.PlaceholdersFit(_incomplete.Data, attachments.Length)) return false;
         if (!OnPacket(_incomplete, attachments)) Close();
         return true;
     }
+
+    void HoldIncomplete(int bytes)
+    {
+        Interlocked.Add(ref _incompleteBytes, bytes);
+        Engine.Hold(bytes);
+        if (Volatile.Read(ref _closed)) LetGoIncomplete();     // the connection ended meanwhile
+    }
+
+    void LetGoIncomplete() => Engine.LetGo(Interlocked.Exchange(ref _incompleteBytes, 0));
 
     bool OnPacket(in Packet packet, ReadOnlyMemory<byte>[] attachments)
     {
@@ -150,25 +171,34 @@ sealed class SocketClient
         socket.NoteEvent();
         if ((nsp.Handlers.Find(name) ?? nsp.Handlers.Unknown) is not { } handler) return;
         // Handlers that wait for something else hold memory: a client that asks faster than it is answered must stop at some point.
-        if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers)
+        if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers || (_server.Engine.IsOverBuffered && MemoryOf(packet, attachments) > SmallEvent))
             nsp.Run(RefuseUnfinished, received);
         else if (nsp.Run(handler, received) is { } rest)
-            _ = CountAsync(rest);
+            _ = CountAsync(rest, MemoryOf(packet, attachments));
     }
 
-    async Task CountAsync(Task unfinished)
+    // Such events are served even while all connections together hold too much: they hardly add to it.
+    const int SmallEvent = 4 * 1024;
+
+    static int MemoryOf(in Packet packet, ReadOnlyMemory<byte>[] attachments) => PacketReader.MemoryOf(packet.Data) + attachments.Sum(static attachment => attachment.Length);
+
+    async Task CountAsync(Task unfinished, int bytes)
     {
         Interlocked.Increment(ref _unfinished);
-        await unfinished;
+        Engine.Hold(bytes);
+        await unfinished;      // never fails
+        Engine.LetGo(bytes);
         Interlocked.Decrement(ref _unfinished);
     }
 
     bool OnConnect(string name, JsonElement auth)
     {
-        var nsp = _server.Hold(name);
+        var nsp = _server.Hold(name, out var isFull);
         if (nsp is null)
         {
-            Engine.Enqueue(PacketWriter.Refused(name, "Invalid namespace", data: null));
+            Engine.Enqueue(isFull
+                ? PacketWriter.Refused(name, Refusal.Unavailable, new { code = Refusal.Unavailable, message = "There are too many namespaces.", retryable = true })
+                : PacketWriter.Refused(name, "Invalid namespace", data: null));
             return true;
         }
 
@@ -184,11 +214,21 @@ sealed class SocketClient
             _server.Release(nsp);
             return false;
         }
-        nsp.Run(() => JoinAsync(joining), "connect", joining.Id);
+        var bytes = PacketReader.MemoryOf(auth);
+        var text = auth.ValueKind == JsonValueKind.Undefined ? 0 : JsonMarshal.GetRawUtf8Value(auth).Length;
+        if (Interlocked.Add(ref _undecidedBytes, text) > _server.Options.MaxBytesBeforeJoin && Engine.IsHalfOpen)
+        {
+            Interlocked.Add(ref _undecidedBytes, -text);
+            Forget(joining);
+            _server.Release(nsp);
+            return false;
+        }
+        Engine.Hold(bytes);
+        nsp.Run(() => JoinAsync(joining, text, bytes), "connect", joining.Id);
         return true;
     }
 
-    async Task JoinAsync(Socket socket)
+    async Task JoinAsync(Socket socket, int text, int bytes)
     {
         try
         {
@@ -196,6 +236,8 @@ sealed class SocketClient
         }
         finally
         {
+            Engine.LetGo(bytes);
+            Interlocked.Add(ref _undecidedBytes, -text);
             _server.Release(socket.Namespace);
         }
     }
@@ -241,6 +283,12 @@ sealed class SocketClient
     bool TryRestore(SocketNamespace nsp, Handshake handshake, Socket? admitted)
     {
         if (nsp.Recovery is not { } recovery || !TryReadPosition(handshake.Auth, out var pid, out var offset)) return false;
+        // A phone that changed its network is back before anybody has noticed that it was gone. Who knows the secret of a session owns it: the connection that held it ends.
+        if (recovery.Find(pid) is { } before && before.Connection != Engine && (admitted is null || admitted.Account == before.Account))
+        {
+            before.Connection.Drop(DisconnectReason.TransportClose);
+            before.Leave(DisconnectReason.TransportClose, keep: true);      // where its connection was ending already, on another thread
+        }
         Socket socket;
         lock (recovery.Gate)
         {
@@ -266,8 +314,8 @@ sealed class SocketClient
 
     void Enter(Socket socket, IReadOnlyList<SharedFrame> missed)
     {
+        Engine.CountAsJoined();      // before the client knows of it: what it sends next may be large
         socket.Enter(missed);
-        Engine.CountAsJoined();
         lock (_gate)
         {
             if (!_joined) _server.Engine.Wheel.Cancel(_connectTimeout);
@@ -319,7 +367,8 @@ sealed class SocketClient
             if (!socket.HasJoined) return;
             if (_leftIn != Engine.Batch) _left?.Clear();
             _leftIn = Engine.Batch;
-            (_left ??= []).Add(socket.Namespace.Name);
+            _left ??= [];
+            if (_left.Count < _server.Options.MaxNamespacesPerConnection) _left.Add(socket.Namespace.Name);
         }
     }
 
@@ -357,6 +406,7 @@ sealed class SocketClient
             _closed = true;
             _server.Engine.Wheel.Cancel(_connectTimeout);
         }
+        LetGoIncomplete();
         // A client that sent nonsense gets no session back.
         foreach (var socket in Sockets()) socket.Leave(reason, keep: reason != DisconnectReason.ParseError);
     }
@@ -366,10 +416,11 @@ sealed class SocketClient
         lock (_gate) return _sockets;
     }
 
-    static bool TryReadPosition(JsonElement auth, out string pid, out string offset)
+    // A client that has received no event yet has no offset.
+    static bool TryReadPosition(JsonElement auth, out string pid, out string? offset)
     {
         var position = new SocketValue(auth, []);
-        (pid, offset) = (position["pid"].AsString() ?? "", position["offset"].AsString() ?? "");
-        return pid.Length > 0 && offset.Length > 0;
+        (pid, offset) = (position["pid"].AsString() ?? "", position["offset"].AsString());
+        return pid.Length > 0 && (offset is not null || position["offset"].Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null);
     }
 }

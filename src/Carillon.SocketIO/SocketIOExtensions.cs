@@ -64,7 +64,7 @@ public static class SocketIOExtensions
         configure?.Invoke(options);
         var server = new EngineServer(options, connected, endpoints.ServiceProvider.GetService<TimeProvider>(),
             endpoints.ServiceProvider.GetRequiredService<ILogger<EngineServer>>());
-        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(server.Close);
+        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(() => server.Close(DisconnectReason.ServerShuttingDown));
         return Map(endpoints, path, server, serveClient: false);
     }
 

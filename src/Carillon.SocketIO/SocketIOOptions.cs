@@ -9,6 +9,21 @@ public sealed class SocketIOOptions
     /// <summary>How long a connection may stay without joining a namespace. 45 seconds, as Socket.IO servers do.</summary>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(45);
 
+    /// <summary>
+    /// How many bytes a connection may hold before it has joined a namespace: in one message, in requests to join that are not decided yet, and in its send queue. 32 KiB: a large token for
+    /// each of a dozen namespaces. No request to join may be larger, whenever it comes.
+    /// </summary>
+    public int MaxBytesBeforeJoin { get; set; } = 32 * 1024;
+
+    /// <summary>How many rooms one socket may be in, its own not counted. 10,000: ten times what an application has that makes a room of all that a screen shows.</summary>
+    public int MaxRoomsPerSocket { get; set; } = 10_000;
+
+    /// <summary>How many acknowledgements of one socket may be awaited at once. 10,000: a client that answers nothing must not make the server remember more.</summary>
+    public int MaxPendingAcks { get; set; } = 10_000;
+
+    /// <summary>How many namespaces may exist that were made from a pattern, whose names clients choose. 10,000, some 20 MB. A client that asks for one more is refused with <c>unavailable</c>.</summary>
+    public int MaxPatternNamespaces { get; set; } = 10_000;
+
     /// <summary>How many levels of nesting the JSON of a packet may have. 64: deeper than any payload a person designs.</summary>
     public int MaxDepth { get; set; } = 64;
 
@@ -36,7 +51,8 @@ public sealed class SocketIOOptions
     public TimeSpan? RecoverWithin { get; set; }
 
     /// <summary>
-    /// How many bytes of recent events a namespace keeps for clients that come back: 64 MiB. The oldest go first; who missed them begins anew, and knows it.
+    /// How many bytes of recent events a namespace keeps for clients that come back: 64 MiB. The oldest go first; a client that missed them begins anew, and is told so. They count in
+    /// <see cref="FairnessOptions.MaxBufferedBytes"/>, and are the first to go where that is exceeded.
     /// </summary>
     public long MaxRecoverableBytes { get; set; } = 64 * 1024 * 1024;
 
@@ -49,6 +65,10 @@ public sealed class SocketIOOptions
     {
         Engine.Validate();
         if (ConnectTimeout <= TimeSpan.Zero) throw new InvalidOperationException("SocketIOOptions.ConnectTimeout must be longer than zero.");
+        if (MaxBytesBeforeJoin < 1024) throw new InvalidOperationException("SocketIOOptions.MaxBytesBeforeJoin must be at least 1,024.");
+        if (MaxRoomsPerSocket < 1) throw new InvalidOperationException("SocketIOOptions.MaxRoomsPerSocket must be at least one.");
+        if (MaxPendingAcks < 1) throw new InvalidOperationException("SocketIOOptions.MaxPendingAcks must be at least one.");
+        if (MaxPatternNamespaces < 1) throw new InvalidOperationException("SocketIOOptions.MaxPatternNamespaces must be at least one.");
         if (MaxUnfinishedHandlers < 1) throw new InvalidOperationException("SocketIOOptions.MaxUnfinishedHandlers must be at least one.");
         if (MaxDepth is < 1 or > 1000) throw new InvalidOperationException("SocketIOOptions.MaxDepth must lie between 1 and 1000.");
         if (MaxRecoverableBytes < 1) throw new InvalidOperationException("SocketIOOptions.MaxRecoverableBytes must be at least one.");

@@ -137,7 +137,7 @@ public sealed partial class SocketNamespace : SocketHandlers
         Server = server;
         Name = name;
         Handlers = pattern ?? (SocketHandlers)this;
-        if (server.Options.RecoverWithin is { } within) Recovery = new Recovery(within, server.Options.MaxRecoverableBytes, server.Clock);
+        if (server.Options.RecoverWithin is not null) Recovery = new Recovery(server.Options, server.Clock, server.Engine.Buffers);
     }
 
     /// <summary>The name, with its slash.</summary>
@@ -198,7 +198,7 @@ public sealed partial class SocketNamespace : SocketHandlers
         lock (Recovery.Gate)
         {
             var offset = Recovery.NextOffset();
-            var frame = PacketWriter.Event(Name, name, arguments, offset: offset, compress: compress, policy: policy);
+            var frame = PacketWriter.Event(Name, name, arguments, offset: Recovery.TextOf(offset), compress: compress, policy: policy);
             Recovery.Record(offset, frame, rooms, except);
             return Deliver(frame, Rooms.RentConnections(rooms, except, out var count), count, isVolatile: false);
         }

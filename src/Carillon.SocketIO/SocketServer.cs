@@ -13,6 +13,7 @@ public sealed class SocketServer
 {
     readonly ConcurrentDictionary<string, SocketNamespace> _namespaces = new();
     readonly List<NamespacePattern> _patterns = [];
+    int _fromPatterns;      // namespaces that were made from one
     long _lastForgotten;
 
     /// <summary>Creates a server, with the namespace <c>/</c>.</summary>
@@ -29,6 +30,8 @@ public sealed class SocketServer
         Engine = new EngineServer(Options.Engine, engine => _ = new SocketClient(this, engine), Clock, Logger)
         {
             AwaitsJoin = true,
+            MaxBytesBeforeJoin = Options.MaxBytesBeforeJoin,
+            ForgetKept = ForgetKept,
             Measured = static engine => ((SocketClient)engine.Owner!).OnMeasured(),
         };
         Root = Of("/");
@@ -75,14 +78,19 @@ public sealed class SocketServer
     /// Finds the namespace that a client asks for, or makes it where a pattern fits. It stays at least until it is released: two clients that come
     /// while a third leaves must not find two namespaces of one name.
     /// </summary>
-    internal SocketNamespace? Hold(string name)
+    /// <param name="name">The name that the client asks for.</param>
+    /// <param name="isFull">Whether it would be made if there were not as many as there may be.</param>
+    internal SocketNamespace? Hold(string name, out bool isFull)
     {
+        isFull = false;
         lock (_patterns)
         {
             if (!_namespaces.TryGetValue(name, out var found))
             {
                 if (_patterns.Find(p => p.Pattern.IsMatch(name)) is not { } pattern) return null;
+                if (isFull = _fromPatterns >= Options.MaxPatternNamespaces) return null;
                 found = _namespaces.GetOrAdd(name, n => new SocketNamespace(this, n, pattern));
+                if (found.IsMadeFromPattern) _fromPatterns++;
             }
             found.Holders++;
             return found;
@@ -102,7 +110,15 @@ public sealed class SocketServer
     {
         if (!nsp.IsMadeFromPattern) return;
         lock (_patterns)
-            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } }) _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp));
+            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } } && _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp))) _fromPatterns--;
+    }
+
+    // All connections together hold too much. Each namespace gives up its part of what is kept for clients that come back: they begin anew, and those that are here stay.
+    void ForgetKept(long bytes)
+    {
+        var kept = _namespaces.Values.Select(nsp => nsp.Recovery).OfType<Recovery>().Select(recovery => (recovery, recovery.Bytes)).Where(one => one.Bytes > 0).ToArray();
+        var all = kept.Sum(one => one.Bytes);
+        foreach (var (recovery, own) in kept) recovery.ForgetOldest((long)Math.Ceiling(own * Math.Min(1, bytes / (double)all)));
     }
 
     // A namespace in which nothing happens any more does not notice that what it keeps is out of date. Whoever comes looks after it, now and then.

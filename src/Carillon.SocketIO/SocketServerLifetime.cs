@@ -10,7 +10,7 @@ sealed class SocketServerLifetime(SocketServer server) : IHostedLifecycleService
 {
     public Task StoppingAsync(CancellationToken cancellationToken)
     {
-        server.Engine.Close();
+        server.Engine.Close(DisconnectReason.ServerShuttingDown);
         return Task.CompletedTask;
     }
 

@@ -73,6 +73,7 @@ sealed class FrameTarget : Target
         List<(Opcode, string)> frames = [];
         var reader = new FrameReader(Max, (opcode, payload) =>
         {
+            if (opcode == Opcode.Continuation) return true;      // a fragment that completes nothing
             Require(payload.Length <= (opcode >= Opcode.Close ? 125 : Max), "a message beyond the limit");
             frames.Add((opcode, Convert.ToHexString(payload)));
             return opcode != Opcode.Close;

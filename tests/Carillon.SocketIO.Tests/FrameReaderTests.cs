@@ -8,10 +8,12 @@ public class FrameReaderTests
     const int Max = 1000;
 
     readonly List<(Opcode Opcode, string Payload)> _frames = [];
+    int _fragments;
 
     FrameReader Reader(int max = Max) => new(max, (opcode, payload) =>
     {
-        _frames.Add((opcode, Encoding.Latin1.GetString(payload)));
+        if (opcode == Opcode.Continuation) _fragments++;
+        else _frames.Add((opcode, Encoding.Latin1.GetString(payload)));
         return true;
     });
 
@@ -32,9 +34,11 @@ public class FrameReaderTests
         for (var size = 1; size <= conversation.Length; size++)
         {
             _frames.Clear();
+            _fragments = 0;
             var reader = Reader();
             foreach (var piece in conversation.Chunk(size)) Assert.Equal(CloseCode.None, reader.Read(piece));
             Assert.Equal(expected, _frames);
+            Assert.Equal(2, _fragments);      // each costs, though it completes nothing
             reader.Release();
         }
     }

@@ -83,7 +83,7 @@ public class StoppingTests
         socket.Connection.Close(DisconnectReason.ServerShuttingDown);
 
         Assert.Equal("42[\"last\"]", await server.Http.GetStringAsync($"{server.Polling}&sid={sid}"));
-        Assert.EndsWith("1", await server.Http.GetStringAsync($"{server.Polling}&sid={sid}"), StringComparison.Ordinal);
+        using (var last = await server.Http.GetAsync($"{server.Polling}&sid={sid}")) Assert.Equal(HttpStatusCode.ServiceUnavailable, last.StatusCode);
         Assert.Equal(0, server.Io.Engine.WaitingBytes);
         Assert.Equal([DisconnectReason.ServerShuttingDown], ends);
     }

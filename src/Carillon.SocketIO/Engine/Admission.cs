@@ -104,7 +104,7 @@ static class Admission
 
     /// <summary>Whether the WebSocket part of an upgrade request is one that we can answer.</summary>
     public static bool IsValidWebSocketRequest(HttpRequest request) =>
-        request.Headers.SecWebSocketVersion == "13" && (IsExtendedConnect(request) || IsValidUpgrade(request));
+        request.Headers.SecWebSocketVersion == "13" && Subprotocol.TryChoose(request.Headers.SecWebSocketProtocol, out _) && (IsExtendedConnect(request) || IsValidUpgrade(request));
 
     /// <summary>Whether the request asks for a WebSocket inside an HTTP/2 connection.</summary>
     public static bool IsExtendedConnect(HttpRequest request) =>

@@ -16,7 +16,8 @@ namespace Carillon.SocketIO;
 /// <param name="Request">What it says.</param>
 /// <param name="Key">Its WebSocket key.</param>
 /// <param name="Deflated">Whether it offers compressed messages, and the server takes that.</param>
-sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key, bool Deflated)
+/// <param name="Protocol">The subprotocol that is chosen, if one is requested.</param>
+sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key, bool Deflated, string? Protocol)
 {
     // A handshake comes in one segment of the network; one that does not is left to HTTP.
     const int LongestRequest = 8 * 1024;
@@ -55,7 +56,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     static DirectHandshake? Take(EngineServer engine, DirectRoutes routes, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
-        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null, site = null;
+        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null, site = null, protocols = null;
         var count = 0;
         for (var rest = headers; !rest.IsEmpty;)
         {
@@ -71,12 +72,14 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
                 || !Once("sec-websocket-version"u8, name, value, ref version) || !Once("host"u8, name, value, ref host)
                 || !Once("sec-websocket-key"u8, name, value, ref key) || !Once("origin"u8, name, value, ref origin)
                 || !Once("sec-websocket-extensions"u8, name, value, ref extensions) || !Once("sec-fetch-site"u8, name, value, ref site)
+                || !Once("sec-websocket-protocol"u8, name, value, ref protocols)
                 || IsForwarding(name)     // a proxy that nobody has named: HTTP tells the operator
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
             || connection is null || !AsksToUpgrade(connection) || version != "13" || host is null || !IsPlainHost(host)
-            || !routes.IsServed(host) || key is not { Length: 24 } || !Admission.IsKey(key)) return null;
+            || !routes.IsServed(host) || key is not { Length: 24 } || !Admission.IsKey(key)
+            || !Subprotocol.TryChoose(protocols, out var protocol)) return null;
 
         var mark = target.IndexOf('?');
         var query = mark < 0 ? "" : target[mark..];
@@ -84,7 +87,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
             || Admission.QueryValue(query, "sid").Length > 0) return null;
         if (Origins.IsForeign(origin ?? "", site ?? "", new HostString(host), engine.Options)) return null;
         return new DirectHandshake(engine, new Handshake(target, headers, address, engine.Clock.GetUtcNow()), key,
-            Deflated: engine.Options.PerMessageDeflate && extensions is not null && MessageDeflate.CanAgree(extensions));
+            Deflated: engine.Options.PerMessageDeflate && extensions is not null && MessageDeflate.CanAgree(extensions), protocol);
     }
 
     static bool AsksToUpgrade(ReadOnlySpan<char> connection)
@@ -134,6 +137,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     /// <summary>The answer that makes the connection a WebSocket.</summary>
     public byte[] Accept() => Encoding.ASCII.GetBytes(
         $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n" +
+        (Protocol is null ? "" : $"Sec-WebSocket-Protocol: {Protocol}\r\n") +
         (Deflated ? $"Sec-WebSocket-Extensions: {MessageDeflate.Agreement}\r\n\r\n" : "\r\n"));
 
     /// <summary>The answer to a client that is not let in.</summary>

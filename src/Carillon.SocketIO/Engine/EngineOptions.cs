@@ -16,7 +16,8 @@ public sealed class EngineOptions
 
     /// <summary>
     /// The least that a client may take to answer a ping, where the time-out follows the measured round trip of its connection: never shorter than this, never longer than
-    /// <see cref="PingTimeout"/>, which holds until there were three measurements. <see langword="null"/>, the default: it is always <see cref="PingTimeout"/>, as clients are told.
+    /// <see cref="PingTimeout"/>, which holds until there were three measurements. The handshake announces this value, so that no client is disconnected earlier than its handshake
+    /// announced. <see langword="null"/>, the default: the time-out is always <see cref="PingTimeout"/>, and that is announced.
     /// </summary>
     public TimeSpan? MinPingTimeout { get; set; }
 

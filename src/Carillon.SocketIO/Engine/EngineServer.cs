@@ -21,7 +21,8 @@ public sealed partial class EngineServer
     readonly Networks _proxies;
     int _places;      // taken by connections, from their admission to their end
     volatile bool _closed;         // to newcomers
-    volatile bool _stopping;
+    volatile string? _ended;       // the reason with which all connections were closed
+    bool _isShedding;
 
     /// <summary>Creates a server. It does nothing until it is mapped to a path.</summary>
     /// <param name="options">Transports, heartbeat and limits; checked here.</param>
@@ -42,6 +43,7 @@ public sealed partial class EngineServer
         Accounts = new Accounts(options.Fairness, Clock);
         Shares = new Shares(options.Fairness, Clock);
         _foreignLines = new Rate(perSecond: 0.1, burst: 10, Clock);
+        Buffers = new BufferBudget(BufferBudget.LimitOf(options.Fairness.MaxBufferedBytes), BeginShedding);
         Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
         Meters.Watch(this);
     }
@@ -56,7 +58,19 @@ public sealed partial class EngineServer
     public int ConnectionCount => _sessions.Count;
 
     /// <summary>Whether the process holds more memory than it should: new connections are refused, and what matters least is to be dropped.</summary>
-    public bool IsShortOfMemory => Memory.IsOver;
+    public bool IsShortOfMemory => IsOverBuffered || Memory.IsOver;
+
+    /// <summary>
+    /// Whether all connections together hold more than they may (<see cref="FairnessOptions.MaxBufferedBytes"/>): the largest holders are being closed, and whatever adds to it should be
+    /// refused with the code <c>unavailable</c>.
+    /// </summary>
+    public bool IsOverBuffered => Buffers.IsExceeded;
+
+    /// <summary>How many bytes all connections together hold: messages that wait or are half received, arguments of unfinished handlers, and events that are kept for recovery.</summary>
+    public long BufferedBytes => Buffers.Held;
+
+    /// <summary>How many bytes all connections together may hold; <see langword="null"/> where there is no limit.</summary>
+    public long? MaxBufferedBytes => Buffers.Limit;
 
     /// <summary>From how many bytes of managed memory on that is; <see langword="null"/> where it is not watched.</summary>
     public long? MemoryThreshold => Memory.Threshold;
@@ -66,13 +80,21 @@ public sealed partial class EngineServer
     /// <summary>The deadlines of all connections.</summary>
     internal TimerWheel Wheel { get; }
 
-    internal bool IsStopping => _stopping;
+    internal string? Ended => _ended;
 
     internal Accounts Accounts { get; }
 
     internal Shares Shares { get; }
 
     internal MemoryWatch Memory { get; }
+
+    internal BufferBudget Buffers { get; }
+
+    /// <summary>How many bytes one message may have, and how many may wait, while a connection has not joined.</summary>
+    internal int MaxBytesBeforeJoin { get; init; } = int.MaxValue;
+
+    /// <summary>Gives up what is kept for later, oldest first, before connections are closed: so many bytes, if there are as many.</summary>
+    internal Action<long>? ForgetKept { get; init; }
 
     /// <summary>Called each time that a ping was answered.</summary>
     internal Action<EngineSocket>? Measured { get; init; }
@@ -89,12 +111,44 @@ public sealed partial class EngineServer
     /// </summary>
     public void StopAccepting() => _closed = true;
 
-    /// <summary>Closes every connection with the reason <c>server shutting down</c> and refuses new ones.</summary>
-    public void Close()
+    /// <summary>Closes every connection and refuses new ones.</summary>
+    /// <param name="reason">What <see cref="EngineSocket.Closed"/> is told.</param>
+    public void Close(string reason = DisconnectReason.ForcedClose)
     {
         StopAccepting();
-        _stopping = true;
-        foreach (var session in _sessions.Values) session.Drop(DisconnectReason.ServerShuttingDown);
+        _ended = reason;
+        foreach (var session in _sessions.Values) session.Drop(reason);
+    }
+
+    // One at a time, on a thread that sends and receives nothing: an addition that exceeds the budget comes from one that does.
+    void BeginShedding()
+    {
+        if (!Interlocked.Exchange(ref _isShedding, true))
+            ThreadPool.UnsafeQueueUserWorkItem(static server => server.ShedAll(), this, preferLocal: false);
+    }
+
+    // Closes those who hold most until enough is free. A client that is far behind holds what others have received long ago; one that is served well holds nothing.
+    void ShedAll()
+    {
+        try
+        {
+            if (Buffers.Excess is > 0 and var excess) ForgetKept?.Invoke(excess);
+            var inAMoment = 0L;
+            foreach (var (session, held) in _sessions.Values.Select(session => (session, session.Held)).Where(holder => holder.Held > 0).OrderByDescending(holder => holder.Held).ToArray())
+            {
+                if (Buffers.Excess <= inAMoment) break;
+                inAMoment += session.Shed();
+                Meters.Shed.Add(1);
+            }
+        }
+        catch (Exception ex)
+        {
+            LogSheddingFailed(ex);     // the next addition tries again
+        }
+        finally
+        {
+            Volatile.Write(ref _isShedding, false);
+        }
     }
 
     /// <summary>The connections that are open, as of a moment ago, in no order.</summary>
@@ -174,7 +228,7 @@ public sealed partial class EngineServer
         displaced = null;
         if (_closed) return EngineRefusal.ServerClosing;
         if (!TryTakePlace()) return EngineRefusal.TooManyConnections;
-        var refusal = Memory.IsOver ? EngineRefusal.ShortOfMemory
+        var refusal = IsShortOfMemory ? EngineRefusal.ShortOfMemory
             : (webSocket ? Addresses.AdmitWebSocket(address, out displaced) : Addresses.AdmitRequest(address, out displaced)) is { } notNow
                 ? EngineRefusal.Of(notNow)
             : null;
@@ -364,6 +418,7 @@ public sealed partial class EngineServer
     {
         var session = new EngineSocket(this, handshake, webSocket, base64: handshake.QueryValue("b64") is { Length: > 0 });
         if (!AwaitsJoin) session.CountAsJoined();
+        session.HoldHandshake();
         _sessions[session.Id] = session;
         Meters.Handshakes.Add(1, Meters.Transport(session.TransportName));
         LogOpened(session.Id, session.TransportName);
@@ -374,7 +429,7 @@ public sealed partial class EngineServer
     {
         // The session's id is URL-safe text: nothing in it needs escaping.
         return SharedFrame.OfText(Encoding.ASCII.GetBytes(
-            $$"""0{"sid":"{{session.Id}}","upgrades":{{(upgrades ? "[\"websocket\"]" : "[]")}},"pingInterval":{{(long)Options.PingInterval.TotalMilliseconds}},"pingTimeout":{{(long)Options.PingTimeout.TotalMilliseconds}},"maxPayload":{{Options.MaxPayload}}}"""));
+            $$"""0{"sid":"{{session.Id}}","upgrades":{{(upgrades ? "[\"websocket\"]" : "[]")}},"pingInterval":{{(long)Options.PingInterval.TotalMilliseconds}},"pingTimeout":{{(long)(Options.MinPingTimeout ?? Options.PingTimeout).TotalMilliseconds}},"maxPayload":{{Options.MaxPayload}}}"""));
     }
 
     /// <summary>Answers a poll, compressed where the client takes it and it is worth it.</summary>

@@ -11,11 +11,23 @@ public sealed partial class EngineSocket
 
     Budget? _budget;      // made when something is spent: those who only listen need none
 
-    /// <summary>Tells the ledger that the client has joined. Further calls change nothing.</summary>
+    /// <summary>Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.</summary>
     internal void CountAsJoined()
     {
-        if (Interlocked.CompareExchange(ref _standing, Joined, HalfOpen) == HalfOpen) _server.Addresses.Joined(Handshake.Address);
+        if (Interlocked.CompareExchange(ref _standing, Joined, HalfOpen) != HalfOpen) return;
+        _server.Addresses.Joined(Handshake.Address);
+        lock (_gate)
+            if (_webSocket is { } connection) connection.MaxPayload = MaxPayload;
     }
+
+    /// <summary>Whether the client has yet to join a namespace. Until then it may hold little.</summary>
+    internal bool IsHalfOpen => Volatile.Read(ref _standing) == HalfOpen;
+
+    // What one message may have.
+    int MaxPayload => IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxPayload) : _server.Options.MaxPayload;
+
+    // What may wait to be sent.
+    int MaxQueuedBytes => IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxQueuedBytes) : _server.Options.MaxQueuedBytes;
 
     /// <summary>Counts against the address that the client was refused after it had been let in.</summary>
     internal void CountRefusal() => _server.Addresses.Refused(Handshake.Address);
@@ -37,7 +49,17 @@ public sealed partial class EngineSocket
     }
 
     /// <summary>Spends one event of some bytes, before it is read. False: it is to be refused, see <see cref="Overspent"/>.</summary>
-    internal bool TrySpend(int bytes, long now, out TimeSpan retryAfter) => Budget.TrySpend(bytes, now, out retryAfter);
+    internal bool TrySpend(int bytes, long now, out TimeSpan retryAfter) => Budget.TrySpend(bytes, now, out retryAfter, IsHalfOpen);
+
+    // A frame or a packet that is no message costs what an event costs. False: it is dropped, and so is a client that goes on.
+    bool TryPay(int bytes)
+    {
+        if (_state != State.Open) return false;
+        var now = _server.Clock.GetTimestamp();
+        if (TrySpend(bytes, now, out _)) return true;
+        if (Overspent(now) == Overspending.Disconnect) Drop(DisconnectReason.TransportError);
+        return false;
+    }
 
     /// <summary>Spends bytes that belong to an event that was let in.</summary>
     internal void Spend(int bytes) => Budget.Spend(bytes, _server.Clock.GetTimestamp());

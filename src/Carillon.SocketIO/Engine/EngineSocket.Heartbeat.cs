@@ -8,6 +8,7 @@ public sealed partial class EngineSocket
     TimerPhase _phase;
     long _lastPing;
     long _lastPong;
+    long _confirmedAt;
     RoundTrip _roundTrip;
 
     /// <summary>How long the way to the client and back takes, from all pings so far.</summary>
@@ -24,7 +25,7 @@ public sealed partial class EngineSocket
         lock (_gate)
             if (_state == State.Open) SetTimer(TimerPhase.NextPing, _server.Options.FirstPingAfter ?? _server.Options.PingInterval);
         // A handshake that was let in just before the server stopped may have been added just after all were closed.
-        if (_server.IsStopping) Drop(DisconnectReason.ServerShuttingDown);
+        if (_server.Ended is { } reason) Drop(reason);
     }
 
     // Comparing clocks besides the timer: a client that comes back exactly when its time is over must not find the timer late.
@@ -35,22 +36,28 @@ public sealed partial class EngineSocket
     // The same from a ping to its end: only a pong changes what is known of the round trip.
     TimeSpan PingTimeout => _roundTrip.PingTimeout(_server.Options.MinPingTimeout, _server.Options.PingTimeout);
 
-    void OnPong()
+    // False: nobody asked for it.
+    bool OnPong()
     {
         TimeSpan measured;
         lock (_gate)
         {
-            if (_state != State.Open) return;
+            if (_state != State.Open) return true;
             var answersPing = _phase == TimerPhase.Pong;
             _lastPong = _server.Clock.GetTimestamp();
             SetTimer(TimerPhase.NextPing, _server.Options.PingInterval);
-            if (!answersPing) return;
+            if (!answersPing) return false;
+            _confirmedAt = _lastPing;
             measured = _server.Clock.GetElapsedTime(_lastPing, _lastPong);
             _roundTrip = _roundTrip.With(measured);
         }
         if (Meters.RoundTrip.Enabled) Meters.RoundTrip.Record(measured.TotalSeconds);
         _server.OnMeasured(this);
+        return true;
     }
+
+    /// <summary>A moment before which all that was sent has arrived: that of the last ping that was answered, which came behind it.</summary>
+    internal long ConfirmedAt => Volatile.Read(ref _confirmedAt);
 
     void OnTimer()
     {

@@ -15,7 +15,9 @@ public sealed partial class EngineSocket
     static readonly byte[] ClosePayload = [EnginePacket.Close];
     static readonly byte[] NoopPayload = [EnginePacket.Noop];
     static readonly byte[] LastPayload = [EnginePacket.Noop, SharedFrame.Separator, EnginePacket.Close];
-    static readonly byte[] RefusedPayload = [];      // the answer is a refusal
+    static readonly byte[] RefusedPayload = [0];      // these three are never sent: the answer is a refusal
+    static readonly byte[] StoppedPayload = [1];
+    static readonly byte[] GonePayload = [2];
     static readonly byte[] Ok = "ok"u8.ToArray();
     static readonly TimeSpan PollOnItsWay = TimeSpan.FromMilliseconds(50);
 
@@ -23,7 +25,7 @@ public sealed partial class EngineSocket
     TaskCompletionSource<byte[]?>? _poll;
     bool _pollCameWhileUpgrading;
     TaskCompletionSource? _lastPoll;     // after the client's goodbye: a poll that the goodbye has overtaken
-    bool _posting;
+    HttpContext? _post;                  // the one that is under way
     int _posts;
 
     internal async Task ServePollAsync(HttpContext context)
@@ -46,10 +48,10 @@ public sealed partial class EngineSocket
                 refusal = EngineRefusal.BadRequest;
             else if (_poll is not null)
                 (refusal, end) = (EngineRefusal.BadRequest, DisconnectReason.TransportError);
-            else if (!IsQueueEmpty)
+            else if (!IsQueueEmpty && !_isJoining)
                 payload = TakePayload(out mayCompress);
             else if (_state == State.Closing)
-                (payload, isLast) = (LastPayload, true);
+                (payload, refusal, isLast) = (LastPayload, RefusalOf(FarewellFor(_closeReason)), true);
             else
                 (waiting, _pollCameWhileUpgrading) = (_poll = new(TaskCreationOptions.RunContinuationsAsynchronously), _upgrades > 0);
         }
@@ -66,20 +68,48 @@ public sealed partial class EngineSocket
             if (waiting is not null)
             {
                 var given = await AwaitPayloadAsync(waiting, context.RequestAborted);
-                if (given == RefusedPayload)
+                if (RefusalOf(given) is { } instead)
                 {
-                    await EngineServer.RefuseAsync(context, EngineRefusal.BadRequest, upgrade: false);
+                    await EngineServer.RefuseAsync(context, instead, upgrade: false);
                     return;
                 }
-                payload = given ?? TakePayloadOrNoop(out mayCompress);
+                payload = given ?? TakePayloadOrNoop(out mayCompress, out refusal);
+                if (refusal is not null)
+                {
+                    await EngineServer.RefuseAsync(context, refusal, upgrade: false);
+                    return;
+                }
             }
-            await _server.WritePayloadAsync(context, payload, mayCompress);
+            Hold(payload.Length);
+            try
+            {
+                await _server.WritePayloadAsync(context, payload, mayCompress);
+            }
+            finally
+            {
+                LetGo(payload.Length);
+            }
         }
         catch (OperationCanceledException)
         {
             if (TransportName == "polling") Drop(DisconnectReason.TransportError);   // the client cut its poll, and no WebSocket has taken over
         }
     }
+
+    // How a poll ends with its session. A close packet means that the server does not want the client any more, and clients in some languages (python-socketio) do not come back after it.
+    // Where they are to come back, the poll fails: that every client takes for a lost connection.
+    static byte[] FarewellFor(string reason) => reason switch
+    {
+        DisconnectReason.ServerShuttingDown => StoppedPayload,
+        DisconnectReason.SlowConsumer => GonePayload,
+        _ => ClosePayload,
+    };
+
+    static EngineRefusal? RefusalOf(byte[]? payload) =>
+        payload == RefusedPayload ? EngineRefusal.BadRequest
+        : payload == StoppedPayload ? EngineRefusal.ServerClosing
+        : payload == GonePayload ? EngineRefusal.UnknownSession
+        : null;
 
     async Task<byte[]?> AwaitPayloadAsync(TaskCompletionSource<byte[]?> waiting, CancellationToken aborted)
     {
@@ -95,11 +125,12 @@ public sealed partial class EngineSocket
         }
     }
 
-    ReadOnlyMemory<byte> TakePayloadOrNoop(out bool mayCompress)
+    ReadOnlyMemory<byte> TakePayloadOrNoop(out bool mayCompress, out EngineRefusal? refusal)
     {
         lock (_gate)
         {
             mayCompress = false;
+            refusal = _state == State.Closed && _lastPoll is null ? RefusalOf(FarewellFor(_closeReason)) : null;
             // The queue may have gone to the WebSocket meanwhile, or the session may be over.
             return _webSocket is null && !IsQueueEmpty ? TakePayload(out mayCompress) : _state == State.Closed ? ClosePayload : NoopPayload;
         }
@@ -129,7 +160,7 @@ public sealed partial class EngineSocket
     internal async Task ServePostAsync(HttpContext context)
     {
         var response = context.Response;
-        if (!TryBeginPost(context.Request, out var refusal))
+        if (!TryBeginPost(context, out var refusal))
         {
             Drop(DisconnectReason.TransportError);
             await EngineServer.RefuseAsync(context, refusal, upgrade: false);
@@ -142,7 +173,7 @@ public sealed partial class EngineSocket
             (buffer, var length) = await ReadBodyAsync(context);
             if (length < 0)
             {
-                EndPost();
+                EndPost(context);
                 response.StatusCode = StatusCodes.Status413PayloadTooLarge;
                 response.ContentLength = 0;
                 return;
@@ -150,7 +181,7 @@ public sealed partial class EngineSocket
             var farewell = SaysGoodbye(buffer.AsSpan(0, length)) ? BeginFarewell() : null;
             var understood = ReceiveTogether(buffer.AsSpan(0, length), context.Request.Headers);
             if (farewell is not null) await EndFarewellAsync(farewell);
-            EndPost();   // before the answer: the client's next POST may be quicker than what follows here
+            EndPost(context);   // before the answer: the client's next POST may be quicker than what follows here
             if (!understood)
             {
                 await EngineServer.RefuseAsync(context, EngineRefusal.BadRequest, upgrade: false);
@@ -168,14 +199,15 @@ public sealed partial class EngineSocket
         }
         finally
         {
-            if (buffer is not null) ArrayPool<byte>.Shared.Return(buffer);
-            EndPost();
+            if (buffer is not null) GiveBack(buffer);
+            EndPost(context);
         }
     }
 
-    void EndPost()
+    void EndPost(HttpContext context)
     {
-        lock (_gate) _posting = false;
+        lock (_gate)
+            if (_post == context) _post = null;     // the client's next one may have begun
     }
 
     static bool SaysGoodbye(ReadOnlySpan<byte> payload) => payload is [EnginePacket.Close] or [.., SharedFrame.Separator, EnginePacket.Close];
@@ -197,14 +229,14 @@ public sealed partial class EngineSocket
         _server.Remove(this);
     }
 
-    bool TryBeginPost(HttpRequest request, [NotNullWhen(false)] out EngineRefusal? refusal)
+    bool TryBeginPost(HttpContext context, [NotNullWhen(false)] out EngineRefusal? refusal)
     {
         lock (_gate)
         {
             refusal = _state == State.Closed ? EngineRefusal.UnknownSession
-                : _posting || request.ContentType?.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase) == true ? EngineRefusal.BadRequest
+                : _post is not null || context.Request.ContentType?.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase) == true ? EngineRefusal.BadRequest
                 : null;
-            if (refusal is null) _posting = true;
+            if (refusal is null) _post = context;
             return refusal is null;
         }
     }
@@ -212,27 +244,48 @@ public sealed partial class EngineSocket
     // Answers a length of -1 when the body is larger than a message may be. Bytes are counted as they come; no header is believed.
     async Task<(byte[]? Buffer, int Length)> ReadBodyAsync(HttpContext context)
     {
-        var max = _server.Options.MaxPayload;
+        var max = MaxPayload;
         if (context.Request.ContentLength > max) return (null, -1);
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit) limit.MaxRequestBodySize = null;
 
         var body = context.Request.Body;
-        var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(context.Request.ContentLength + 1 ?? 4096, 64 * 1024));
+        var buffer = Rent((int)Math.Min(context.Request.ContentLength + 1 ?? 4096, 64 * 1024));
         var length = 0;
-        while (true)
+        try
         {
-            if (length == buffer.Length)
+            while (true)
             {
-                var larger = ArrayPool<byte>.Shared.Rent(length * 2);
-                buffer.AsSpan(0, length).CopyTo(larger);
-                ArrayPool<byte>.Shared.Return(buffer);
-                buffer = larger;
+                if (length == buffer.Length)
+                {
+                    var larger = Rent(length * 2);
+                    buffer.AsSpan(0, length).CopyTo(larger);
+                    GiveBack(buffer);
+                    buffer = larger;
+                }
+                var count = await body.ReadAsync(buffer.AsMemory(length), context.RequestAborted);
+                if (count == 0) return (buffer, length);
+                length += count;
+                if (length > max) return (buffer, -1);
             }
-            var count = await body.ReadAsync(buffer.AsMemory(length), context.RequestAborted);
-            if (count == 0) return (buffer, length);
-            length += count;
-            if (length > max) return (buffer, -1);
         }
+        catch
+        {
+            GiveBack(buffer);
+            throw;
+        }
+    }
+
+    byte[] Rent(int length)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(length);
+        Hold(buffer.Length);
+        return buffer;
+    }
+
+    void GiveBack(byte[] buffer)
+    {
+        LetGo(buffer.Length);
+        ArrayPool<byte>.Shared.Return(buffer);
     }
 
     // What the packets of one POST bring about leaves together, as it does for those of one read.

@@ -6,6 +6,10 @@ public sealed partial class EngineSocket
 {
     const int LongestTogether = 64 * 1024;
 
+    // A probe, a ping and what ends the upgrade are a few small frames.
+    const int MostFramesWhileProbing = 16;
+    const int LongestWhileProbing = 125;
+
     static readonly TimeSpan ProbeNudge = TimeSpan.FromMilliseconds(100);
 
     WebSocketConnection? _webSocket;     // carries the connection
@@ -13,6 +17,10 @@ public sealed partial class EngineSocket
     int _upgrades;                       // requests for a WebSocket that are under way
     bool _writing;
     int _inFlight;                       // bytes of a write that the network has not taken at once
+    SharedFrame? _flying;                // the frame that they belong to
+    int _flyingTogether;                 // or the size of the buffer in which they are
+    byte[]? _pong;                       // what answers the latest ping, while it cannot leave (RFC 6455, section 5.5.3: the others need no answer)
+    int _beforePong;                     // how many frames of the queue leave before it
     bool _closeSent;
     TaskCompletionSource? _written;      // set when somebody waits for the writer to end
 
@@ -24,6 +32,7 @@ public sealed partial class EngineSocket
     {
         lock (_gate)
         {
+            (connection.MaxPayload, connection.Buffers) = (MaxPayload, _server.Buffers);
             _webSocket = connection;
             WriteNow(open);
         }
@@ -64,6 +73,7 @@ public sealed partial class EngineSocket
         {
             accepted = _state != State.Closed && _webSocket is null && _probe is null && _server.Options.AllowUpgrades;
             if (accepted) _probe = connection;
+            connection.MaxPayload = LongestWhileProbing;
         }
         if (!accepted)
         {
@@ -71,7 +81,7 @@ public sealed partial class EngineSocket
             return;
         }
 
-        var upgraded = false;
+        var (upgraded, frames) = (false, 0);
         ITimer? nudge = null;
         // Twice: first the WebSocket is closed, and cut when the client does not answer that.
         var expiry = _server.Clock.CreateTimer(_ =>
@@ -85,8 +95,9 @@ public sealed partial class EngineSocket
             code = await connection.ReadAsync((opcode, payload) =>
             {
                 if (upgraded) return OnFrame(opcode, payload);
+                if ((IsOpen && !TryPay(payload.Length)) || ++frames > MostFramesWhileProbing) return false;
                 if (opcode == Opcode.Ping) connection.Send(SharedFrame.OfControl(Opcode.Pong, payload));
-                if (opcode is Opcode.Ping or Opcode.Pong) return true;
+                if (opcode is Opcode.Ping or Opcode.Pong or Opcode.Continuation) return true;
                 if (opcode != Opcode.Text) return false;
                 if (payload.SequenceEqual("2probe"u8))
                 {
@@ -132,6 +143,7 @@ public sealed partial class EngineSocket
         {
             _probe = null;
             if (_state == State.Closed || connection.IsDismissed) return false;
+            (connection.MaxPayload, connection.Buffers) = (MaxPayload, _server.Buffers);
             _webSocket = connection;
             TransportName = "websocket";
             // A client lets its last poll end before it completes the upgrade. One that came meanwhile was sent after that and has overtaken it.
@@ -166,13 +178,30 @@ public sealed partial class EngineSocket
                 Deliver(new EngineMessage(payload, isBinary: true, requestHeaders: null));
                 break;
             case Opcode.Ping:
-                Enqueue(SharedFrame.OfControl(Opcode.Pong, payload));
+                if (TryPay(payload.Length)) AnswerPing(payload);
+                break;
+            case Opcode.Pong or Opcode.Continuation:
+                TryPay(payload.Length);
                 break;
             case Opcode.Close:
                 AnswerClose(payload);
                 return false;
         }
         return true;   // what comes after our own close frame is read and dropped, until the client answers it
+    }
+
+    // One answer waits at most: a client that pings and does not read costs no more than one that does not ping.
+    void AnswerPing(ReadOnlySpan<byte> payload)
+    {
+        lock (_gate)
+        {
+            if (_state != State.Open || _closeSent || _isTooSlow) return;
+            if (_pong is null) _beforePong = _queue?.Count ?? 0;
+            _pong = SharedFrame.OfControl(Opcode.Pong, payload).WebSocket;
+            if (_writing) return;
+            if (!_held && IsQueueEmpty) _held = SendBatch.TryHold(this);
+            if (!_held) SendQueued();
+        }
     }
 
     void AnswerClose(ReadOnlySpan<byte> payload)
@@ -202,14 +231,19 @@ public sealed partial class EngineSocket
         Task written;
         lock (_gate) written = _writing ? (_written = new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Task.CompletedTask;
         await written;   // our close frame, too, must have left; the timer cuts a client that does not read
-        lock (_gate) StopTimer();
+        lock (_gate)
+        {
+            StopTimer();
+            _queue?.Clear();
+        }
     }
 
     // Under the gate. The last frame that leaves; it waits for no batch.
     void QueueClose(SharedFrame frame)
     {
         _closeSent = true;
-        _held = false;
+        _held = _isJoining = false;
+        _pong = null;
         Queue(frame);
     }
 
@@ -220,13 +254,30 @@ public sealed partial class EngineSocket
     void WriteNow(SharedFrame frame)
     {
         var bytes = BytesOf(frame);
-        Begin(WriteSafely(bytes), bytes.Length);
+        var write = WriteSafely(bytes);
+        if (!write.IsCompletedSuccessfully) TakeOff(frame, together: 0);
+        Begin(write, bytes.Length);
+    }
+
+    // Under the gate. What the network has not taken at once counts until it has.
+    void TakeOff(SharedFrame? frame, int together)
+    {
+        (_flying, _flyingTogether) = (frame, together);
+        frame?.Hold(_server.Buffers);
+        if (together > 0) _server.Buffers.Add(together);
+    }
+
+    void Land()
+    {
+        _flying?.LetGo(_server.Buffers);
+        if (_flyingTogether > 0) _server.Buffers.Add(-_flyingTogether);
+        (_flying, _flyingTogether) = (null, 0);
     }
 
     // Under the gate: becomes the writer unless there is one. What the network takes at once is written on this very thread.
     void Write()
     {
-        if (_writing || IsQueueEmpty) return;
+        if (_writing || (IsQueueEmpty && _pong is null)) return;
         Begin(WriteQueued(out var length), length);
     }
 
@@ -254,38 +305,59 @@ public sealed partial class EngineSocket
     ValueTask WriteQueued(out int length)
     {
         length = 0;
-        while (!IsQueueEmpty)
+        while (!IsQueueEmpty || _pong is not null)
         {
-            var write = _queue!.Count == 1 ? WriteOne(_queue.Take(), out length) : WriteTogether(_queue, out length);
+            var write = IsPongNext ? WritePong(out length) : _queue!.Count == 1 ? WriteOne(Take(), out length) : WriteTogether(_queue, out length);
             if (!write.IsCompletedSuccessfully) return write;
         }
         return ValueTask.CompletedTask;
+    }
+
+    bool IsPongNext => _pong is not null && (_beforePong <= 0 || IsQueueEmpty);
+
+    ValueTask WritePong(out int length)
+    {
+        var pong = _pong!;
+        (_pong, length) = (null, pong.Length);
+        return WriteSafely(pong);
+    }
+
+    SharedFrame Take()
+    {
+        _beforePong--;
+        return _queue!.Take();
     }
 
     ValueTask WriteOne(SharedFrame frame, out int length)
     {
         var bytes = BytesOf(frame);
         length = bytes.Length;
-        return WriteSafely(bytes);
+        var write = WriteSafely(bytes);
+        if (!write.IsCompletedSuccessfully) TakeOff(frame, together: 0);
+        return write;
     }
 
     // All that waits, up to a size, in one write.
     ValueTask WriteTogether(SendQueue queue, out int length)
     {
         var first = BytesOf(queue.Peek());
-        if (first.Length > LongestTogether / 2) return WriteOne(queue.Take(), out length);
+        if (first.Length > LongestTogether / 2) return WriteOne(Take(), out length);
         var buffer = ArrayPool<byte>.Shared.Rent(LongestTogether);
         length = 0;
-        while (queue.Count > 0)
+        while (queue.Count > 0 && !IsPongNext)
         {
             var next = BytesOf(queue.Peek());
             if (length + next.Length > buffer.Length) break;
-            queue.Take();
+            Take();
             next.CopyTo(buffer.AsSpan(length));
             length += next.Length;
         }
         var write = WriteSafely(buffer.AsMemory(0, length));
-        if (!write.IsCompletedSuccessfully) return ReturnAfterAsync(write, buffer);
+        if (!write.IsCompletedSuccessfully)
+        {
+            TakeOff(frame: null, buffer.Length);
+            return ReturnAfterAsync(write, buffer);
+        }
         ArrayPool<byte>.Shared.Return(buffer);
         return write;
     }
@@ -306,6 +378,7 @@ public sealed partial class EngineSocket
                 await write;
                 lock (_gate)
                 {
+                    Land();
                     _inFlight = 0;
                     write = WriteQueued(out _inFlight);
                     if (!write.IsCompletedSuccessfully) continue;
@@ -319,7 +392,12 @@ public sealed partial class EngineSocket
         catch (Exception ex)
         {
             if (!WebSocketConnection.IsCut(ex)) _server.LogWriteFailed(ex, Id);
-            lock (_gate) (_writing, _inFlight) = (false, 0);
+            lock (_gate)
+            {
+                Land();
+                (_writing, _inFlight) = (false, 0);
+                _queue?.Clear();      // nobody takes it any more
+            }
             Drop(DisconnectReason.TransportClose);
         }
         finally

@@ -1,5 +1,6 @@
 using System.Text;
 using Carillon.Channels;
+using Microsoft.AspNetCore.Http;
 
 namespace Carillon.SocketIO;
 
@@ -19,6 +20,7 @@ public sealed partial class EngineSocket
     readonly bool _base64;
     SendQueue? _queue;                   // what waits; made when something must
     bool _held;                          // by a batch, which will send
+    bool _isJoining;                     // what is sent waits until the client is in its rooms
     bool _isTooSlow;
     State _state;
     string _closeReason = DisconnectReason.ForcedClose;
@@ -31,7 +33,7 @@ public sealed partial class EngineSocket
         Id = SessionId.Create();
         Handshake = handshake;
         TransportName = webSocket ? "websocket" : "polling";
-        _lastPong = server.Clock.GetTimestamp();
+        _lastPong = _confirmedAt = server.Clock.GetTimestamp();
     }
 
     /// <summary>The id of the connection: 20 characters, and a secret between the client and the server.</summary>
@@ -110,7 +112,7 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             if (_state != State.Open || _closeSent || _isTooSlow || (isVolatile && !CanSendNow)) return;
-            if (!_writing && IsQueueEmpty)
+            if (!_writing && IsQueueEmpty && !_isJoining)
             {
                 _held = SendBatch.TryHold(this);
                 if (!_held && _webSocket is not null)
@@ -139,7 +141,7 @@ public sealed partial class EngineSocket
     // Under the gate. False: the client is too slow, and its time is over.
     bool TryQueue(SharedFrame frame)
     {
-        var limit = _server.Options.MaxQueuedBytes;
+        var limit = MaxQueuedBytes;
         var isShed = frame.Policy.Importance == Importance.Marketing && _server.IsShortOfMemory;
         switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, isShed))
         {
@@ -163,14 +165,32 @@ public sealed partial class EngineSocket
 
     void Queue(SharedFrame frame)
     {
-        (_queue ??= new SendQueue()).Add(frame);
+        (_queue ??= new SendQueue(_server.Buffers)).Add(frame);
         if (!_held) SendQueued();
     }
 
     void SendQueued()
     {
+        if (_isJoining) return;
         if (_webSocket is not null) Write();
         else if (!IsQueueEmpty) _poll?.TrySetResult(null);
+        _queue?.CountAll();      // what is left waits for the client
+    }
+
+    /// <summary>Keeps back what is sent until <see cref="EndJoin"/>, so that all of it leaves together, and nothing before the client is in its rooms.</summary>
+    internal void BeginJoin()
+    {
+        lock (_gate) _isJoining = true;
+    }
+
+    internal void EndJoin()
+    {
+        lock (_gate)
+        {
+            _isJoining = false;
+            if (!_held) _held = SendBatch.TryHold(this);
+            if (!_held) SendQueued();
+        }
     }
 
     /// <summary>At the end of a batch: sends what it has held back.</summary>
@@ -208,9 +228,40 @@ public sealed partial class EngineSocket
             if (_writing) SetTimer(TimerPhase.LastPoll, LastPollWithin);   // a client that does not read does not keep us from the end
             return !_writing;
         }
-        if (IsQueueEmpty && _poll?.TrySetResult(ClosePayload) == true) return true;
+        if (IsQueueEmpty && _poll?.TrySetResult(FarewellFor(_closeReason)) == true) return true;
         SetTimer(TimerPhase.LastPoll, LastPollWithin);
         return false;
+    }
+
+    /// <summary>
+    /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up at once; where a write or a message is
+    /// half done, the network connection is cut.
+    /// </summary>
+    /// <returns>How many bytes are given back in a moment, by those who use them now.</returns>
+    internal long Shed()
+    {
+        var held = Held;
+        bool isHalfDone;
+        HttpContext? post;
+        lock (_gate)
+        {
+            if (_state == State.Closed || _isTooSlow) return 0;
+            if (_state == State.Open) (_state, _closeReason) = (State.Closing, DisconnectReason.SlowConsumer);
+            _isTooSlow = true;
+            _queue?.Clear();
+            _pong = null;
+            post = _post;
+            isHalfDone = _writing || _webSocket is { Held: > 0 } || _probe is { Held: > 0 };
+        }
+        _server.LogShed(Id, held);
+        DropLater(DisconnectReason.SlowConsumer, CloseCode.TryAgainLater);
+        if (isHalfDone)
+        {
+            _webSocket?.Abort();
+            _probe?.Abort();
+        }
+        post?.Abort();
+        return Held;
     }
 
     /// <summary>Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame after the write under way.</summary>
@@ -219,10 +270,11 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             if (_state == State.Closed) return;
-            _poll?.TrySetResult(toPoll ?? ClosePayload);
+            _poll?.TrySetResult(toPoll ?? FarewellFor(_state == State.Closing ? _closeReason : reason));
             if (!_closeSent)
             {
                 _queue?.Clear();
+                _pong = null;
                 if (_webSocket is not null) QueueClose(WebSocketConnection.CloseFrame(code, code == CloseCode.TryAgainLater ? reason : ""));
             }
         }
@@ -235,12 +287,15 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             if (_state == State.Closed) return;
-            _state = State.Closed;
-            _poll?.TrySetResult(_lastPoll is null ? ClosePayload : NoopPayload);   // one that came since the end began: nothing else would wake it
+            // Where the end was decided before, it keeps its reason, whoever is the first to see it: the client's answer to our close frame may be.
+            if (_state == State.Closing) reason = _closeReason;
+            (_state, _closeReason) = (State.Closed, reason);
+            _poll?.TrySetResult(_lastPoll is null ? FarewellFor(reason) : NoopPayload);   // one that came since the end began: nothing else would wake it
             if (_webSocket is null) StopTimer();
             else SetTimer(TimerPhase.Abort, _server.Options.CloseAnswerWithin);   // the client may answer our close frame
             _probe?.Dismiss();
         }
+        LetGo(HandshakeCost);
         if (_lastPoll is null) _server.Remove(this);
         Meters.Disconnects.Add(1, Meters.Reason(reason));
         _server.LogClosed(Id, reason);
@@ -254,8 +309,36 @@ public sealed partial class EngineSocket
         }
     }
 
+    // Bytes that the connection holds besides its queue and its WebSocket: bodies and answers of polling, incomplete packets, the arguments of unfinished handlers.
+    long _kept;
+
+    /// <summary>How many bytes the connection holds of what all of them may hold together.</summary>
+    internal long Held => Waiting + Volatile.Read(ref _kept) + (_webSocket?.Held ?? 0) + (_probe?.Held ?? 0);
+
+    // The headers of an ordinary handshake are part of what any connection costs.
+    const int OrdinaryHandshake = 4 * 1024;
+
+    long HandshakeCost => Math.Max(0, Handshake.Bytes - OrdinaryHandshake);
+
+    /// <summary>Counts the handshake, where it is large, until the connection ends.</summary>
+    internal void HoldHandshake() => Hold(HandshakeCost);
+
+    /// <summary>Counts bytes that the connection holds from now on.</summary>
+    internal void Hold(long bytes)
+    {
+        Interlocked.Add(ref _kept, bytes);
+        _server.Buffers.Add(bytes);
+    }
+
+    /// <summary>Bytes are held no longer.</summary>
+    internal void LetGo(long bytes)
+    {
+        Interlocked.Add(ref _kept, -bytes);
+        _server.Buffers.Add(-bytes);
+    }
+
     // False: this was no packet that a client may send, and the connection is over.
-    bool OnPacket(ReadOnlySpan<byte> packet, Microsoft.AspNetCore.Http.IHeaderDictionary? headers)
+    bool OnPacket(ReadOnlySpan<byte> packet, IHeaderDictionary? headers)
     {
         switch (packet.IsEmpty ? (byte)0 : packet[0])
         {
@@ -266,7 +349,8 @@ public sealed partial class EngineSocket
                 Deliver(new EngineMessage(data, isBinary: true, headers));
                 return true;
             case EnginePacket.Pong:
-                OnPong();
+                // Only the answer to our ping is free.
+                if (!OnPong()) TryPay(packet.Length);
                 return true;
             case EnginePacket.Close:
                 Drop(DisconnectReason.TransportClose, toPoll: NoopPayload);
@@ -275,6 +359,7 @@ public sealed partial class EngineSocket
                 Drop(DisconnectReason.TransportError);   // in protocol 4 it is the server that pings
                 return false;
             case EnginePacket.Open or EnginePacket.Upgrade or EnginePacket.Noop:
+                TryPay(packet.Length);
                 return true;
             default:
                 CountMalformed();

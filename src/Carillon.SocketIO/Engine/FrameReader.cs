@@ -6,7 +6,10 @@ using System.Text.Unicode;
 
 namespace Carillon.SocketIO;
 
-/// <summary>A whole text or binary message, or a control frame. The payload is valid during the call only; false stops the reading for good.</summary>
+/// <summary>
+/// A whole text or binary message, a control frame, or <see cref="Opcode.Continuation"/> without a payload for each fragment that completes no message. The payload is valid during the
+/// call only; false stops the reading for good.
+/// </summary>
 delegate bool FrameHandler(Opcode opcode, ReadOnlySpan<byte> payload);
 
 /// <summary>
@@ -35,6 +38,15 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
     int _payload;
     int _read;                    // of the current frame's payload
     byte[]? _control;             // the payload of an incomplete control frame
+
+    /// <summary>How many bytes a message may have, from the next frame on.</summary>
+    public int MaxPayload { get; set; } = maxPayload;
+
+    /// <summary>Counts the buffer of an incomplete message, where somebody counts.</summary>
+    public BufferBudget? Buffers { get; init; }
+
+    /// <summary>How many bytes the buffer of an incomplete message has.</summary>
+    public int Held => _message?.Length ?? 0;
 
     /// <summary>Whether the reading is over: the client broke the protocol, or the handler said stop.</summary>
     public bool HasStopped { get; private set; }
@@ -90,8 +102,10 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
     /// <summary>Gives back what is held. The reader cannot be used afterwards.</summary>
     public void Release()
     {
-        if (_message is not null) ArrayPool<byte>.Shared.Return(_message);
+        if (_message is not { } message) return;
         _message = null;
+        Buffers?.Add(-message.Length);
+        ArrayPool<byte>.Shared.Return(message);
     }
 
     CloseCode ReadHeader(ref Span<byte> piece)
@@ -150,7 +164,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
             _ => (ulong)shortLength,
         };
         var before = control ? 0 : _messageLength;
-        if (length > (ulong)(maxPayload - before) && !control)
+        if (length > (ulong)(MaxPayload - before) && !control)
         {
             error = CloseCode.TooBig;
             return true;
@@ -169,7 +183,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
         if (complete && _messageLength == 0) return Deliver(part);
 
         Append(part);
-        if (!complete) return (CloseCode.None, true);
+        if (!complete) return (CloseCode.None, !whole || onFrame(Opcode.Continuation, []));
         var result = Deliver(_message.AsSpan(0, _messageLength));
         Release();
         _messageLength = 0;
@@ -181,7 +195,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
         var opcode = _messageOpcode;
         _messageOpcode = Opcode.Continuation;
         if (!_messageDeflated) return HandOn(opcode, message);
-        var code = MessageDeflate.Inflate(message, maxPayload, out var buffer, out var length);
+        var code = MessageDeflate.Inflate(message, MaxPayload, out var buffer, out var length);
         try
         {
             return code == CloseCode.None ? HandOn(opcode, buffer.AsSpan(0, length)) : (code, false);
@@ -212,10 +226,11 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
         if (_message is null || _message.Length < needed)
         {
             // Memory follows what has really come, not what a header promises.
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, Math.Min(_messageLength * 2, maxPayload)));
+            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, Math.Min(_messageLength * 2, MaxPayload)));
             _message.AsSpan(0, _messageLength).CopyTo(larger);
             Release();
             _message = larger;
+            Buffers?.Add(larger.Length);
         }
         part.CopyTo(_message.AsSpan(_messageLength));
         _messageLength = needed;

@@ -14,6 +14,7 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload, bool 
     {
         var deflated = options.PerMessageDeflate && MessageDeflate.CanAgree(context.Request.Headers.SecWebSocketExtensions.ToString());
         if (deflated) context.Response.Headers.SecWebSocketExtensions = MessageDeflate.Agreement;
+        if (Subprotocol.TryChoose(context.Request.Headers.SecWebSocketProtocol, out var chosen) && chosen is not null) context.Response.Headers.SecWebSocketProtocol = chosen;
         if (Admission.IsExtendedConnect(context.Request))
         {
             var connect = context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>();

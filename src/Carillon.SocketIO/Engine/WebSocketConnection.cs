@@ -10,7 +10,27 @@ namespace Carillon.SocketIO;
 /// </summary>
 abstract class WebSocketConnection(int maxPayload, bool deflated)
 {
+    readonly Lock _sending = new();
+    Task _sent = Task.CompletedTask;     // what was sent while no session owns the order
+    FrameReader? _reader;
     int _dismissed;
+
+    /// <summary>How many bytes a message may have, from the next frame on.</summary>
+    public int MaxPayload
+    {
+        get;
+        set
+        {
+            field = value;
+            if (_reader is { } reader) reader.MaxPayload = value;
+        }
+    } = maxPayload;
+
+    /// <summary>Counts what is half received, where somebody counts.</summary>
+    public BufferBudget? Buffers { get; set; }
+
+    /// <summary>How many bytes are held for a message that is half received.</summary>
+    public int Held => _reader?.Held ?? 0;
 
     /// <summary>Whether compressed messages were agreed on (RFC 7692).</summary>
     public bool Deflated => deflated;
@@ -27,11 +47,15 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
         if (Interlocked.Exchange(ref _dismissed, 1) == 0) Send(CloseFrame(code));
     }
 
-    /// <summary>Writes a frame while no session owns the order of what goes out.</summary>
-    public void Send(SharedFrame frame) => _ = SendAsync(frame);
-
-    async Task SendAsync(SharedFrame frame)
+    /// <summary>Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there are.</summary>
+    public void Send(SharedFrame frame)
     {
+        lock (_sending) _sent = SendAfterAsync(_sent, frame);
+    }
+
+    async Task SendAfterAsync(Task before, SharedFrame frame)
+    {
+        await before;
         try
         {
             await WriteAsync(frame.WebSocket);
@@ -50,7 +74,7 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
 
     /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
-    public Task<CloseCode> ReadAsync(FrameHandler onFrame) => ReadAsync(new FrameReader(maxPayload, onFrame, deflated));
+    public Task<CloseCode> ReadAsync(FrameHandler onFrame) => ReadAsync(_reader = new FrameReader(MaxPayload, onFrame, deflated) { Buffers = Buffers });
 
     /// <summary>Reads and drops what comes, until the client has closed or the connection is cut.</summary>
     public Task DiscardAsync() => ReadAsync(reader: null);

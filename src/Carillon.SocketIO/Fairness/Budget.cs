@@ -27,10 +27,14 @@ sealed class Budget(Shares shares)
     /// <summary>Sets the account, and answers the one before.</summary>
     public Account? Exchange(Account? account) => Interlocked.Exchange(ref _account, account);
 
-    /// <summary>Spends one event of some bytes, attachments included. False: nothing was spent, and there is enough again after a while.</summary>
-    public bool TrySpend(int bytes, long now, out TimeSpan retryAfter)
+    /// <summary>Spends one event, or a frame that is none, of some bytes, attachments included. False: nothing was spent, and there is enough again after a while.</summary>
+    /// <param name="bytes">How many bytes.</param>
+    /// <param name="now">The moment.</param>
+    /// <param name="retryAfter">Where there is not enough: how long until there is.</param>
+    /// <param name="beforeJoin">Whether the connection has not joined a namespace yet, though it should: it has less to spend.</param>
+    public bool TrySpend(int bytes, long now, out TimeSpan retryAfter, bool beforeJoin = false)
     {
-        if (!_own.TrySpend(shares.PerConnection, bytes, now, out retryAfter)) return false;
+        if (!_own.TrySpend(beforeJoin ? shares.BeforeJoin : shares.PerConnection, bytes, now, out retryAfter)) return false;
         if (Account is not { } account || account.Purse.TrySpend(shares.PerAccount, bytes, now, out retryAfter)) return true;
         _own.GiveBack(shares.PerConnection, bytes);
         return false;
@@ -67,9 +71,23 @@ sealed class Budget(Shares shares)
 sealed class Shares(FairnessOptions options, TimeProvider clock)
 {
     public readonly Share PerConnection = new(options.PerConnection, clock);
+    public readonly Share BeforeJoin = new(LimitsBeforeJoin(options.PerConnection), clock);
     public readonly Share PerAccount = new(options.PerAccount, clock);
     public readonly long RefusalWindow = (long)(options.RefusalWindow.TotalSeconds * clock.TimestampFrequency);
     public readonly int RefusalsBeforeDisconnect = options.RefusalsBeforeDisconnect;
+
+    // A client that joins sends a packet for each of its namespaces, of which it may have a hundred, and a pong now and then.
+    static SpendingLimits LimitsBeforeJoin(SpendingLimits joined) => new()
+    {
+        EventsPerSecond = (int)Smaller(joined.EventsPerSecond, 50),
+        EventBurst = joined.EventsPerSecond == 0 ? 250 : (int)Math.Min(joined.EventBurst, 250),
+        BytesPerSecond = Smaller(joined.BytesPerSecond, 64 * 1024),
+        ByteBurst = joined.BytesPerSecond == 0 ? 256 * 1024 : Math.Min(joined.ByteBurst, 256 * 1024),
+        OperationsPerSecond = joined.OperationsPerSecond,
+        OperationBurst = joined.OperationBurst,
+    };
+
+    static long Smaller(long limit, long other) => limit == 0 ? other : Math.Min(limit, other);
 }
 
 sealed class Share(SpendingLimits limits, TimeProvider clock)

@@ -150,6 +150,13 @@ public sealed class FairnessOptions
     /// </summary>
     public long? MemoryThreshold { get; set; } = 0;
 
+    /// <summary>
+    /// How many bytes all connections together may hold: messages that wait to be sent or are half received, arguments of unfinished handlers, and events kept for recovery. A broadcast that
+    /// waits for many counts once. Beyond it the connections that hold most are closed (<c>slow-consumer</c>) and new ones are refused with 503. 0, the default: a quarter of what the
+    /// runtime may use, which heeds the limit of a container. <see langword="null"/> switches it off.
+    /// </summary>
+    public long? MaxBufferedBytes { get; set; } = 0;
+
     internal void Validate()
     {
         NotNegative(ConnectionsPerAddress, nameof(ConnectionsPerAddress));
@@ -166,6 +173,7 @@ public sealed class FairnessOptions
         NotNegative(ConnectionsPerAccount, nameof(ConnectionsPerAccount));
         NotNegative(RefusalsBeforeDisconnect, nameof(RefusalsBeforeDisconnect));
         NotNegative(MemoryThreshold ?? 0, nameof(MemoryThreshold));
+        NotNegative(MaxBufferedBytes ?? 0, nameof(MaxBufferedBytes));
         PerConnection.Validate(nameof(PerConnection));
         PerAccount.Validate(nameof(PerAccount));
         Require(FirstBan > TimeSpan.Zero, nameof(FirstBan), "must be longer than zero");

@@ -66,9 +66,16 @@ sealed class Rooms
         }
     }
 
-    public void Join(Socket socket, string room)
+    /// <summary>Takes a socket into a room. False: it is in as many as it may be, and in this one it is not.</summary>
+    public bool Join(Socket socket, string room, int most = int.MaxValue)
     {
-        lock (_gate) Add(room, socket);
+        lock (_gate)
+        {
+            // The first membership is the namespace itself.
+            if (socket.MembershipCount > most && (!_rooms.TryGetValue(room, out var found) || SlotOf(socket, room, found) < 0)) return false;
+            Add(room, socket);
+            return true;
+        }
     }
 
     public void Leave(Socket socket, string room)

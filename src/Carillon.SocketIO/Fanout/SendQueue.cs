@@ -5,7 +5,8 @@ namespace Carillon.SocketIO;
 /// <summary>
 /// What waits for one connection, in the order it will leave. It is made when something must wait, and guarded by the connection that owns it.
 /// </summary>
-sealed class SendQueue
+/// <param name="buffers">The budget of the server, where there is one.</param>
+sealed class SendQueue(BufferBudget? buffers = null)
 {
     // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
     const int FrameOverhead = 64;
@@ -15,6 +16,7 @@ sealed class SendQueue
 
     SharedFrame?[] _ring = new SharedFrame?[4];
     int _first;
+    bool _counts;      // its frames count in the budget: all of them or none
 
     public int Count { get; private set; }
 
@@ -41,6 +43,18 @@ sealed class SendQueue
         }
         this[at] = frame;
         Bytes += CostOf(frame);
+        if (!_counts) return;
+        frame.Hold(buffers!);
+        buffers!.Add(FrameOverhead);
+    }
+
+    /// <summary>Its frames do not leave at once: they count in the budget from now on, until they have left.</summary>
+    public void CountAll()
+    {
+        if (_counts || buffers is null || Count == 0) return;
+        _counts = true;
+        for (var i = 0; i < Count; i++) this[i].Hold(buffers);
+        buffers.Add(Count * FrameOverhead);
     }
 
     // Behind the last of its own stream and of what nothing overtakes, and behind the critical ones that stand there.
@@ -65,11 +79,21 @@ sealed class SendQueue
         _first = (_first + 1) & (_ring.Length - 1);
         Count--;
         Bytes -= CostOf(frame);
+        if (_counts) Uncount(frame);
+        _counts &= Count > 0;
         return frame;
+    }
+
+    void Uncount(SharedFrame frame)
+    {
+        frame.LetGo(buffers!);
+        buffers!.Add(-FrameOverhead);
     }
 
     public void Clear()
     {
+        for (var i = 0; _counts && i < Count; i++) Uncount(this[i]);
+        _counts = false;
         Array.Clear(_ring);
         (_first, Count, Bytes) = (0, 0, 0);
     }
@@ -89,7 +113,11 @@ sealed class SendQueue
             var frame = this[i];
             var policy = frame.Policy;
             var stays = policy.Overflow == Overflow.KeepLatest ? seen.Add((policy.Stream, policy.Key)) : policy.Importance != Importance.Marketing;
-            if (!stays) continue;
+            if (!stays)
+            {
+                if (_counts) Uncount(frame);
+                continue;
+            }
             this[--kept] = frame;
             bytes += CostOf(frame);
         }
@@ -97,6 +125,7 @@ sealed class SendQueue
         _first = (_first + kept) & (_ring.Length - 1);
         Count -= kept;
         Bytes = bytes;
+        _counts &= Count > 0;
         return kept;
     }
 

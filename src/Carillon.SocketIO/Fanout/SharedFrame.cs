@@ -11,11 +11,15 @@ sealed class SharedFrame
 {
     public const byte Separator = 0x1e;
 
+    // The place in a queue pays for what is so small. Frames that all servers of a process share (pings) are among them.
+    const int TooSmallToCount = 64;
+
     readonly ReadOnlyMemory<byte>[] _attachments;
     readonly ReadOnlyMemory<byte> _text;      // with the Engine.IO type in front; empty for a lone binary message
     byte[]? _polling;
     byte[]? _textOnly;
     byte[]? _deflated;
+    int _holders;
 
     SharedFrame(byte[] wire, ReadOnlyMemory<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
     {
@@ -33,6 +37,18 @@ sealed class SharedFrame
 
     /// <summary>How many Engine.IO packets it is: a text and its attachments.</summary>
     public int Packets => _attachments.Length + (_text.IsEmpty ? 0 : 1);
+
+    /// <summary>A queue, a write or a record holds the frame from now on: the first of them makes it count.</summary>
+    public void Hold(BufferBudget buffers)
+    {
+        if (WebSocket.Length > TooSmallToCount && Interlocked.Increment(ref _holders) == 1) buffers.Add(WebSocket.Length);
+    }
+
+    /// <summary>Ends a hold; with the last of them the frame counts no longer.</summary>
+    public void LetGo(BufferBudget buffers)
+    {
+        if (WebSocket.Length > TooSmallToCount && Interlocked.Decrement(ref _holders) == 0) buffers.Add(-WebSocket.Length);
+    }
 
     /// <summary>The bytes for an answer to a poll: packets joined by U+001E, binary in base64.</summary>
     public byte[] Polling => _polling ??= EncodePolling();

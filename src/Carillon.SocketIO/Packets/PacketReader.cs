@@ -98,6 +98,18 @@ static class PacketReader
         return end > 0 && name[end] == (byte)'"' && System.Text.Unicode.Utf8.IsValid(name[..end]) ? Encoding.UTF8.GetString(name[..end]) : "";
     }
 
+    // What the runtime keeps for each value, name and end of a parsed text.
+    const int BytesPerToken = 12;
+
+    /// <summary>How many bytes parsed JSON takes in memory, at most: the text, and what was understood of it, which may be six times as much.</summary>
+    public static int MemoryOf(JsonElement json)
+    {
+        if (json.ValueKind == JsonValueKind.Undefined) return 0;
+        var text = JsonMarshal.GetRawUtf8Value(json);
+        var tokens = text.Count((byte)',') + text.Count((byte)':') + 2 * (text.Count((byte)'[') + text.Count((byte)'{')) + 1;
+        return text.Length + BytesPerToken * tokens;
+    }
+
     static bool IsAllowed(in Packet packet) => packet.Type switch
     {
         PacketType.Connect => packet.Data.ValueKind is JsonValueKind.Undefined or JsonValueKind.Object,

@@ -19,8 +19,9 @@ public class RecoveryTests
         string[] thefts =
         [
             Auth(sid, offset), Auth(pid, "x"), Auth(pid, ""), Auth("", offset), Auth(pid[..^1], offset), Auth(pid + "\\u0000", offset), Auth(pid.ToUpperInvariant() + "x", offset),
-            $"{{\"pid\":[\"{pid}\"],\"offset\":\"{offset}\"}}", $"{{\"pid\":{{\"{pid}\":1}},\"offset\":\"{offset}\"}}", $"{{\"pid\":\"{pid}\"}}", $"{{\"pid\":\"{pid}\",\"offset\":0}}",
-            Auth("__proto__", "__proto__"), Auth("\\ud800", offset), $"{{\"\\ud800\":1,\"\\udc00x\":2}}", Auth(new string('p', 100_000), offset),
+            $"{{\"pid\":[\"{pid}\"],\"offset\":\"{offset}\"}}", $"{{\"pid\":{{\"{pid}\":1}},\"offset\":\"{offset}\"}}", $"{{\"offset\":\"{offset}\"}}", $"{{\"pid\":\"{pid}\",\"offset\":0}}",
+            Auth("__proto__", "__proto__"), Auth("\\ud800", offset), $"{{\"\\ud800\":1,\"\\udc00x\":2}}", Auth(new string('p', 30_000), offset),
+            Auth(pid, "ffffffffffffffff"), Auth(pid, "0"), Auth(pid, "-1"), Auth(pid, "7fffffffffffffff"), Auth(pid, new string('1', 1000)), Auth(pid, "١"),
         ];
         foreach (var theft in thefts)
         {
@@ -39,9 +40,13 @@ public class RecoveryTests
         await owner.TextAsync($"40{Auth(pid, offset)}");
         Assert.StartsWith("42[\"missed\"", await owner.TextAsync(), StringComparison.Ordinal);
         Assert.Contains(sid, await owner.TextAsync(), StringComparison.Ordinal);
-        // It is in use again: the same words open a session of one's own.
-        using var second = await Wire.JoinAsync(siege.Server, $"40{Auth(pid, offset)}");
-        Assert.DoesNotContain(sid, second.Joined, StringComparison.Ordinal);
+        // It is in use again: the same words move it to the connection that says them, and end the other one. There are never two.
+        using var second = await Wire.OpenAsync(siege.Server);
+        await second.TextAsync($"40{Auth(pid, offset)}");
+        Assert.StartsWith("42[\"missed\"", await second.TextAsync(), StringComparison.Ordinal);
+        Assert.Contains(sid, await second.TextAsync(), StringComparison.Ordinal);
+        Assert.Equal(1005, await owner.EndAsync());
+        Assert.Equal(2, siege.Server.Io.Root.Count);
         await siege.AssertServedAsync();
     }
 
@@ -99,7 +104,7 @@ public class RecoveryTests
         await RunningServer.UntilAsync(() => recovery.Lost >= before + 1000 && siege.Server.Io.Root.Count == 1, "they are kept for a while");
         _clock.Advance(TimeSpan.FromSeconds(15));
         await siege.AssertServedAsync();
-        for (var i = 0; i < 10; i++)
+        for (var i = 0; i < 12; i++)
         {
             _clock.Advance(TimeSpan.FromSeconds(15));
             await siege.AssertServedAsync();
@@ -124,7 +129,7 @@ public class RecoveryTests
             Assert.StartsWith("40/passing2,{", await visitor.TextAsync(), StringComparison.Ordinal);
         }
         await siege.AssertNothingLeftAsync();
-        Assert.Equal((1, 1), (siege.Server.Io.Hold("/passing")!.Holders, siege.Server.Io.Hold("/passing2")!.Holders));
+        Assert.Equal((1, 1), (siege.Server.Io.Hold("/passing", out _)!.Holders, siege.Server.Io.Hold("/passing2", out _)!.Holders));
     }
 
     Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options => options.RecoverWithin = TimeSpan.FromMinutes(2), io =>

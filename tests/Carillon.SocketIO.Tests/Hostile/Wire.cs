@@ -98,6 +98,9 @@ sealed class Wire : IDisposable
         return "the end";
     }
 
+    /// <summary>Whether so many further bytes came with what was read last.</summary>
+    public bool HasMore(int count) => _to - _from >= count;
+
     /// <summary>Reads to the end; the code of the close frame, 1005 for one without, 1006 where there was none.</summary>
     public async Task<int> EndAsync()
     {

@@ -1,0 +1,235 @@
+using System.Collections.Concurrent;
+using System.Text;
+using System.Text.Json;
+using Carillon.SocketIO.Tests.Hostile;
+using Microsoft.Extensions.Options;
+
+namespace Carillon.SocketIO.Tests;
+
+/// <summary>All connections together hold no more than they may: the largest holders are closed, newcomers are refused, and the others are served.</summary>
+public class BufferBudgetTests
+{
+    const int Limit = 2_000_000;
+
+    readonly ConcurrentQueue<string> _ends = new();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Broadcasts_that_nobody_reads_close_those_who_are_furthest_behind(bool direct)
+    {
+        await using var siege = await StartAsync(direct);
+        using var silent = await Wire.JoinAsync(siege.Server);
+        using var reading = await Wire.JoinAsync(siege.Server);
+        var text = new string('x', 100_000);
+        for (var i = 0; i < 400 && _ends.IsEmpty; i++)
+        {
+            siege.Server.Io.Root.To(RoomOf(silent)).Emit("much", text);
+            siege.Server.Io.Root.To(RoomOf(reading)).Emit("little");
+            Assert.Equal("42[\"little\"]", await reading.TextAsync());
+        }
+        await RunningServer.UntilAsync(() => !_ends.IsEmpty, "the silent one is closed");
+        Assert.Equal([DisconnectReason.SlowConsumer], _ends);
+        await NothingHeldAsync(siege);
+        siege.Server.Io.Root.To(RoomOf(reading)).Emit("still here");
+        Assert.Equal("42[\"still here\"]", await reading.TextAsync());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Half_sent_messages_close_those_who_hold_most(bool direct)
+    {
+        await using var siege = await StartAsync(direct);
+        var wires = new List<Wire>();
+        for (var i = 0; i < 8 && _ends.IsEmpty; i++)
+        {
+            wires.Add(await Wire.JoinAsync(siege.Server));
+            await wires[^1].TrySendAsync(Wire.FrameOf(Opcode.Binary, new byte[400_000], final: false));
+            await siege.AssertServedAsync();
+        }
+        await RunningServer.UntilAsync(() => !_ends.IsEmpty, "one is closed");
+        Assert.All(_ends, reason => Assert.Equal(DisconnectReason.SlowConsumer, reason));
+        wires.ForEach(wire => wire.Reset());
+        await NothingHeldAsync(siege);
+        await siege.AssertNothingLeftAsync();
+    }
+
+    [Fact]
+    public async Task Half_sent_attachments_close_those_who_hold_most()
+    {
+        await using var siege = await StartAsync(direct: true);
+        var wires = new List<Wire>();
+        for (var i = 0; i < 8 && _ends.IsEmpty; i++)
+        {
+            wires.Add(await Wire.JoinAsync(siege.Server));
+            await wires[^1].TextAsync("453-[\"echo\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":2}]");
+            for (var n = 0; n < 2; n++) await wires[^1].TrySendAsync(Wire.FrameOf(Opcode.Binary, new byte[300_000]));
+            await siege.AssertServedAsync();
+        }
+        await RunningServer.UntilAsync(() => !_ends.IsEmpty, "one is closed");
+        Assert.All(_ends, reason => Assert.Equal(DisconnectReason.SlowConsumer, reason));
+        wires.ForEach(wire => wire.Reset());
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public async Task Bodies_that_are_half_sent_are_cut()
+    {
+        await using var siege = await StartAsync(direct: true);
+        var wires = new List<Wire>();
+        for (var i = 0; i < 8 && _ends.IsEmpty; i++)
+        {
+            var sid = await siege.PollingAsync();
+            Assert.Equal(200, (await siege.PostAsync(sid, "40")).Status);
+            await siege.PollAsync(sid);
+            wires.Add(await Wire.ConnectAsync(siege.Server));
+            await wires[^1].SendAsync($"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n");
+            await wires[^1].TrySendAsync(new byte[500_000]);
+            await siege.AssertServedAsync();
+        }
+        await RunningServer.UntilAsync(() => !_ends.IsEmpty, "one is closed");
+        Assert.All(_ends, reason => Assert.Equal(DisconnectReason.SlowConsumer, reason));
+        wires.ForEach(wire => wire.Reset());
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public async Task Arguments_of_handlers_that_do_not_end_count_until_they_do()
+    {
+        var end = new TaskCompletionSource();
+        await using var siege = await StartAsync(direct: true, setUp: io => io.Root.On("wait", async _ => await end.Task));
+        using var wire = await Wire.JoinAsync(siege.Server);
+        await wire.TextAsync($"42[\"wait\",[{string.Join(',', Enumerable.Repeat('1', 50_000))}]]");
+        await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes > 50_000 * 12, "what was understood of them counts, too");
+        using var other = await Wire.JoinAsync(siege.Server);
+        for (var i = 0; i < 40 && !siege.Engine.IsOverBuffered; i++) await other.TrySendAsync(Wire.TextFrame($"42[\"wait\",\"{new string('x', 100_000)}\"]"));
+        await RunningServer.UntilAsync(() => _ends.Contains(DisconnectReason.SlowConsumer), "who has most of them is closed");
+        await siege.AssertServedAsync();      // small events are served all the while
+        end.SetResult();
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public async Task Newcomers_are_refused_while_too_much_is_held_and_come_in_afterwards()
+    {
+        var end = new TaskCompletionSource();
+        await using var siege = await StartAsync(direct: true, setUp: io => io.Root.On("wait", async _ => await end.Task));
+        using var wire = await Wire.JoinAsync(siege.Server);
+        for (var i = 0; i < 40 && !siege.Engine.IsOverBuffered; i++) await wire.TrySendAsync(Wire.TextFrame($"42[\"wait\",\"{new string('x', 100_000)}\"]"));
+        await RunningServer.UntilAsync(() => siege.Engine.IsOverBuffered, "the handlers hold too much");
+        Assert.True(siege.Engine.IsShortOfMemory);
+
+        foreach (var transport in new[] { "polling", "websocket" })
+        {
+            var upgrade = transport == "websocket" ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" : "";
+            var answer = await Wire.RequestAsync(siege.Server, $"GET /socket.io/?EIO=4&transport={transport} HTTP/1.1\r\nHost: shop.example\r\n{upgrade}\r\n");
+            Assert.Equal(503, answer.Status);
+            Assert.Contains("\"unavailable\"", answer.Body, StringComparison.Ordinal);
+        }
+        end.SetResult();
+        await NothingHeldAsync(siege);
+        using var newcomer = await Wire.JoinAsync(siege.Server);
+    }
+
+    [Fact]
+    public async Task A_broadcast_that_waits_for_many_counts_once()
+    {
+        await using var siege = await StartAsync(direct: true);
+        var pollers = new List<string>();
+        for (var i = 0; i < 20; i++)
+        {
+            pollers.Add(await siege.PollingAsync());
+            Assert.Equal(200, (await siege.PostAsync(pollers[^1], "40")).Status);
+            await siege.PollAsync(pollers[^1]);
+        }
+        siege.Server.Io.Root.Emit("much", new string('x', 500_000));
+        Assert.InRange(siege.Engine.BufferedBytes, 500_000, 600_000);
+        Assert.Equal(20 * 500_000L, siege.Engine.WaitingBytes / 500_000 * 500_000);
+        foreach (var sid in pollers) Assert.Equal(200, (await siege.PollAsync(sid)).Status);
+        await NothingHeldAsync(siege);
+        Assert.Empty(_ends);
+    }
+
+    [Fact]
+    public async Task What_is_kept_for_recovery_goes_before_anybody_is_closed()
+    {
+        await using var siege = await StartAsync(direct: true, options => options.RecoverWithin = TimeSpan.FromMinutes(2));
+        using var reading = await Wire.JoinAsync(siege.Server);
+        var text = new string('x', 100_000);
+        for (var i = 0; i < 100; i++)
+        {
+            siege.Server.Io.Root.To(RoomOf(reading)).Emit("much", text);
+            Assert.StartsWith("42[\"much\"", await reading.TextAsync(), StringComparison.Ordinal);
+            Assert.InRange(siege.Server.Io.Root.Recovery!.Bytes, 0, Limit + 200_000);
+        }
+        Assert.Empty(_ends);
+        siege.Server.Io.Root.Recovery!.ForgetOldest(long.MaxValue);
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public async Task Large_handshakes_count_and_ordinary_ones_do_not()
+    {
+        await using var siege = await StartAsync(direct: false);
+        Assert.Equal(0, siege.Engine.BufferedBytes);
+        using (var wire = await Wire.OpenAsync(siege.Server, headers: $"X-Much: {new string('x', 20_000)}\r\n"))
+            Assert.InRange(siege.Engine.BufferedBytes, 15_000, 25_000);
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public async Task Everything_that_was_counted_is_given_back_whatever_the_clients_did()
+    {
+        await using var siege = await StartAsync(direct: true, options => options.RecoverWithin = null, io => io.Root.On("later", async e =>
+        {
+            await Task.Yield();
+            e.Ack(new string('y', 20_000));
+        }));
+        foreach (var (_, random) in Chance.Rounds(40))
+        {
+            using var wire = await Wire.JoinAsync(siege.Server);
+            for (var i = random.Next(1, 6); i > 0; i--)
+            {
+                byte[] sent = random.Next(5) switch
+                {
+                    0 => Wire.FrameOf(Opcode.Binary, new byte[random.Next(100_000)], final: false),
+                    1 => Wire.TextFrame("452-[\"echo\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]"),
+                    2 => Wire.FrameOf(Opcode.Binary, new byte[random.Next(50_000)]),
+                    3 => Wire.TextFrame("421[\"later\",[1,2,3]]"),
+                    _ => Wire.FrameOf(Opcode.Ping, "p"u8),
+                };
+                await wire.TrySendAsync(sent);
+                siege.Server.Io.Root.To(RoomOf(wire)).Emit("much", new string('x', random.Next(200_000)));
+            }
+            wire.Reset();
+            await siege.AssertServedAsync();
+        }
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public void The_default_is_a_quarter_of_what_the_runtime_may_use_and_nonsense_is_refused()
+    {
+        Assert.Equal(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, new SocketServer(Options.Create(new SocketIOOptions())).Engine.MaxBufferedBytes);
+        var options = new SocketIOOptions();
+        options.Engine.Fairness.MaxBufferedBytes = null;
+        Assert.Null(new SocketServer(Options.Create(options)).Engine.MaxBufferedBytes);
+        options.Engine.Fairness.MaxBufferedBytes = -1;
+        Assert.Throws<InvalidOperationException>(() => new SocketServer(Options.Create(options)));
+    }
+
+    Task<Siege> StartAsync(bool direct, Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null) => Siege.StartAsync(direct, options =>
+    {
+        options.Engine.Fairness.MaxBufferedBytes = Limit;
+        configure?.Invoke(options);
+    }, io =>
+    {
+        io.Root.OnDisconnect((_, reason) => _ends.Enqueue(reason));
+        setUp?.Invoke(io);
+    });
+
+    static string RoomOf(Wire wire) => JsonElement.Parse(Encoding.UTF8.GetBytes(wire.Joined[2..])).GetProperty("sid").GetString()!;
+
+    static Task NothingHeldAsync(Siege siege) => RunningServer.UntilAsync(() => siege.Engine.BufferedBytes == 0, "nothing is held any more");
+}
