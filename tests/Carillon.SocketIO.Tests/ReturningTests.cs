@@ -101,7 +101,7 @@ public class ReturningTests
         var offset = await AlertAsync(siege, client, 1);
         var socket = siege.Server.Io.Root.Everyone.Sockets().Single(socket => socket.Id == client.Sid);
         // The client may answer our close frame before its last write is seen to have ended.
-        if (unread) for (var i = 0; i < 20; i++) siege.Server.Io.Root.To("nobody else", socket.Id).Emit("much", new string('x', 500_000));
+        if (unread) for (var i = 0; i < 14; i++) siege.Server.Io.Root.To("nobody else", socket.Id).Emit("much", new string('x', 500_000));
         socket.Connection.Close();
         if (unread) await client.Wire.SendAsync(Wire.FrameOf(Opcode.Close, []));
         while (await client.Wire.FrameAsync() is { } frame && frame.Opcode != Opcode.Close) { }
@@ -122,7 +122,7 @@ public class ReturningTests
         List<string> ends = [];
         await using (var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)))) siege.Engine.Close();
         await RunningServer.UntilAsync(() => ends.Count == 1, "closed");
-        await using (await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)))) { }
+        await using (var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)))) await siege.Server.Host.StopAsync();
         Assert.Equal([DisconnectReason.ForcedClose, DisconnectReason.ServerShuttingDown], ends);
     }
 
@@ -167,7 +167,7 @@ public class ReturningTests
                 await client.Wire.TextAsync("3");
                 await RunningServer.UntilAsync(() => socket.Connection.RoundTrip.Count > before, "it is answered");
             }
-            await siege.Server.Http.GetAsync(siege.Server.Address);
+            await siege.AssertServedAsync();
         }
     }
 

@@ -110,6 +110,34 @@ public class RoundTripTests
         await RunningServer.UntilAsync(() => ends is [DisconnectReason.PingTimeout], "it is gone");
     }
 
+    [Theory]
+    [InlineData(null, 60_000)]
+    [InlineData(5, 5_000)]
+    public async Task Nobody_is_missed_earlier_than_the_handshake_announced(int? leastSeconds, int announced)
+    {
+        List<string> ends = [];
+        await using var server = await RunningServer.StartAsync(
+            options => (options.Engine.PingInterval, options.Engine.PingTimeout, options.Engine.MinPingTimeout) =
+                (TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(60), leastSeconds is { } least ? TimeSpan.FromSeconds(least) : null),
+            io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)), _clock);
+        using var client = await server.ConnectAsync();
+        Assert.Contains($"\"pingTimeout\":{announced},", await RunningServer.ReceiveAsync(client), StringComparison.Ordinal);
+        await RunningServer.SendAsync(client, "40");
+        await RunningServer.ReceiveAsync(client);
+        for (var i = 1; i <= 5; i++)
+        {
+            await PingAsync(client);
+            await RunningServer.SendAsync(client, "3");
+            await RunningServer.UntilAsync(() => server.Io.Root.Everyone.Sockets()[0].Connection.RoundTrip.Count == i, "it is measured");
+        }
+
+        await PingAsync(client);
+        _clock.Advance(TimeSpan.FromMilliseconds(announced - 600));      // the ping left within half a second
+        await RunningServer.SendAsync(client, "3");
+        await RunningServer.UntilAsync(() => server.Io.Root.Everyone.Sockets()[0].Connection.RoundTrip.Count == 6, "it is still there");
+        Assert.Empty(ends);
+    }
+
     [Fact]
     public async Task A_socket_knows_when_its_client_last_sent_an_event()
     {

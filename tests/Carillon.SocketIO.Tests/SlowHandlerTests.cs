@@ -20,7 +20,8 @@ public class SlowHandlerTests
         Assert.Equal("42[\"told\",2]", await other.TextAsync());
         Assert.False(release.IsSet);
         release.Set();
-        await siege.AssertServedAsync();
+        await slow.TextAsync("421[\"echo\",1]");
+        Assert.Equal("431[1]", await slow.TextAsync());
     }
 
     [Fact]

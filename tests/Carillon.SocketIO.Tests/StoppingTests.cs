@@ -88,6 +88,39 @@ public class StoppingTests
         Assert.Equal([DisconnectReason.ServerShuttingDown], ends);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_poll_ends_with_an_error_after_which_clients_in_every_language_come_back(bool waits)
+    {
+        await using var server = await RunningServer.StartAsync();
+        var sid = (await server.Http.GetStringAsync(server.Polling)).Split('"')[3];
+        using var joined = await server.Http.PostAsync($"{server.Polling}&sid={sid}", new StringContent("40"));
+        await server.Http.GetStringAsync($"{server.Polling}&sid={sid}");
+        var socket = server.Io.Root.Everyone.Sockets()[0];
+        var poll = waits ? server.Http.GetAsync($"{server.Polling}&sid={sid}") : null;
+        if (waits) await RunningServer.UntilAsync(() => socket.Connection.IsPolling, "it polls");
+
+        socket.Connection.Close(DisconnectReason.ServerShuttingDown);
+        using var answer = await (poll ?? server.Http.GetAsync($"{server.Polling}&sid={sid}"));
+
+        // A close packet would mean that the client is not wanted any more, and python-socketio takes it so.
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+        Assert.Contains("server-closing", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(0, server.Io.Engine.ConnectionCount);
+    }
+
+    [Fact]
+    public async Task A_client_that_the_application_closes_over_polling_is_told_so_as_before()
+    {
+        await using var server = await RunningServer.StartAsync();
+        var sid = (await server.Http.GetStringAsync(server.Polling)).Split('"')[3];
+        using var joined = await server.Http.PostAsync($"{server.Polling}&sid={sid}", new StringContent("40"));
+        await server.Http.GetStringAsync($"{server.Polling}&sid={sid}");
+        server.Io.Root.Everyone.Sockets()[0].Connection.Close();
+        Assert.EndsWith("1", await server.Http.GetStringAsync($"{server.Polling}&sid={sid}"), StringComparison.Ordinal);
+    }
+
     sealed class Goodbye(SocketServer io) : IHostedLifecycleService
     {
         public Task StoppingAsync(CancellationToken cancellationToken)

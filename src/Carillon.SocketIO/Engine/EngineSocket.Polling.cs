@@ -28,6 +28,15 @@ public sealed partial class EngineSocket
     HttpContext? _post;                  // the one that is under way
     int _posts;
 
+    /// <summary>Whether a poll waits for something to send.</summary>
+    internal bool IsPolling
+    {
+        get
+        {
+            lock (_gate) return _poll is { Task.IsCompleted: false };
+        }
+    }
+
     internal async Task ServePollAsync(HttpContext context)
     {
         EngineRefusal? refusal = null;

@@ -90,8 +90,20 @@ static class SendBatch
                 foreach (var one in Batches)
                     if (one.TryGetTarget(out var batch) && batch.IsHolding) looked.Add(batch);
             idle = looked.Count == 0 ? idle + 1 : 0;
-            foreach (var batch in looked) batch.ReleaseAfter(LongestMilliseconds);
+            foreach (var batch in looked) ReleaseSafely(batch);
             looked.Clear();
+        }
+    }
+
+    static void ReleaseSafely(Batch batch)
+    {
+        try
+        {
+            batch.ReleaseAfter(LongestMilliseconds);
+        }
+        catch (Exception)
+        {
+            // Connections log their own faults. One that could not must not end the thread that looks after all, nor the process with it.
         }
     }
 
