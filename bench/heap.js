@@ -17,6 +17,8 @@ const apiKey = "the key of the back end";
 const aimed = 250;      // ms: the 99th percentile of the ordinary clients
 const returnsWithin = 20_000;
 
+let values, positionals;
+
 const attacks = {
   pings: { title: "60 sockets that send pings, never read and never join", run: pings },
   attachments: { title: "60 clients that send packets whose last attachment never comes", run: attachments },
@@ -26,24 +28,6 @@ const attacks = {
   unread: { title: "200 clients that subscribe and never read, and broadcasts of 100 kB", run: unread },
   connections: { title: "4,000 connections of one address", run: connections },
 };
-
-if (process.argv[2] === "--attacker") {
-  await attacks[process.argv[3]].run(Number(process.argv[4]), Date.now() + Number(process.argv[5]) * 1000);
-  process.exit();
-}
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seconds: { type: "string", default: "60" }, clients: { type: "string", default: "100" }, heap: { type: "string", default: "0x20000000" } },
-});
-const unknown = positionals.filter((kind) => !attacks[kind]);
-if (unknown.length > 0) {
-  console.error(`Unknown: ${unknown.join(", ")}. There are ${Object.keys(attacks).join(", ")}.`);
-  process.exit(2);
-}
-console.log("attack        lives  p50 ms  p99 ms  unanswered  most MB  MB after  buffered after  newcomer");
-for (const kind of positionals.length > 0 ? positionals : Object.keys(attacks)) if (!(await attack(kind))) process.exitCode = 1;
-process.exit();
 
 async function attack(kind) {
   const folder = await mkdtemp(join(tmpdir(), "carillon-heap-"));
@@ -338,3 +322,21 @@ async function connections(port, end) {
     await untilClosed(socket, end);
   });
 }
+
+if (process.argv[2] === "--attacker") {
+  await attacks[process.argv[3]].run(Number(process.argv[4]), Date.now() + Number(process.argv[5]) * 1000);
+  process.exit();
+}
+
+({ values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: "string", default: "60" }, clients: { type: "string", default: "100" }, heap: { type: "string", default: "0x20000000" } },
+}));
+const unknown = positionals.filter((kind) => !attacks[kind]);
+if (unknown.length > 0) {
+  console.error(`Unknown: ${unknown.join(", ")}. There are ${Object.keys(attacks).join(", ")}.`);
+  process.exit(2);
+}
+console.log("attack        lives  p50 ms  p99 ms  unanswered  most MB  MB after  buffered after  newcomer");
+for (const kind of positionals.length > 0 ? positionals : Object.keys(attacks)) if (!(await attack(kind))) process.exitCode = 1;
+process.exit();

@@ -187,7 +187,8 @@ public sealed partial class EngineSocket
                 AnswerClose(payload);
                 return false;
         }
-        return true;   // what comes after our own close frame is read and dropped, until the client answers it
+        // What comes after our own close frame is read and dropped, until the client answers it. A flood is not: reading it is what it would cost the others.
+        return !_overspent;
     }
 
     // One answer waits at most: a client that pings and does not read costs no more than one that does not ping.
