@@ -10,8 +10,9 @@ namespace Carillon.SocketIO;
 /// </summary>
 abstract class WebSocketConnection(int maxPayload, bool deflated)
 {
-    readonly Lock _sending = new();
-    Task _sent = Task.CompletedTask;     // what was sent while no session owns the order
+    static readonly Lock Sending = new();     // for all, because only probes need it, for a moment
+
+    Task _sent = Task.CompletedTask;          // what was sent while no session owns the order
     FrameReader? _reader;
     int _dismissed;
 
@@ -50,12 +51,12 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there are.</summary>
     public void Send(SharedFrame frame)
     {
-        lock (_sending) _sent = SendAfterAsync(_sent, frame);
+        lock (Sending) _sent = SendAfterAsync(_sent, frame);
     }
 
     async Task SendAfterAsync(Task before, SharedFrame frame)
     {
-        await before;
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         try
         {
             await WriteAsync(frame.WebSocket);

@@ -84,7 +84,7 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         _eventBytes += SendQueue.CostOf(frame);
         frame.Hold(buffers);
         buffers.Add(RecordOverhead);
-        while (_eventBytes > options.MaxRecoverableBytes && _events.Count > 1) ForgetFirst();
+        while ((_eventBytes > options.MaxRecoverableBytes || buffers.IsExceeded) && _events.Count > 1) ForgetFirst();
     }
 
     public void Keep(LostSession session)
