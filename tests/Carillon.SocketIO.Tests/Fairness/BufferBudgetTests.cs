@@ -47,7 +47,7 @@ public class BufferBudgetTests
             await RoomAsync(siege);
             wires.Add(await Wire.JoinAsync(siege.Server));
             await wires[^1].TrySendAsync(Wire.FrameOf(Opcode.Binary, new byte[400_000], final: false));
-            await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes >= wires.Count * 400_000 || !_ends.IsEmpty, "it has come");
+            await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes >= wires.Count * 500_000 || !_ends.IsEmpty, "it has come");
             await siege.AssertServedAsync();
         }
         await RunningServer.UntilAsync(() => !_ends.IsEmpty, "one is closed");
