@@ -35,7 +35,9 @@ public class HouseRulesTests
         Assert.All(rows, row =>
         {
             var tests = Regex.Matches(row.Split('|')[^2], @"`(\w+)\.(\w+)`");
-            Assert.True(tests.Count > 0, $"no test: {row}");
+            var scripts = Regex.Matches(row.Split('|')[^2], @"`([\w-]+\.test\.js)`");
+            Assert.True(tests.Count + scripts.Count > 0, $"no test: {row}");
+            Assert.All(scripts, script => Assert.True(File.Exists(Repository.Folder($"tests/stock-clients/{script.Groups[1].Value}")), $"no such test: {script.Value}"));
             Assert.All(tests, test => Assert.True(
                 sources.GetValueOrDefault(test.Groups[1].Value)?.Contains($" {test.Groups[2].Value}(", StringComparison.Ordinal) == true, $"no such test: {test.Value}"));
         });

@@ -32,6 +32,25 @@ public sealed class AlteredTablesTests
     }
 
     [Fact]
+    public async Task A_table_that_cannot_be_watched_any_more_stops_no_other()
+    {
+        await using var live = await StartAsync();
+        await using (var application = new SqliteConnection($"Data Source={live.Db.Path};Pooling=False"))
+        {
+            await application.OpenAsync(Ct);
+            application.CreateCollation("german", string.CompareOrdinal);
+            await using var command = application.CreateCommand();
+            // SQLite can compile our triggers on it no more, because only the application knows the collation.
+            command.CommandText = "DROP TABLE t; CREATE TABLE t (id TEXT COLLATE german PRIMARY KEY); INSERT INTO t VALUES ('unseen')";
+            await command.ExecuteNonQueryAsync(Ct);
+        }
+        Assert.Equal("t", (await live.NextNewEpochAsync()).Table);
+        await live.RawAsync("INSERT INTO done DEFAULT VALUES");
+        Assert.Equal("insert 1", (await live.NextAsync()).ToString());
+        Assert.Equal(0, await live.ScalarAsync<long>("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 't'"));
+    }
+
+    [Fact]
     public async Task A_column_that_is_renamed_is_told_by_its_new_name()
     {
         await using var live = await StartAsync();

@@ -157,6 +157,83 @@ public class PresenceTests
         clients.ForEach(client => client.Dispose());
     }
 
+    [Fact]
+    public async Task An_area_whose_pattern_begins_with_a_placeholder_leaves_presence_alone()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+        {
+            (options.Presence.LeaveAfter, options.Presence.TellEvery) = (TimeSpan.Zero, TimeSpan.FromMilliseconds(20));
+            options.Areas.Add(new Carillon.Live.Area("{tenant}:{list}", "item") { Subscribe = Carillon.Live.Grant.Users });
+            options.Areas.Add(new Carillon.Live.Area("{tenant}", "note") { Subscribe = Carillon.Live.Grant.Users });
+        });
+        // Names of the server's own areas belong to no other area, though nothing has such a name.
+        using (var odd = await app.ConnectAsAsync("alice"))
+        {
+            foreach (var name in new[] { "presence:a:b:c", "presence:notifications:alice", "changes:nothing" })
+                Assert.Equal("unknown-channel", Code(await odd.AskAsync("subscribe", name)));
+            foreach (var name in new[] { "shop:7", "presence", "presence:shop:7" }) Assert.True((await odd.AskAsync("subscribe", name)).GetProperty("ok").GetBoolean());
+            await odd.EndAsync();
+        }
+        using var watcher = await WatchAsync(app, "bob");
+        using var alice = await JoinAsync(app, "alice");
+        Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
+    }
+
+    [Fact]
+    public void A_page_begins_after_an_id_in_the_order_of_the_ids_and_follows_who_comes_and_goes()
+    {
+        var attendance = new Attendance();
+        string[] ids = ["a", "B", "é", "b", "zz", "Z", "bb"];
+        var connections = ids.ToDictionary(id => id, Connection);
+        foreach (var id in ids) attendance.Join(connections[id], id, default);
+        AssertPages();
+        foreach (var id in new[] { "b", "zz" }) attendance.Leave(connections[id], id, default, stamp: 7);
+        AssertPages();       // may be back still
+        attendance.LetGo(7);
+        ids = ["a", "B", "é", "Z", "bb"];
+        AssertPages();
+
+        void AssertPages()
+        {
+            string[] sorted = [.. ids.Order(StringComparer.Ordinal)];
+            Assert.Equal(sorted, attendance.GuestsAfter(null).Select(guest => guest.Id));
+            foreach (var after in ids.Concat(["", "0", "b", "c", "zzz", "ü"]))
+                Assert.Equal(sorted.Where(id => string.CompareOrdinal(id, after) > 0), attendance.GuestsAfter(after).Select(guest => guest.Id));
+        }
+    }
+
+    [Fact]
+    public async Task A_clock_that_is_set_does_not_make_anybody_leave()
+    {
+        var clock = new WallClockThatIsSet();
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob", "carol"], options =>
+        {
+            options.Presence.LeaveAfter = TimeSpan.FromMinutes(1);
+            options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
+        }, services => services.AddSingleton<TimeProvider>(clock));
+        using var watcher = await WatchAsync(app, "bob");
+        using (var alice = await JoinAsync(app, "alice"))
+        {
+            Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
+            await alice.EndAsync();
+        }
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while ((await ReadAsync(app, "bob")).GetProperty("items").EnumerateArray().All(user => user.GetProperty("connections").GetInt32() > 0)) patience.Token.ThrowIfCancellationRequested();
+        clock.Offset = TimeSpan.FromMinutes(30);
+        await app.Get<PresenceBoard>().TellAsync(patience.Token);
+        using var carol = await JoinAsync(app, "carol");
+        Assert.Equal(("carol", 3), await MovedAsync(watcher, "joined"));      // and nothing of alice
+    }
+
+    sealed class WallClockThatIsSet : TimeProvider
+    {
+        public TimeSpan Offset { get; set; }
+
+        public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + Offset;
+    }
+
+    static Carillon.Live.Subscriber Connection(string userId) => new(null!, new Carillon.Access.Caller(userId, null, [], null), 0);
+
     static async Task<TestClient> JoinAsync(TestApp app, string user)
     {
         var client = await app.ConnectAsAsync(user);
