@@ -1,4 +1,5 @@
 using Carillon.Api;
+using Carillon.Channels;
 using Carillon.SocketIO;
 using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
@@ -119,6 +120,11 @@ sealed partial class Guard(
         catch (BadHttpRequestException ex) when (!http.Response.HasStarted)
         {
             await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload, "The body is not as it should be.");
+            return;
+        }
+        catch (ChannelsFullException) when (!http.Response.HasStarted)
+        {
+            await RefuseAsync(http, ErrorCode.Unavailable, "There is no memory for one more channel.", TimeSpan.FromSeconds(1));
             return;
         }
         catch (Exception ex) when (DatabaseUnavailableException.Is(ex) && !http.Response.HasStarted)
