@@ -1,9 +1,8 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { createChannel, toSubscribed, type Channel, type WiredChannel } from "./channel.js";
+import { createChannel, toSubscribed, type Channel, type ChannelSnapshot, type WiredChannel } from "./channel.js";
 import { listenToChanges, type Change, type ChangeListener, type ChangeMeta } from "./changes.js";
 import { createClock, type ServerClock } from "./clock.js";
 import {
-  backoff,
   connectionTransitions,
   type ConnectionEvent,
   type ConnectionReason,
@@ -16,6 +15,8 @@ import { createRenewal, expiryOf } from "./renewal.js";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.js";
 import { createStore } from "./store.js";
 import { createVotes, type Votes } from "./votes.js";
+import { clampWait, retryWait } from "./waits.js";
+import { watchWaking } from "./waking.js";
 import { operationOf, rolesOf, toAnswer, toMeta, toSession } from "./wire.js";
 
 /** Named values of any kind, as they come over the wire. */
@@ -49,6 +50,11 @@ export interface CarillonOptions {
   readonly transports?: readonly ("websocket" | "polling")[];
   /** How long an answer may take, in milliseconds; 10 seconds by default. */
   readonly answerTimeoutMs?: number;
+  /**
+   * How long the server may take to answer the `ping` that is sent when this page was asleep, offline or in the background, in
+   * milliseconds; 3 seconds by default. Without an answer the connection counts as lost and is made again at once.
+   */
+  readonly pingTimeoutMs?: number;
   /** How long a connection attempt may take, in milliseconds; 10 seconds by default. */
   readonly connectTimeoutMs?: number;
   /** The first wait before trying again, in milliseconds; 300 by default, because most interruptions are a moment. */
@@ -82,11 +88,14 @@ export interface Carillon {
   readonly connect: () => void;
   /** Closes the connection. Those who listen stay, and are live again after `connect()`. */
   readonly disconnect: () => void;
-  /** A channel by its name; the same object for the same name. */
+  /** A channel by its name; the same object for the same name while it is used. */
   readonly channel: <T = unknown>(name: string) => Channel<T>;
   /** Listens to the changes of tables, until the returned function is called. */
   readonly changes: (tables: readonly string[], listener: ChangeListener | ((change: Change, meta: ChangeMeta) => void)) => () => void;
-  /** Who is in a channel; the same object for the same channel and options. It is followed while somebody is subscribed to it. */
+  /**
+   * Who is in a channel; the same object for the same channel and options while it is used. It is followed while somebody is subscribed
+   * to it.
+   */
   readonly presence: (channel: string, options?: PresenceOptions) => Presence;
   /** The votes for suggestions; always the same object. They are followed while somebody is subscribed to them. */
   readonly votes: () => Votes;
@@ -103,17 +112,30 @@ const finalCodes: ReadonlySet<string> = new Set([
   "unauthorized", "token-expired", "token-revoked", "token-replayed", "banned", "unknown-user",
 ]);
 
+// A screen that is mounted again finds its channels as they were: frameworks unmount and mount in one breath, and routes that load
+// lazily take a little longer.
+const releaseAfterMs = 1000;
+
+const unsubscribed: ChannelSnapshot = { state: "unsubscribed" };
+
 /** Makes a client. Nothing is opened before `connect()`. */
 export function createCarillon(options: CarillonOptions = {}): Carillon {
   const {
-    answerTimeoutMs = 10_000, connectTimeoutMs = 10_000, retryFirstMs = 300, retryMaxMs = 5_000, offlineAfterAttempts = 3, logger,
+    answerTimeoutMs = 10_000, pingTimeoutMs = 3_000, connectTimeoutMs = 10_000,
+    retryFirstMs = 300, retryMaxMs = 5_000, offlineAfterAttempts = 3, logger,
   } = options;
   const store = createStore<ConnectionSnapshot>({ state: "idle", attempts: 0, since: Date.now() });
   const clock = createClock();
   const channels = new Map<string, WiredChannel>();
+  const handles = new Map<string, Channel>();
   const presences = new Map<string, Presence>();
   let attemptTimer: ReturnType<typeof setTimeout> | undefined;
   let handshakeTimer: ReturnType<typeof setTimeout> | undefined;
+  let sweepTimer: ReturnType<typeof setTimeout> | undefined;
+  let attemptingSince: number | undefined;
+  let checking: object | undefined;            // a ping is on its way
+  let wasSilent = false;
+  let stopWatching: (() => void) | undefined;
   let handshakeSentAt = 0;
   let closingNotice: { readonly reconnectInMs: number } | undefined;
   let lastFinalError: CarillonError | undefined;
@@ -163,6 +185,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   const attempt = () => {
     clearTimeout(attemptTimer);
+    attemptingSince = Date.now();
     const { attempts, state, reason, error } = store.get();
     move("asked", { attempts: attempts + 1, ...(state === "refused" || !reason ? {} : { reason }), ...(state === "refused" || !error ? {} : { error }) });
     // The stock client waits for ever for a server that opens the transport and then says nothing.
@@ -179,7 +202,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     const noNetwork = networkIsDown();
     const hopeless = noNetwork || attempts >= offlineAfterAttempts;
     clearTimeout(handshakeTimer);
-    const wait = waitMs ?? (error?.retryAfter !== undefined ? error.retryAfter * 1000 : backoff(attempts, retryFirstMs, retryMaxMs));
+    attemptingSince = undefined;
+    const wait = waitMs ?? retryWait(error, attempts, { retryFirstMs, retryMaxMs });
     clearTimeout(attemptTimer);
     attemptTimer = setTimeout(attempt, wait);
     move(hopeless ? "given-up" : event, {
@@ -192,6 +216,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   const denied = (error: CarillonError) => {
     clearTimeout(attemptTimer);
     clearTimeout(handshakeTimer);
+    attemptingSince = undefined;
+    watchNetwork(false);                       // only connect() leads out of here
     log("warn", `connection refused: ${error.code}`);
     socket.disconnect();
     move("denied", { attempts: 0, reason: "refused", error });
@@ -218,6 +244,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   socket.on("connect", () => {
     clearTimeout(handshakeTimer);
+    attemptingSince = undefined;
     renewed = false;
     lastFinalError = undefined;
     closingNotice = undefined;
@@ -231,6 +258,9 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   socket.on("disconnect", (reason) => {
     renewal.end();
+    checking = undefined;
+    const fellSilent = wasSilent;
+    wasSilent = false;
     for (const channel of channels.values()) channel.disconnected();
     // A transport that closes between opening and the server's answer is a failed attempt like any other.
     if (isTrying(store.get().state)) failed(unavailable("The connection closed before the server answered."));
@@ -239,6 +269,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
       if (lastFinalError.code === "token-expired" && typeof options.auth === "function") tryLater("lost", "closed-by-server", lastFinalError);
       else denied(lastFinalError);
     }
+    else if (fellSilent) tryLater("lost", "connection-lost", undefined, 0);
     // Each client is told its own moment: chance would only spoil how the server has spread them.
     else if (closingNotice) tryLater("lost", "server-closing", undefined, closingNotice.reconnectInMs);
     else tryLater("lost", reason === "io server disconnect" ? "closed-by-server" : "connection-lost");
@@ -256,8 +287,8 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   });
 
   socket.on("server:closing", (told: unknown) => {
-    const wait = typeof told === "object" && told !== null && "reconnectInMs" in told ? Number(told.reconnectInMs) : retryFirstMs;
-    closingNotice = { reconnectInMs: Number.isFinite(wait) ? Math.max(0, wait) : retryFirstMs };
+    const wait = typeof told === "object" && told !== null && "reconnectInMs" in told ? clampWait(told.reconnectInMs) : undefined;
+    closingNotice = { reconnectInMs: wait ?? retryFirstMs };
     log("info", "the server is closing");
   });
 
@@ -292,24 +323,41 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
 
   // --- what the browser says: hints, never verdicts. A shop's server may be this very machine. -----------------------------------------
 
-  const onOnline = () => {
-    const { state } = store.get();
-    if (state === "reconnecting" || state === "offline") connect();
+  // A ping costs the server nothing, and its answer is the truth: any answer, a refusal too.
+  const check = () => {
+    if (checking) return;
+    const mine = {};
+    checking = mine;
+    const askedAt = Date.now();
+    socket.timeout(pingTimeoutMs).emit("ping", (late: Error | null, answer: unknown) => {
+      if (checking !== mine) return;           // that connection has ended already
+      checking = undefined;
+      if (!late) {
+        // The clocks may have been set meanwhile.
+        const told = toAnswer(answer);
+        if (told.ok) clock.handshake(askedAt, Date.now(), String(told["serverTime"]));
+        return;
+      }
+      log("info", "the server did not answer after a pause: connecting again");
+      wasSilent = true;
+      socket.disconnect();
+    });
   };
-  // A page in the background has slow timers: whoever comes back to it must not wait for them.
-  const onVisible = () => {
-    if (document.visibilityState === "visible") onOnline();
+
+  // The signs of one moment (online, visible, a timer that is late) start one attempt, not three.
+  const onWake = () => {
+    const { state } = store.get();
+    if (state === "connected") check();
+    else if ((state === "reconnecting" || state === "offline") && Date.now() - (attemptingSince ?? 0) >= 1000) connect();
   };
   const onOffline = () => {
     const { state, ...rest } = store.get();
     if (state === "reconnecting") move("given-up", { ...rest, reason: "no-network" });
+    else if (state === "connected") check();
   };
   const watchNetwork = (watch: boolean) => {
-    if (typeof window === "undefined") return;
-    const act = watch ? "addEventListener" : "removeEventListener";
-    window[act]("online", onOnline);
-    window[act]("offline", onOffline);
-    document[act]("visibilitychange", onVisible);
+    stopWatching?.();
+    stopWatching = watch ? watchWaking(onWake, onOffline) : undefined;
   };
 
   // --- what the application asks -------------------------------------------------------------------------------------------------------
@@ -331,7 +379,6 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   const connect = () => {
     const { state } = store.get();
     if (state === "connected" || state === "connecting") return;
-    watchNetwork(false);
     watchNetwork(true);
     // An attempt that hangs is given up for the new one.
     if (isTrying(state)) socket.disconnect();
@@ -346,11 +393,41 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
     socket.disconnect();
   };
 
-  const channel = <T>(name: string): Channel<T> => {
+  // Channels that nobody uses are forgotten all together, a moment later.
+  const sweepSoon = () => {
+    sweepTimer ??= setTimeout(() => {
+      sweepTimer = undefined;
+      for (const [name, wired] of channels) if (!wired.isUsed()) channels.delete(name);
+      for (const name of handles.keys()) if (!channels.has(name)) handles.delete(name);
+      for (const [key, { getSnapshot }] of presences) if (getSnapshot().state === "idle") presences.delete(key);
+    }, releaseAfterMs);
+  };
+
+  const wiredChannel = (name: string): WiredChannel => {
     let found = channels.get(name);
     if (!found) {
-      found = createChannel(name, { isConnected: () => socket.connected, request, retryFirstMs, retryMaxMs, log });
+      found = createChannel(name, {
+        isConnected: () => socket.connected, request, retryFirstMs, retryMaxMs, graceMs: releaseAfterMs, unused: sweepSoon, log,
+      });
       channels.set(name, found);
+    }
+    return found;
+  };
+
+  // What the application holds names the channel and nothing more: it stays good after the channel was forgotten.
+  const channel = <T>(name: string): Channel<T> => {
+    let found = handles.get(name);
+    if (!found) {
+      found = {
+        name,
+        getSnapshot: () => channels.get(name)?.getSnapshot() ?? unsubscribed,
+        subscribe: (listener) => wiredChannel(name).subscribe(listener),
+        position: () => channels.get(name)?.position(),
+        listen: (listener) => wiredChannel(name).listen(listener),
+        askAgain: () => channels.get(name)?.askAgain(),
+      };
+      handles.set(name, found);
+      sweepSoon();
     }
     // The wire is not typed: what the application expects on a channel is its own promise.
     return found as unknown as Channel<T>;
@@ -359,7 +436,11 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   const presence: Carillon["presence"] = (name, { most = 500 } = {}) => {
     const key = `${most} ${name}`;
     let found = presences.get(key);
-    if (!found) presences.set(key, (found = createPresence({ channel, request }, name, most, { retryFirstMs, retryMaxMs })));
+    if (!found) {
+      found = createPresence({ channel, request }, name, most, { retryFirstMs, retryMaxMs }, sweepSoon);
+      presences.set(key, found);
+      sweepSoon();
+    }
     return found;
   };
 

@@ -1,6 +1,6 @@
 import { unavailable, type CarillonError } from "./errors.js";
 import { createStore } from "./store.js";
-import { backoff } from "./connection.js";
+import { retryWait } from "./waits.js";
 import type { Answer } from "./carillon.js";
 
 /** A place in a channel. Never one half without the other: a new epoch means that the history before it is gone. */
@@ -106,7 +106,10 @@ export interface Channel<T = unknown> {
   readonly subscribe: (listener: () => void) => () => void;
   /** The last position seen, when there is one. */
   readonly position: () => Position | undefined;
-  /** Listens. The first listener subscribes and the last to be released unsubscribes. Releasing twice does nothing. */
+  /**
+   * Listens. The first listener subscribes. One second after the last one was released, the channel is unsubscribed and forgotten; a
+   * listener that comes before goes on with the subscription as it is. Releasing twice does nothing.
+   */
   readonly listen: (listener: ChannelListener<T>) => () => void;
   /** Asks the server again after a refusal, for those who listen. Does nothing in other states. */
   readonly askAgain: () => void;
@@ -129,6 +132,10 @@ export interface Wire {
   readonly request: (event: string, argument: unknown) => Promise<Answer>;
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
+  /** How long a channel stays subscribed after its last listener has left. */
+  readonly graceMs: number;
+  /** Nobody uses the channel any more; it may be forgotten. */
+  readonly unused: () => void;
   readonly log: (level: "debug" | "info" | "warn", message: string, details?: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -141,6 +148,8 @@ export interface WiredChannel extends Channel {
   readonly takenAway: (error: CarillonError) => void;
   /** The person's roles are others than they were. */
   readonly rolesChanged: () => void;
+  /** Whether somebody listens to it or watches its picture. */
+  readonly isUsed: () => boolean;
 }
 
 /** The server's answer to `subscribe`. */
@@ -166,6 +175,11 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
   let wasTakenAway = false;                    // what was taken away from this person is not asked for with every connection
   let failures = 0;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
+  let leaving: ReturnType<typeof setTimeout> | undefined;      // runs from the last listener's release to the end of the subscription
+  let watchers = 0;
+
+  // Until then everything goes on as if somebody listened: a screen that comes back finds a subscription that has missed nothing.
+  const isHeld = () => listeners.size > 0 || leaving !== undefined;
 
   const move = (event: ChannelEvent, error?: CarillonError) => {
     const before = store.get();
@@ -193,7 +207,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
 
   const ask = async () => {
     clearTimeout(retryTimer);
-    if (!wire.isConnected() || listeners.size === 0) return;
+    if (!wire.isConnected() || !isHeld()) return;
     const mine: PendingRequest = { since: position };
     request = mine;
     const answer = await wire.request("subscribe", position ? { channel: name, since: position } : { channel: name });
@@ -234,8 +248,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     }
     failures += 1;
     store.set({ state: "subscribing", error });
-    const wait = error.retryAfter !== undefined ? error.retryAfter * 1000 : backoff(failures, wire.retryFirstMs, wire.retryMaxMs);
-    retryTimer = setTimeout(() => void ask(), wait);
+    retryTimer = setTimeout(() => void ask(), retryWait(error, failures, wire));
   };
 
   const refused = (error: CarillonError) => {
@@ -255,7 +268,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
   };
 
   const release = () => {
-    if (listeners.size > 0) return;            // somebody else came in the same breath: one screen left, the next arrived
+    leaving = undefined;
     clearTimeout(retryTimer);
     const asked = request !== undefined;
     request = undefined;
@@ -265,25 +278,39 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     failures = 0;
     move("released");
     if (asked && wire.isConnected()) void wire.request("unsubscribe", { channel: name });
+    wire.unused();
   };
 
   return {
     name,
     getSnapshot: store.get,
-    subscribe: store.subscribe,
+    subscribe(watcher) {
+      const stop = store.subscribe(watcher);
+      let stopped = false;
+      watchers += 1;
+      return () => {
+        if (stopped) return;
+        stopped = true;
+        stop();
+        watchers -= 1;
+        if (watchers === 0 && !isHeld()) wire.unused();
+      };
+    },
     position: () => position,
     listen(listener) {
       const mine = { ...listener };
       listeners.add(mine);
+      clearTimeout(leaving);
+      leaving = undefined;
       const { state } = store.get();
       if (state === "unsubscribed" || state === "refused") want();
       return () => {
-        if (listeners.delete(mine) && listeners.size === 0) setTimeout(release, 0);
+        if (listeners.delete(mine) && listeners.size === 0) leaving = setTimeout(release, wire.graceMs);
       };
     },
     askAgain,
     connected() {
-      if (listeners.size === 0 || wasTakenAway) return;
+      if (!isHeld() || wasTakenAway) return;
       failures = 0;
       move("connected");
       void ask();
@@ -294,8 +321,8 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
       move("lost");
     },
     publication(publication) {
-      // What is still on its way after the last listener left belongs to nobody.
-      if (listeners.size === 0) return;
+      // What is still on its way after the end of the subscription belongs to nobody.
+      if (!isHeld()) return;
       const before = position;
       const reception = receive(before, publication.meta);
       if (reception === "repeat") return;
@@ -307,7 +334,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
       if (screens > 0) wire.log("info", `${screens} ${screens === 1 ? "screen" : "screens"} notified`, { channel: name });
     },
     subscribedEvent(told) {
-      if (listeners.size === 0 || request === undefined) return;
+      if (!isHeld() || request === undefined) return;
       if (request.answer === undefined || (!request.over && sameAnswer(request.answer, told))) {
         settle(request, told);
         return;
@@ -319,7 +346,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
       gap(before?.epoch === told.position.epoch ? "not-recovered" : "new-epoch", before, told.position);
     },
     takenAway(error) {
-      if (listeners.size === 0) return;
+      if (!isHeld()) return;
       request = undefined;
       clearTimeout(retryTimer);
       wire.log("warn", `subscription to ${name} taken away: ${error.code}`, { channel: name });
@@ -327,6 +354,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
       refused(error);
     },
     rolesChanged: askAgain,
+    isUsed: () => isHeld() || watchers > 0,
   };
 }
 

@@ -40,7 +40,7 @@ export interface CarillonError {
   readonly message: string;
   /** Whether trying again can help. */
   readonly retryable: boolean;
-  /** Seconds to wait before trying again, when the server says so. */
+  /** Seconds to wait before trying again, when the server says so: from 0 to a day. */
   readonly retryAfter?: number;
   /** The event that was refused, when the error belongs to one. */
   readonly event?: string;
@@ -58,6 +58,9 @@ export function explain(code: string): ErrorExplanation {
   return isErrorCode(code) ? errorCodes[code] : { explanation: code, retryable: false };
 }
 
+// A day, in seconds: an application that makes a timer of it must not overflow it, for such a timer fires at once.
+const longestRetryAfter = 86_400;
+
 /** Reads an error out of whatever arrived. What is not an error of the contract becomes `unavailable`. */
 export function toCarillonError(value: unknown, fallbackMessage?: string): CarillonError {
   if (typeof value !== "object" || value === null || !("code" in value) || typeof value.code !== "string")
@@ -69,7 +72,7 @@ export function toCarillonError(value: unknown, fallbackMessage?: string): Caril
     code: told.code,
     message: typeof told.message === "string" ? told.message : known.explanation,
     retryable: typeof told.retryable === "boolean" ? told.retryable : known.retryable,
-    ...(typeof told.retryAfter === "number" ? { retryAfter: told.retryAfter } : {}),
+    ...(typeof told.retryAfter === "number" && told.retryAfter >= 0 ? { retryAfter: Math.min(told.retryAfter, longestRetryAfter) } : {}),
     ...(typeof told.event === "string" ? { event: told.event } : {}),
     ...(typeof told.channel === "string" ? { channel: told.channel } : {}),
   };

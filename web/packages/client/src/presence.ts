@@ -1,8 +1,8 @@
 import type { Carillon } from "./carillon.js";
 import type { Publication } from "./channel.js";
-import { backoff } from "./connection.js";
 import type { CarillonError } from "./errors.js";
 import { createStore, whileListened } from "./store.js";
+import { retryWait } from "./waits.js";
 
 /** Somebody who is in a channel. */
 export interface Person {
@@ -69,6 +69,7 @@ const nobody: readonly Person[] = [];
 
 export function createPresence(
   carillon: Pick<Carillon, "channel" | "request">, channel: string, most: number, waits: { readonly retryFirstMs: number; readonly retryMaxMs: number },
+  onLeft: () => void = () => {},
 ): Presence {
   const store = createStore<PresenceSnapshot>({ people: nobody, count: 0, state: "idle" });
   const place = carillon.channel(channel);
@@ -150,7 +151,7 @@ export function createPresence(
     // Without a connection there is nothing to repeat: the subscription that comes after it reads anew.
     if (news.getSnapshot().state !== "subscribed") return;
     failures += 1;
-    timer = setTimeout(() => void read(), error.retryAfter !== undefined ? error.retryAfter * 1000 : backoff(failures, waits.retryFirstMs, waits.retryMaxMs));
+    timer = setTimeout(() => void read(), retryWait(error, failures, waits));
   };
 
   const heard = ({ payload }: Publication) => {
@@ -199,6 +200,7 @@ export function createPresence(
       stopWaiting();
       leave();
       forget("left");
+      onLeft();
     };
   };
 

@@ -1,6 +1,6 @@
 import type { Answer } from "./carillon.js";
-import { backoff } from "./connection.js";
 import { unavailable, type CarillonError } from "./errors.js";
+import { retryWait } from "./waits.js";
 
 /**
  * Where the renewal of a token stands.
@@ -106,7 +106,7 @@ export function createRenewal(wire: RenewalWire): Renewal {
     }
     failures += 1;
     move("failed");
-    timer = setTimeout(() => void renew(), error.retryAfter !== undefined ? error.retryAfter * 1000 : backoff(failures, wire.retryFirstMs, wire.retryMaxMs));
+    timer = setTimeout(() => void renew(), retryWait(error, failures, wire));
   };
 
   return {

@@ -106,7 +106,7 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
         ...rules.session?.(socket.handshake.auth),
       });
       socket.onAny((event: string, argument: unknown, ack?: (answer: unknown) => void) => {
-        const answer = rules.requests[event];
+        const answer = rules.requests[event] ?? (event === "ping" ? () => ({ ok: true, serverTime: new Date().toISOString() }) : undefined);
         if (answer) void Promise.resolve(answer(argument as never)).then((told) => ack?.(told));
       });
       socket.on("subscribe", (argument: unknown, ack?: (answer: unknown) => void) => subscribe(socket, argument, ack));
