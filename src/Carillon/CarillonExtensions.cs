@@ -99,6 +99,7 @@ public static class CarillonExtensions
         services.GetRequiredService<Reception>().On(server.Root);
         services.GetRequiredService<Subscribe>().On(server.Root);
         services.GetRequiredService<TokenRefresh>().On(server.Root);
+        Ping.On(server.Root, services.GetRequiredService<TimeProvider>());
         Quality.On(server.Root, services.GetRequiredService<LiveChannels>());
         server.Root.OnUnknown(e => Answer.Refuse(e, ErrorCode.UnknownEvent, channel: null));
 
