@@ -4,7 +4,7 @@ namespace Carillon.Changes;
 
 internal sealed partial class ChangePump
 {
-    [LoggerMessage(LogLevel.Information, "Saw {Count} changes in {Tables}")]
+    [LoggerMessage(LogLevel.Debug, "Saw {Count} changes in {Tables}")]
     partial void LogSaw(int count, string tables);
 
     [LoggerMessage(LogLevel.Debug, "Published {Operation} in {Table} at {Epoch}:{Offset}")]

@@ -270,7 +270,7 @@ public sealed partial class LiveChannels : IDisposable
         LogBroadcasting(message.Event, clients, message.Channel);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Broadcasting {Event} to {Clients} clients on {Channel}")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Broadcasting {Event} to {Clients} clients on {Channel}")]
     partial void LogBroadcasting(string @event, int clients, string channel);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The rule of {Channel} failed; it grants nothing until it answers again")]
