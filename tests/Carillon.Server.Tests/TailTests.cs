@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Carillon.Server.CommandLine;
 using Microsoft.Data.Sqlite;
 
@@ -6,6 +7,8 @@ namespace Carillon.Server.Tests;
 
 public sealed class TailTests : IDisposable
 {
+    const string Secret = "a secret of exactly 32 bytes, ok";
+
     readonly Terminal _served = new();
     readonly Terminal _terminal = new();
     readonly CancellationTokenSource _stop = new();
@@ -61,13 +64,80 @@ public sealed class TailTests : IDisposable
         Assert.Empty(other.Error.All);
     }
 
-    [Fact]
-    public async Task A_channel_that_is_not_there_ends_it()
+    [Theory]
+    [InlineData("nowhere:7", "start the server with CARILLON__Areas__0__Pattern")]
+    [InlineData("changes:products", "start it with CARILLON__Changes__Tables__0=products. The table must exist in its database.")]
+    public async Task A_channel_that_is_not_there_ends_it_and_the_setting_is_named(string channel, string hint)
     {
         await using var server = await RunningServer.StartAsync(_served);
-        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync("tail", "nowhere:7", "--url", server.Url));
+        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync("tail", channel, "--url", server.Url));
         Assert.StartsWith("unknown-channel: ", _terminal.Error.All, StringComparison.Ordinal);
+        Assert.Contains(hint, _terminal.Error.All, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData(null, null, "unauthorized: ", "set CARILLON__Access__SigningKey here to the key that the server has")]
+    [InlineData("another secret of exactly 32 byte", null, "unauthorized: ", "the server must have the same key")]
+    [InlineData(Secret, null, "unknown-user: ", "start the server with CARILLON__Access__UnknownUsers=create")]
+    [InlineData(Secret, "a token that allows nothing", "forbidden: ", "--capability \"changes:orders=subscribe\"")]
+    public async Task What_is_missing_is_said(string? key, string? token, string code, string hint)
+    {
+        _served["CARILLON__AllowAnonymous"] = "false";
+        _served["CARILLON__Access__SigningKey"] = Secret;
+        _served["CARILLON__Areas__0__Subscribe"] = "nobody";
+        if (key is not null) _terminal["CARILLON__Access__SigningKey"] = key;
+        if (token is not null) _served["CARILLON__Access__UnknownUsers"] = "create";
+        await using var server = await RunningServer.StartAsync(_served);
+        string[] args = ["tail", "changes:orders", "--url", server.Url];
+        if (token is not null)
+        {
+            Assert.Equal(ExitCode.Done, await _terminal.RunAsync("token", "--sub", "alice"));
+            args = [.. args, "--token", _terminal.Out.All.Trim()];
+        }
+        Assert.Equal(ExitCode.Failed, await _terminal.RunAsync(args));
+        Assert.StartsWith(code, _terminal.Error.All, StringComparison.Ordinal);
+        Assert.Contains(hint, _terminal.Error.All, StringComparison.Ordinal);
+        Assert.DoesNotContain(Secret, _terminal.Error.All, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_the_readme_shows_is_enough()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder!.FullName, "Carillon.slnx"))) folder = folder.Parent;
+        var readme = await File.ReadAllTextAsync(Path.Combine(folder.FullName, "README.md"), TestContext.Current.CancellationToken);
+        var block = Regex.Match(readme, @"```sh\n((?:(?!```).)*tail changes:orders.*?)```", RegexOptions.Singleline).Groups[1].Value;
+        using var terminal = new Terminal();
+        foreach (Match export in Regex.Matches(block, @"^export (\w+)=(?:""([^""]*)""|(\S+))", RegexOptions.Multiline))
+        {
+            var value = export.Groups[2].Value + export.Groups[3].Value;
+            terminal[export.Groups[1].Value] = value.StartsWith("$(", StringComparison.Ordinal) ? Secret : value;
+        }
+        var statements = Regex.Matches(block, @"^sqlite3 carillon\.db ""(.*)""", RegexOptions.Multiline)
+            .Select(match => match.Groups[1].Value).ToList();
+        Assert.Equal(2, statements.Count);
+
+        Sql(statements[0], terminal);
+        await using var server = await RunningServer.StartAsync(terminal);
+        var tail = terminal.RunAsync(_stop.Token, "tail", "changes:orders", "--url", server.Url);
+        // Nothing tells when it has subscribed: rows are added until one of them is printed.
+        var printed = terminal.Out.NextAsync("\"channel\":\"changes:orders\"");
+        while (!printed.IsCompleted)
+        {
+            Sql(statements[1], terminal);
+            await Task.WhenAny(printed, tail, terminal.Error.NextAsync().WaitAsync(TimeSpan.FromMilliseconds(300)));
+        }
+        Assert.Equal("insert", JsonElement.Parse(await printed).GetProperty("data").GetProperty("operation").GetString());
+        await _stop.CancelAsync();
+        Assert.Equal(ExitCode.Done, await tail);
+    }
+
+    [Theory]
+    [InlineData("""{ "pingInterval": 25000, "pingTimeout": 20000 }""", 45_000)]
+    [InlineData("""{ "pingInterval": -1, "pingTimeout": 0 }""", 2000)]
+    [InlineData("""{ "pingInterval": 9223372036854775807, "pingTimeout": 9223372036854775807 }""", 1_200_000)]
+    public void The_heartbeat_that_a_server_announces_is_clamped(string open, int expected) =>
+        Assert.Equal(expected, Tail.PatienceOf(JsonElement.Parse(open)).TotalMilliseconds);
 
     [Fact]
     public async Task A_token_that_is_not_good_ends_it()
@@ -108,10 +178,12 @@ public sealed class TailTests : IDisposable
         Assert.Equal(15, Tail.Pause(1_000_000, 0).TotalSeconds);
     }
 
-    void Sql(string sql)
+    void Sql(string sql) => Sql(sql, _served);
+
+    static void Sql(string sql, Terminal terminal)
     {
         SQLitePCL.Batteries_V2.Init();
-        using var connection = new SqliteConnection($"Data Source={_served.Path("carillon.db")};Pooling=False;Default Timeout=10");
+        using var connection = new SqliteConnection($"Data Source={terminal.Path("carillon.db")};Pooling=False;Default Timeout=10");
         connection.Open();
         using var command = connection.CreateCommand();
         command.CommandText = sql;

@@ -113,8 +113,10 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         }
     }
 
-    // Longer than the server is silent (Engine.IO 4, heartbeat).
-    static TimeSpan PatienceOf(JsonElement open) => TimeSpan.FromMilliseconds(open.GetProperty("pingInterval").GetInt64() + open.GetProperty("pingTimeout").GetInt64());
+    // Longer than the server is silent (Engine.IO 4, heartbeat); a number that no heartbeat has must not become a timer.
+    internal static TimeSpan PatienceOf(JsonElement open) => TimeSpan.FromMilliseconds(
+        Math.Clamp(open.GetProperty("pingInterval").GetInt64(), 1000, 600_000)
+        + Math.Clamp(open.GetProperty("pingTimeout").GetInt64(), 1000, 600_000));
 
     string Subscription() => JsonSerializer.Serialize(_last is { } since
         ? new object[] { "subscribe", new { channel = request.Channel, since = new { epoch = since.Epoch, offset = since.Offset } } }
@@ -179,11 +181,38 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     {
         var error = answer.TryGetProperty("data", out var details) || answer.TryGetProperty("error", out details) ? details : answer;
         var (code, message) = (Text(error, "code") ?? "refused", Text(error, "message"));
-        if (code == ErrorCode.UnknownUser.Code && request.Token is null)
-            message += $" Enter it first (PUT /api/users/{request.Subject}), or name one who is known with --sub.";
+        if (Missing(code) is { } missing) message += " " + missing;
         if (!error.TryGetProperty("retryable", out var retryable) || retryable.ValueKind != JsonValueKind.True) throw new RefusedException($"{code}: {message}");
         if (error.TryGetProperty("retryAfter", out var wait) && wait.TryGetInt32(out var seconds)) _toldToWait = TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 3600));
         throw new IOException($"{code}: {message}");
+    }
+
+    /// <summary>The setting that is missing, on the server or in this terminal, when a refusal may be due to one; null otherwise.</summary>
+    string? Missing(string code)
+    {
+        const string Prefix = Settings.Prefix;
+        var ownToken = request.Token is null;
+        var table = request.Channel.StartsWith("changes:", StringComparison.Ordinal) ? request.Channel["changes:".Length..] : null;
+        return code switch
+        {
+            _ when code == ErrorCode.Unauthorized.Code && ownToken && token() is null =>
+                $"No token was sent: set {Prefix}Access__SigningKey here to the key that the server has, or pass a token with --token.",
+            _ when code == ErrorCode.Unauthorized.Code && ownToken =>
+                $"The token was signed with {Prefix}Access__SigningKey of this terminal; the server must have the same key, issuer and audience.",
+            _ when code == ErrorCode.UnknownUser.Code && ownToken =>
+                $"Enter the user first (PUT /api/users/{request.Subject}), name a known one with --sub, or start the server with "
+                + $"{Prefix}Access__UnknownUsers=create.",
+            _ when code == ErrorCode.UnknownChannel.Code && table is not null =>
+                $"The server does not follow a table \"{table}\": start it with {Prefix}Changes__Tables__0={table}. "
+                + "The table must exist in its database.",
+            _ when code == ErrorCode.UnknownChannel.Code =>
+                $"Channels belong to areas: start the server with {Prefix}Areas__0__Pattern and the settings beside it, or correct the name.",
+            _ when code == ErrorCode.Forbidden.Code && !ownToken =>
+                $"The token does not allow it: `token --sub … --capability \"{request.Channel}=subscribe\"` makes one that does, "
+                + "or grant it with Subscribe of the channel's area.",
+            _ when code == ErrorCode.Forbidden.Code => "Grant it with Subscribe of the channel's area.",
+            _ => null,
+        };
     }
 
     static async Task<string?> ReceiveAsync(ClientWebSocket socket, CancellationToken ct)
