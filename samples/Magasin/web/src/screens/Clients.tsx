@@ -60,7 +60,10 @@ function ClientDialog({ client, onClose, onSaved }: { readonly client?: Client; 
   return (
     <Dialog title={client ? t.clients.edit : t.clients.new} onClose={onClose}>
       <form onSubmit={(event) => void save(event)} noValidate>
-        <Field label={t.clients.name} value={name} onChange={setName} autoFocus autoComplete="off" maxLength={120} error={checked && name.trim() === "" ? t.common.required : undefined} />
+        <Field
+          label={t.clients.name} value={name} onChange={setName} autoComplete="off" maxLength={120}
+          error={checked && name.trim() === "" ? t.common.required : undefined}
+        />
         <Field label={t.clients.phone} value={phone} onChange={setPhone} inputMode="tel" autoComplete="off" error={checked && !phoneIsFine ? t.clients.badPhone : undefined} />
         {problem && <Alert>{problem}</Alert>}
         <div className="dialog-foot">

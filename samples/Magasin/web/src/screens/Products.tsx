@@ -66,7 +66,10 @@ function ProductDialog({ product, onClose, onSaved }: { readonly product?: Produ
   return (
     <Dialog title={product ? t.products.edit : t.products.new} onClose={onClose}>
       <form onSubmit={(event) => void save(event)} noValidate>
-        <Field label={t.products.name} value={name} onChange={setName} autoFocus autoComplete="off" maxLength={120} error={checked && name.trim() === "" ? t.common.required : undefined} />
+        <Field
+          label={t.products.name} value={name} onChange={setName} autoComplete="off" maxLength={120}
+          error={checked && name.trim() === "" ? t.common.required : undefined}
+        />
         <div className="field-row">
           <Field label={t.products.price} value={price} onChange={setPrice} inputMode="decimal" autoComplete="off" help={t.products.priceHelp} error={checked && prix === undefined ? t.products.badPrice : undefined} />
           <Field label={t.products.stock} value={stock} onChange={setStock} inputMode="numeric" autoComplete="off" error={checked && count === undefined ? t.products.badStock : undefined} />

@@ -151,7 +151,7 @@ function SaleDetail({ sale, client, products, onClose, onCancel }: SaleDetailPro
       </table>
       <div className="dialog-foot">
         <Button icon={Undo2} look="danger-quiet" onClick={onCancel}>{t.sales.cancelSale}</Button>
-        <Button look="primary" onClick={onClose}>{t.common.close}</Button>
+        <Button look="primary" onClick={onClose} data-first-focus>{t.common.close}</Button>
       </div>
     </Dialog>
   );

@@ -70,7 +70,11 @@ export function Field({ label, value, onChange, help, error, ...rest }: FieldPro
   );
 }
 
-/** A modal dialog of the platform: it keeps the focus, closes on Escape and gives the focus back. */
+/**
+ * A modal dialog of the platform: it keeps the focus, closes on Escape and gives the focus back. The element marked `data-first-focus`
+ * gets the focus first, or else the first field. React's `autoFocus` has no effect in here: it runs while the dialog is still closed, and
+ * `showModal` then focuses the first button, which closes the dialog.
+ */
 export function Dialog({ title, onClose, children, wide }: { readonly title: string; readonly onClose: () => void; readonly children: ReactNode; readonly wide?: boolean }) {
   const { t } = useSettings();
   const ref = useRef<HTMLDialogElement>(null);
@@ -79,7 +83,10 @@ export function Dialog({ title, onClose, children, wide }: { readonly title: str
   // Closed before it leaves the page: only then does the platform give the focus back to where it came from.
   useLayoutEffect(() => {
     const dialog = ref.current;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (dialog && !dialog.open) {
+      dialog.showModal();
+      (dialog.querySelector<HTMLElement>("[data-first-focus]") ?? dialog.querySelector<HTMLElement>("input, select, textarea"))?.focus();
+    }
     return () => dialog?.close();
   }, []);
 

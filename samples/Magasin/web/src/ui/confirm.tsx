@@ -37,7 +37,7 @@ export function Confirm({ title, text, action, onConfirm, onClose, explain }: Co
       <p>{text}</p>
       {problem && <Alert>{problem}</Alert>}
       <div className="dialog-foot">
-        <Button onClick={onClose} autoFocus>{t.common.keep}</Button>
+        <Button onClick={onClose} data-first-focus>{t.common.keep}</Button>
         <Button look="danger" onClick={() => void confirm()} disabled={busy}>{action}</Button>
       </div>
     </Dialog>
