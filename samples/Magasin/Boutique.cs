@@ -9,6 +9,7 @@ using Magasin.Produits;
 using Magasin.Sql;
 using Magasin.TableauDeBord;
 using Magasin.Ventes;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Data.Sqlite;
 
 namespace Magasin;
@@ -25,6 +26,11 @@ internal static class Boutique
             await app.RunAsync();
             return 0;
         }
+        catch (IOException ex) when (ex.InnerException is AddressInUseException)
+        {
+            await errors.WriteLineAsync($"The shop cannot open: {ex.Message} Choose another address, such as --urls http://0.0.0.0:9000.");
+            return 1;
+        }
         catch (BaseInutilisable ex)
         {
             await errors.WriteLineAsync(ex.Message);
@@ -37,6 +43,10 @@ internal static class Boutique
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = Maison.Find(args) });
         builder.Configuration["urls"] ??= Adresses.IsConfigured(builder.Configuration) ? null : "http://0.0.0.0:8080";
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        // A start that fails is reported in one sentence; the host would add a page of stack traces to it.
+        var isOpen = false;
+        builder.Logging.AddFilter(
+            "Microsoft.Extensions.Hosting.Internal.Host", level => Volatile.Read(ref isOpen) && level >= LogLevel.Information);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddProblemDetails();
         builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);   // answered as a problem, in Problemes
@@ -77,8 +87,12 @@ internal static class Boutique
         app.MapVentes();
         app.MapTableauDeBord();
         app.MapConnexions();
-        if (SqlApi.OpenBecause(app.Configuration, app.Environment) is not null) app.MapSql();
-        app.Lifetime.ApplicationStarted.Register(() => Adresses.Print(app, Console.Out));
+        if (SqlApi.IsAllowed(app.Configuration)) app.MapSql();
+        app.Lifetime.ApplicationStarted.Register(() =>
+        {
+            Volatile.Write(ref isOpen, true);
+            Adresses.Print(app, Console.Out);
+        });
         return app;
     }
 }

@@ -19,6 +19,9 @@ static class Host
         builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
         builder.WebHost.UseSocketIO();
+        var hostLog = new HostLog();
+        hostLog.AddTo(builder.Logging);
+        builder.Services.AddSingleton(hostLog);
 
         builder.Services.AddCarillon(settings.Apply);
         builder.Services.Configure<SocketIOOptions>(io => settings.Apply(io.Engine));

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Carillon.Access;
 using Carillon.Server.Configuration;
 using Carillon.Storage;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Data.Sqlite;
@@ -34,12 +35,22 @@ static class Serve
 
         await using (app)
         {
+            var hostLog = app.Services.GetRequiredService<HostLog>();
             try
             {
                 await app.StartAsync(ct);
+                hostLog.Started();
+            }
+            catch (IOException ex) when (ex.InnerException is AddressInUseException)
+            {
+                hostLog.Failed();
+                await shell.Error.WriteLineAsync(
+                    $"Carillon cannot start: {ex.Message} Choose another address with --urls, or stop the program that uses this one.");
+                return ExitCode.Failed;
             }
             catch (Exception ex) when (ex is IOException or SocketException or SqliteException or UnauthorizedAccessException or InvalidOperationException or CryptographicException)
             {
+                hostLog.Failed();
                 await shell.Error.WriteLineAsync($"Carillon cannot start: {ex.Message}\n`check` says what is missing, and how to mend it.");
                 return ExitCode.Failed;
             }
