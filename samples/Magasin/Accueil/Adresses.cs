@@ -33,8 +33,9 @@ internal static class Adresses
             console.WriteLine(drawing.GetGraphicSmall());
         }
 
-        if (SqlApi.OpenBecause(app.Configuration, app.Environment) is { } reason)
-            console.WriteLine($"  Anyone on this network can run SQL here: {reason}. Set Magasin:AllowSql to false to close it.");
+        console.WriteLine(SqlApi.IsAllowed(app.Configuration)
+            ? $"  Anyone on this network can run SQL here, because {SqlApi.Switch} is true."
+            : $"  SQL from the page Synchro is off. --{SqlApi.Switch} true turns it on, for everyone on this network.");
         console.WriteLine("  Ctrl+C closes it.");
         console.WriteLine();
         console.Flush();
