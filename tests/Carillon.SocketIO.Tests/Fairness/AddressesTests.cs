@@ -255,6 +255,90 @@ public class AddressesTests
     }
 
     [Fact]
+    public void An_address_has_as_many_TCP_connections_as_it_may_whatever_they_carry()
+    {
+        var ledger = Ledger();
+        ledger.SocketsPerAddress = 2;
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.Null(ledger.Arrive(Office));
+            ledger.Settled(Office);      // an HTTP connection that is kept open
+        }
+        Assert.Equal("too-many-connections", ledger.Arrive(Office)!.Code);
+        Assert.Null(ledger.Arrive(Home));
+        // They count though nothing else does of the address, and however many others come.
+        for (var i = 0; i < 3 * Addresses.Remembered; i++) Visit(ledger, Stranger(i));
+        Assert.Equal("too-many-connections", ledger.Arrive(Office)!.Code);
+
+        ledger.Disconnected(Office);
+        Assert.Null(ledger.Arrive(Office));
+        ledger.Settled(Office);
+        Assert.Equal("too-many-connections", ledger.Arrive(Office)!.Code);
+    }
+
+    [Fact]
+    public void A_ban_ends_with_nothing_held_against_the_address_but_the_ban()
+    {
+        (_options.MalformedPerMinute, _options.RefusedHandshakesPerMinute) = (10, 10);
+        var ledger = Ledger();
+        for (var i = 0; i < 11; i++) ledger.Malformed(Office);
+        Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
+        // What is under way when the ban begins makes it neither longer nor a second one.
+        for (var i = 0; i < 100; i++) ledger.Refused(Office);
+        Assert.Equal((1, TimeSpan.FromMinutes(1)), (Assert.Single(ledger.Bans()).Strikes, ledger.AdmitWebSocket(Office, out _)!.RetryAfter));
+
+        _clock.Advance(TimeSpan.FromMinutes(1));
+        for (var i = 0; i < 10; i++) ledger.Malformed(Office);
+        Assert.Empty(ledger.Bans());
+
+        _options.MalformedPerMinute = 1000;
+        ledger = Ledger();
+        for (var i = 0; i < 1001; i++) ledger.Malformed(Office);
+        _clock.Advance(TimeSpan.FromSeconds(50));
+        ledger.Lift("192.0.2.7");
+        for (var i = 0; i < 1000; i++) ledger.Malformed(Office);      // as many as a full bucket holds, after 50 of the 60 seconds in which an empty one is full
+        Assert.Empty(ledger.Bans());
+    }
+
+    [Fact]
+    public void Handshakes_during_a_ban_take_nothing_from_the_time_after_it()
+    {
+        (_options.HandshakesPerSecond, _options.HandshakeBurst) = (1, 1000);
+        var ledger = Ledger();
+        ledger.Ban(Office, TimeSpan.FromSeconds(1));
+        for (var i = 0; i < 1000; i++) Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        for (var i = 0; i < 1000; i++) Assert.Null(ledger.AdmitWebSocket(Office, out _));
+    }
+
+    [Fact]
+    public void A_ban_by_hand_is_a_strike_and_the_next_offence_is_banned_for_longer()
+    {
+        _options.MalformedPerMinute = 10;
+        var ledger = Ledger();
+        ledger.Ban(Office, TimeSpan.FromSeconds(1));
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        for (var i = 0; i < 11; i++) ledger.Malformed(Office);
+        Assert.Equal((2, TimeSpan.FromMinutes(4)), (Assert.Single(ledger.Bans()).Strikes, ledger.AdmitWebSocket(Office, out _)!.RetryAfter));
+    }
+
+    [Fact]
+    public void What_an_address_has_spent_is_not_forgotten_when_others_come()
+    {
+        (_options.HandshakesPerSecond, _options.HandshakeBurst, _options.FailedCredentialsPerMinute) = (1, 1000, 3);
+        var ledger = Ledger();
+        for (var i = 0; i < 3; i++) ledger.Failed(Office);
+        for (var i = 0; i < 1000; i++)
+        {
+            Assert.Null(ledger.AdmitRequest(Home, out _));
+            ledger.Closed(Home, halfOpen: true);
+        }
+        for (var i = 0; i < 100; i++) Assert.Null(Visit(ledger, Stranger(i)));
+        Assert.False(ledger.MayTry(Office, out _));
+        Assert.Equal("rate-limited", ledger.AdmitRequest(Home, out _)!.Code);
+    }
+
+    [Fact]
     public void Who_is_banned_is_turned_away_on_arrival()
     {
         var ledger = Ledger();

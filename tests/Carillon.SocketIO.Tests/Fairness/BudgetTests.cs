@@ -63,6 +63,59 @@ public class BudgetTests
     }
 
     [Fact]
+    public void Operations_that_the_account_refuses_cost_the_connection_nothing()
+    {
+        (_options.PerAccount.OperationsPerSecond, _options.PerAccount.OperationBurst) = (1, 2);
+        (_options.PerConnection.OperationsPerSecond, _options.PerConnection.OperationBurst) = (1, 2);
+        var account = new Accounts(_options, _clock).Enter("alice")!;
+        var (phone, laptop) = (NewBudget(), NewBudget());
+        phone.Exchange(account);
+        laptop.Exchange(account);
+        Assert.True(phone.TrySpendOperations(2, Now, out _));
+        for (var i = 0; i < 10; i++) Assert.False(laptop.TrySpendOperations(2, Now, out _));
+
+        laptop.Exchange(null);
+        Assert.True(laptop.TrySpendOperations(2, Now, out _));
+    }
+
+    [Fact]
+    public void Bytes_that_were_let_in_already_are_owed_by_the_connection_and_by_the_account()
+    {
+        (_options.PerAccount.BytesPerSecond, _options.PerAccount.ByteBurst) = (1000, 1000);
+        (_options.PerConnection.BytesPerSecond, _options.PerConnection.ByteBurst) = (1000, 1000);
+        var account = new Accounts(_options, _clock).Enter("alice")!;
+        var (phone, laptop) = (NewBudget(), NewBudget());
+        phone.Exchange(account);
+        laptop.Exchange(account);
+        phone.Spend(5000, Now);
+        foreach (var budget in new[] { phone, laptop })
+        {
+            Assert.False(budget.TrySpend(1, Now, out var retryAfter));
+            Assert.InRange(retryAfter, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(5));
+        }
+        phone.Exchange(null);
+        Assert.False(phone.TrySpend(1, Now, out _));
+        laptop.Exchange(null);
+        Assert.True(laptop.TrySpend(1, Now, out _));
+    }
+
+    [Fact]
+    public void Before_the_join_a_connection_has_less_to_spend()
+    {
+        var budget = NewBudget();
+        var events = 0;
+        while (budget.TrySpend(1, Now, out _, beforeJoin: true)) events++;
+        Assert.Equal(250, events);
+        var other = NewBudget();
+        var bytes = 0;
+        while (other.TrySpend(16 * 1024, Now, out _, beforeJoin: true)) bytes += 16 * 1024;
+        Assert.Equal(256 * 1024, bytes);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        while (other.TrySpend(16 * 1024, Now, out _, beforeJoin: true)) bytes += 16 * 1024;
+        Assert.Equal((256 + 64) * 1024, bytes);
+    }
+
+    [Fact]
     public void A_screen_that_subscribes_to_a_thousand_channels_at_once_is_within_its_budget()
     {
         var budget = NewBudget();
@@ -124,6 +177,17 @@ public class BudgetTests
         var again = NewBudget();
         again.Exchange(accounts.Enter("alice"));
         Assert.False(again.TrySpend(1, Now, out _));
+    }
+
+    [Fact]
+    public void An_account_that_came_back_is_counted_however_many_others_come()
+    {
+        _options.ConnectionsPerAccount = 1;
+        var accounts = new Accounts(_options, _clock);
+        accounts.Leave(accounts.Enter("alice")!);
+        Assert.NotNull(accounts.Enter("alice"));
+        for (var i = 0; i < 10; i++) Assert.NotNull(accounts.Enter($"somebody {i}"));
+        Assert.Null(accounts.Enter("alice"));
     }
 
     [Fact]

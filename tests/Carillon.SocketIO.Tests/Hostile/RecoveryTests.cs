@@ -50,6 +50,48 @@ public class RecoveryTests
         await siege.AssertServedAsync();
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_session_is_given_to_no_other_account_though_it_knows_the_secret(bool isHeld)
+    {
+        await using var siege = await Siege.StartAsync(direct: true, options => (options.RecoverWithin, options.SkipMiddlewaresOnRecovery) = (TimeSpan.FromMinutes(2), false), io =>
+        {
+            io.Root.Use(socket =>
+            {
+                socket.Account = socket.Handshake.Auth.TryGetProperty("user", out var user) ? user.GetString() : null;
+                return default;
+            });
+            io.Root.On("tell me", e => e.Socket.Emit("told"));
+        }, _clock);
+        using var alice = await Wire.JoinAsync(siege.Server, "40{\"user\":\"alice\"}");
+        var joined = JsonElement.Parse(alice.Joined[2..]);
+        var (pid, sid) = (joined.GetProperty("pid").GetString()!, joined.GetProperty("sid").GetString()!);
+        await alice.TextAsync("42[\"tell me\"]");
+        var offset = JsonElement.Parse((await alice.TextAsync())[2..])[1].GetString()!;
+        if (!isHeld)
+        {
+            alice.Reset();
+            await RunningServer.UntilAsync(() => siege.Server.Io.Root.Recovery!.Lost == 1, "the session is kept");
+        }
+        siege.Server.Io.Root.To(sid).Emit("missed");
+
+        foreach (var other in new[] { "\"user\":\"mallory\",", "" })
+        {
+            using var thief = await Wire.JoinAsync(siege.Server, $"40{{{other}\"pid\":\"{pid}\",\"offset\":\"{offset}\"}}");
+            Assert.StartsWith("40{", thief.Joined, StringComparison.Ordinal);      // and not what alice has missed
+            Assert.DoesNotContain(sid, thief.Joined, StringComparison.Ordinal);
+            await thief.TextAsync("41");
+            await siege.AssertServedAsync();
+        }
+        // Nobody else has ended her connection or used up her session.
+        Assert.Equal(isHeld, siege.Server.Io.Root.Everyone.Sockets().Any(socket => socket.Id == sid));
+        using var again = await Wire.OpenAsync(siege.Server);
+        await again.TextAsync($"40{{\"user\":\"alice\",\"pid\":\"{pid}\",\"offset\":\"{offset}\"}}");
+        Assert.StartsWith("42[\"missed\"", await again.TextAsync(), StringComparison.Ordinal);
+        Assert.Contains(sid, await again.TextAsync(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_session_cannot_be_replayed_again_and_again_on_one_connection()
     {

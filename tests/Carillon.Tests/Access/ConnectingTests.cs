@@ -136,6 +136,21 @@ public class ConnectingTests
     }
 
     [Fact]
+    public async Task Of_two_who_have_read_a_ticket_before_either_takes_it_one_gets_in()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var ticket = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
+        Task<TokenReading>[] both;
+        await using (await app.Database.BeginAsync(null, default))
+        {
+            // Each finds the ticket unused, and waits for its turn to write.
+            both = [.. Enumerable.Range(0, 2).Select(_ => app.Get<Tickets>().RedeemAsync(ticket, default).AsTask())];
+            Assert.All(both, redeeming => Assert.False(redeeming.IsCompleted));
+        }
+        Assert.Equal([null, "token-replayed"], (await Task.WhenAll(both)).Select(reading => reading.Error?.Code).Order());
+    }
+
+    [Fact]
     public async Task A_ticket_is_good_for_seconds_and_dies_with_its_user_s_tokens()
     {
         var clock = new HandDrivenClock();

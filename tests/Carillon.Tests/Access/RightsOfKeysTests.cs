@@ -71,6 +71,18 @@ public class RightsOfKeysTests
     }
 
     [Theory]
+    [InlineData("disabled")]
+    [InlineData("deleted")]
+    public async Task A_key_made_with_the_right_of_a_token_ends_with_its_user(string how)
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        var key = await MakeKeyAsync(app, $"Bearer {app.TokenOf("alice", new { roles = new[] { "admin" } })}", "read");
+        Assert.Equal(HttpStatusCode.OK, await ReadAsync(app, key));
+        await (how == "deleted" ? app.CallAsync("DELETE", "/api/users/alice") : app.PutUserAsync("alice", new { disabled = true }));
+        Assert.Equal(HttpStatusCode.Unauthorized, await ReadAsync(app, key));
+    }
+
+    [Theory]
     [InlineData(true, HttpStatusCode.OK)]
     [InlineData(false, HttpStatusCode.Forbidden)]
     public async Task Capabilities_of_tokens_can_be_turned_off(bool on, HttpStatusCode expected)
@@ -116,22 +128,56 @@ public class RightsOfKeysTests
             done++;
             throw new InvalidOperationException("The answer cannot be written.");
         }
-        await Assert.ThrowsAsync<InvalidOperationException>(() => ServeAsync(DoAsync));
-        var again = await ServeAsync(DoAsync);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => ServeAsync(app, "{}", DoAsync));
+        var again = await ServeAsync(app, "{}", DoAsync);
         Assert.Equal((StatusCodes.Status409Conflict, 1), (again.Response.StatusCode, done));
-
-        async Task<HttpContext> ServeAsync(RequestDelegate next)
-        {
-            var http = new DefaultHttpContext { RequestServices = app.Get<IServiceProvider>() };
-            http.Request.Method = "POST";
-            http.Request.Headers["Idempotency-Key"] = "k1";
-            http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget = "/api/x";
-            http.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes("{}"));
-            http.Response.Body = new MemoryStream();
-            await app.Get<Idempotency>().ServeAsync(http, new Caller("alice", null, [], null), next);
-            return http;
-        }
     }
+
+    [Theory]
+    [InlineData(StatusCodes.Status201Created)]
+    [InlineData(StatusCodes.Status400BadRequest)]
+    public async Task A_request_slower_than_a_minute_leaves_a_key_alone_that_another_has_taken_meanwhile(int slowStatus)
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync([], services: services => services.AddSingleton<TimeProvider>(clock));
+        TaskCompletionSource hasBegun = new(), mayEnd = new();
+        var slow = ServeAsync(app, "slow", async http =>
+        {
+            hasBegun.SetResult();
+            await mayEnd.Task;
+            http.Response.StatusCode = slowStatus;
+        });
+        await hasBegun.Task;
+        clock.Advance(TimeSpan.FromSeconds(61));
+        var acts = 0;
+        async Task ActAsync(HttpContext http)
+        {
+            http.Response.StatusCode = StatusCodes.Status202Accepted;
+            await http.Response.WriteAsync($"act {++acts}");
+        }
+        Assert.Equal("act 1", BodyOf(await ServeAsync(app, "quick", ActAsync)));
+        mayEnd.SetResult();
+        Assert.Equal(slowStatus, (await slow).Response.StatusCode);
+
+        var again = await ServeAsync(app, "quick", ActAsync);
+        Assert.Equal((StatusCodes.Status202Accepted, "act 1", 1), (again.Response.StatusCode, BodyOf(again), acts));
+        Assert.Equal(StatusCodes.Status409Conflict, (await ServeAsync(app, "slow", ActAsync)).Response.StatusCode);
+    }
+
+    // A request past the guard, with the handler of a test behind it.
+    static async Task<HttpContext> ServeAsync(TestApp app, string body, RequestDelegate next)
+    {
+        var http = new DefaultHttpContext { RequestServices = app.Get<IServiceProvider>() };
+        http.Request.Method = "POST";
+        http.Request.Headers["Idempotency-Key"] = "k1";
+        http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget = "/api/x";
+        http.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(body));
+        http.Response.Body = new MemoryStream();
+        await app.Get<Idempotency>().ServeAsync(http, new Caller("alice", null, [], null), next);
+        return http;
+    }
+
+    static string BodyOf(HttpContext http) => Encoding.UTF8.GetString(((MemoryStream)http.Response.Body).ToArray());
 
     static async Task<string> MakeKeyAsync(TestApp app, string authorization, params string[] scopes) =>
         $"ApiKey {(await app.CallAsync("POST", "/api/keys", new { name = "k", scopes }, authorization)).Body.GetProperty("key").GetString()}";

@@ -56,6 +56,47 @@ public class UnstoredDecisionsTests
         Assert.Null(await app.RefusedAsync(app.TokenOf("alice")));
     }
 
+    [Theory]
+    [InlineData("disable")]
+    [InlineData("delete")]
+    public async Task A_key_ends_at_once_with_its_maker_though_that_cannot_be_stored(string act)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        await app.PutUserAsync("alice", "admin");
+        var (_, made) = await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "read" } }, $"Bearer {app.TokenOf("alice")}");
+        var key = $"ApiKey {made.GetProperty("key").GetString()}";
+        await app.Get<Audit>().FlushAsync(default);
+        await using (await ForeignLock.TakeAsync(app.Database.Path))
+        {
+            Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions", authorization: key)).Status);
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await DecideAsync(app, act)).Status);
+            Assert.Equal(HttpStatusCode.Unauthorized, (await app.CallAsync("GET", "/api/suggestions", authorization: key)).Status);
+        }
+    }
+
+    [Fact]
+    public async Task A_decision_that_is_withdrawn_while_it_waits_is_void()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        await app.Get<Audit>().FlushAsync(default);
+        var decisions = app.Get<PendingDecisions>();
+        await using (await ForeignLock.TakeAsync(app.Database.Path))
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await DecideAsync(app, "disable")).Status);
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await DecideAsync(app, "revoke-token")).Status);
+            Assert.Equal(2, decisions.Count);
+            decisions.Withdraw("bob");
+            Assert.Equal(2, decisions.Count);
+            decisions.Withdraw("alice");
+            Assert.Equal(1, decisions.Count);      // a revocation is nothing that enabling a user takes back
+            Assert.Null(await app.RefusedAsync(app.TokenOf("alice")));
+        }
+        await UntilAsync(() => decisions.Count == 0);
+        Assert.Null(await app.RefusedAsync(app.TokenOf("alice")));
+        Assert.Equal("token-revoked", await app.RefusedAsync(app.TokenOf("alice", new { jti = "t1" })));
+        Assert.Equal(0, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT disabled FROM carillon_users WHERE id = 'alice'"));
+    }
+
     [Fact]
     public async Task An_idempotency_key_that_cannot_be_stored_does_not_hold_up_a_revocation()
     {

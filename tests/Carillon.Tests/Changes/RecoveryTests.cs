@@ -244,6 +244,26 @@ public sealed class RecoveryTests
     }
 
     [Fact]
+    public async Task Rows_of_a_past_epoch_are_not_announced()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema, "t");
+        await live.WriteAsync("INSERT INTO t (v) VALUES (1)");
+        var seen = (await live.NextAsync()).Message.Position;
+        // One commit, so that the pump sees all of it at once: a row of the old epoch, the new epoch, a row of that.
+        await live.RawAsync("""
+            BEGIN IMMEDIATE;
+            INSERT INTO t (v) VALUES (2);
+            UPDATE carillon_tables SET epoch = 'new', last_offset = 0, pruned_through = 0;
+            INSERT INTO t (v) VALUES (3);
+            COMMIT;
+            """);
+        var next = await live.NextAsync();
+        Assert.Equal(("insert 3", new Position("new", 1)), (next.ToString(), next.Message.Position));
+        Assert.Equal(("t", new Position("new", 1)), await live.NextNewEpochAsync());
+        Assert.False((await live.HistoryAsync("t", seen)).Recovered);
+    }
+
+    [Fact]
     public async Task Rows_missing_from_the_log_are_never_called_recovered()
     {
         await using var live = await LiveDatabase.StartAsync(Schema, "t");

@@ -129,6 +129,70 @@ public class OverlappingTests
         foreach (var n in new[] { 4, 5 }) Assert.Equal(n, (await fresh.UntilAsync("entry")).GetInt32());
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_is_published_while_the_history_is_read_follows_it(bool isInTheLayer)
+    {
+        var layer = new SlowLayer();
+        var log = new Area("log:{x}", "entry") { Subscribe = Grant.Everyone, KeepCount = 10 };
+        await using var app = await StartAsync(layer, log);
+        Assert.True(ChannelName.TryParse("log:1", out var name));
+        if (isInTheLayer)
+        {
+            var first = await app.Live.PublishAsync("log:1", 1);
+            layer.AfterReading = async () => await app.Live.PublishAsync("log:1", 2);
+            await AssertFollowsAsync(first with { Offset = 0 }, first with { Offset = 2 });
+            return;
+        }
+        log.ReadHistory = async (_, _, _, ct) =>
+        {
+            await app.Live.PublishAsync(name, log, 2, new Position("e", 2), ct);
+            return new History(new Position("e", 1), true, [Entry("e", 1)]);
+        };
+        await AssertFollowsAsync(new Position("e", 0), new Position("e", 2));
+
+        async Task AssertFollowsAsync(Position since, Position now)
+        {
+            using var client = await app.ConnectAsync();
+            var answer = await client.AskAsync("subscribe", new { channel = "log:1", since = new { epoch = since.Epoch, offset = since.Offset } });
+            Assert.True(answer.GetProperty("recovered").GetBoolean());
+            Assert.Equal(now.Offset, answer.GetProperty("position").GetProperty("offset").GetInt64());
+            foreach (var n in new[] { 1, 2 }) Assert.Equal(n, (await client.NextAsync("entry")).GetInt32());
+            await client.NextAsync("subscribed");
+        }
+    }
+
+    [Fact]
+    public async Task A_history_that_is_replaced_while_it_is_read_is_not_recovered()
+    {
+        var log = new Area("log:{x}", "entry") { Subscribe = Grant.Everyone };
+        await using var app = await StartAsync(new SlowLayer(), log);
+        Assert.True(ChannelName.TryParse("log:1", out var name));
+        log.ReadHistory = async (_, _, _, ct) =>
+        {
+            await app.Live.PublishAsync(name, log, 2, new Position("old", 2), ct);
+            app.Live.BeginEpoch("log:1", new Position("new", 0));
+            await app.Live.PublishAsync(name, log, 3, new Position("new", 1), ct);
+            return new History(new Position("old", 1), true, [Entry("old", 1)]);
+        };
+        using var client = await app.ConnectAsync();
+        var answer = await client.AskAsync("subscribe", new { channel = "log:1", since = new { epoch = "old", offset = 0 } });
+        Assert.False(answer.GetProperty("recovered").GetBoolean());
+        Assert.Equal(("new", 1), (answer.GetProperty("position").GetProperty("epoch").GetString(), answer.GetProperty("position").GetProperty("offset").GetInt32()));
+        Assert.Equal(3, (await client.NextAsync("entry")).GetInt32());      // and nothing of the old epoch
+        await client.NextAsync("subscribed");
+    }
+
+    static ChannelMessage Entry(string epoch, long offset) =>
+        new("log:1", "entry", new Position(epoch, offset), $"id{offset}", DateTimeOffset.UnixEpoch, JsonSerializer.SerializeToUtf8Bytes(offset));
+
+    static Task<TestApp> StartAsync(SlowLayer layer, Area area) => TestApp.StartAsync(options =>
+    {
+        options.AllowAnonymous = true;
+        options.Areas.Add(area);
+    }, services => services.AddSingleton<IChannelLayer>(layer));
+
     static Task<TestApp> StartAsync(SlowLayer layer) => TestApp.StartAsync(options =>
     {
         options.AllowAnonymous = true;
@@ -145,6 +209,9 @@ public class OverlappingTests
         public HashSet<string> Subscribed { get; } = [];
 
         public bool FailsNext { get; set; }
+
+        /// <summary>What happens between the reading of a history and its answer.</summary>
+        public Func<Task> AfterReading { get; set; } = () => Task.CompletedTask;
 
         /// <summary>Somebody waits before the closed gate.</summary>
         public Task Waiting => _waiting.Task.WaitAsync(TimeSpan.FromSeconds(10));
@@ -181,7 +248,9 @@ public class OverlappingTests
         public async ValueTask<History> HistoryAsync(string channel, Position? since, int limit, CancellationToken ct)
         {
             await PassAsync();
-            return await _inner.HistoryAsync(channel, since, limit, ct);
+            var history = await _inner.HistoryAsync(channel, since, limit, ct);
+            await AfterReading();
+            return history;
         }
 
         async Task PassAsync()

@@ -126,13 +126,15 @@ public class OperatorsApiTests
         Assert.Equal((2, 0), (item.GetProperty("open").GetInt32(), item.GetProperty("halfOpen").GetInt32()));
     }
 
-    [Fact]
-    public async Task Too_many_wrong_keys_make_the_address_wait_and_leave_its_connections_alone()
+    [Theory]
+    [InlineData("ApiKey wrong")]
+    [InlineData("Bearer wrong")]
+    public async Task Too_many_wrong_keys_or_tokens_make_the_address_wait_and_leave_its_connections_alone(string authorization)
     {
         await using var app = await StartAsync(fair: fair => fair.FailedCredentialsPerMinute = 3);
         for (var i = 0; i < 3; i++)
         {
-            using var wrong = await SendAsync(app, HttpMethod.Get, "/api/bans", "ApiKey wrong");
+            using var wrong = await SendAsync(app, HttpMethod.Get, "/api/bans", authorization);
             Assert.Equal(HttpStatusCode.Unauthorized, wrong.StatusCode);
         }
         using (var tooMany = await SendAsync(app, HttpMethod.Get, "/api/bans", $"ApiKey {Key}"))

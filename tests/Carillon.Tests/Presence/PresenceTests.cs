@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Carillon.Live;
 using Carillon.Presence;
 using Carillon.SocketIO;
 using Carillon.Tests.Live;
@@ -45,6 +46,85 @@ public class PresenceTests
         using var again = await JoinAsync(app, "alice");
         using var carol = await JoinAsync(app, "carol");
         Assert.Equal(("carol", 3), await MovedAsync(watcher, "joined"));      // and nothing of alice in between
+    }
+
+    [Fact]
+    public async Task Who_reloads_a_page_is_present_when_the_time_of_the_first_leaving_is_over()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+            (options.Presence.LeaveAfter, options.Presence.TellEvery) = (TimeSpan.FromSeconds(5), TimeSpan.FromHours(1)), services => services.AddSingleton<TimeProvider>(clock));
+        using var watcher = await WatchAsync(app, "bob");
+        var alice = await JoinAsync(app, "alice");
+        await TellAsync();
+        Assert.Equal(("alice", 2), await MovedAsync(watcher, "joined"));
+
+        await LeaveAsync(alice);                          // 0 s
+        clock.Advance(TimeSpan.FromSeconds(3));
+        var again = await JoinAsync(app, "alice");
+        clock.Advance(TimeSpan.FromSeconds(3));           // 6 s: she is back for longer than she was away
+        await TellAsync();
+        Assert.Equal(1, await ConnectionsAsync());
+
+        await LeaveAsync(again);                          // 6 s
+        clock.Advance(TimeSpan.FromSeconds(3));
+        again = await JoinAsync(app, "alice");
+        await LeaveAsync(again);                          // 9 s: from here on she has five seconds once more
+        clock.Advance(TimeSpan.FromSeconds(4));
+        await TellAsync();
+        Assert.Equal(0, await ConnectionsAsync());        // absent, and not gone yet
+        clock.Advance(TimeSpan.FromSeconds(1));
+        await TellAsync();
+        Assert.Equal(("alice", 1), await MovedAsync(watcher, "left"));      // the first that is told of her since she came
+        Assert.Null(await ConnectionsAsync());
+
+        Task TellAsync() => app.Get<PresenceBoard>().TellAsync(CancellationToken.None);
+
+        async Task LeaveAsync(TestClient client)
+        {
+            Assert.True((await client.AskAsync("unsubscribe", Channel)).GetProperty("ok").GetBoolean());
+            Assert.Equal(0, await ConnectionsAsync());
+            client.Dispose();
+        }
+
+        async Task<int?> ConnectionsAsync() => (await ReadAsync(app, "bob")).GetProperty("items").EnumerateArray()
+            .Where(item => item.GetProperty("id").GetString() == "alice").Select(item => (int?)item.GetProperty("connections").GetInt32()).SingleOrDefault();
+    }
+
+    [Fact]
+    public async Task Somebody_without_a_sign_of_life_for_five_minutes_is_idle()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.AddSingleton<TimeProvider>(clock));
+        using var alice = await JoinAsync(app, "alice");
+        clock.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(1));
+        Assert.Equal("active", await StateAsync());
+        clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("idle", await StateAsync());
+        await alice.AskAsync("presence", Channel);
+        Assert.Equal("active", await StateAsync());
+
+        async Task<string?> StateAsync() => (await app.CallAsync("GET", $"/api/channels/{Channel}/presence")).Body.GetProperty("items")[0].GetProperty("state").GetString();
+    }
+
+    [Fact]
+    public async Task Comings_and_goings_that_are_followed_keep_their_epoch_while_nobody_is_there()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+        {
+            options.Presence.TellEvery = TimeSpan.FromHours(1);
+            options.Areas.Add(new Area("room:{id}", "said") { Subscribe = Grant.Users, Presence = Grant.Users });
+        });
+        var board = app.Get<PresenceBoard>();
+        using var bob = await app.ConnectAsAsync("bob");
+        var epoch = (await bob.AskAsync("subscribe", "presence:room:1")).GetProperty("position").GetProperty("epoch").GetString();
+        await board.TellAsync(CancellationToken.None);
+        using var alice = await app.ConnectAsAsync("alice");
+        await alice.AskAsync("subscribe", "room:1");
+        await board.TellAsync(CancellationToken.None);
+        await bob.NextAsync("subscribed");
+        var told = await bob.NextWithMetaAsync("presence");
+        Assert.Equal((epoch, 1), (told[2].GetProperty("epoch").GetString(), told[2].GetProperty("offset").GetInt32()));
     }
 
     [Fact]

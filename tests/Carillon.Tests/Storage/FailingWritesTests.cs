@@ -57,6 +57,27 @@ public sealed class FailingWritesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task An_action_that_fails_after_the_commit_keeps_neither_the_others_nor_the_next_writer_back()
+    {
+        await WriteAsync("CREATE TABLE t (n INT)");
+        var announced = 0;
+        _db.Committed += () => announced++;
+        List<int> done = [];
+        var tx = await BeginAsync();
+        await tx.ExecuteAsync("INSERT INTO t VALUES (1)", ct: Ct);
+        tx.WhenCommitted(() => throw new InvalidOperationException("a bug elsewhere"));
+        tx.WhenCommitted(() => done.Add(1));
+        tx.WhenCommitted(() => throw new InvalidOperationException("another one"));
+        tx.WhenCommitted(() => done.Add(2));
+        var error = await Assert.ThrowsAsync<AggregateException>(() => tx.CommitAsync(Ct));      // and it is not disposed
+
+        Assert.Equal((2, 1), (error.InnerExceptions.Count, announced));
+        Assert.Equal([1, 2], done);
+        await WriteAsync("INSERT INTO t VALUES (2)");
+        Assert.Equal(2, await _db.QuerySingleOrDefaultAsync<int>("SELECT count(*) FROM t", ct: Ct));
+    }
+
+    [Fact]
     public async Task A_lock_of_another_program_blocks_no_thread_of_ours_and_ends_with_unavailable()
     {
         await WriteAsync("CREATE TABLE t (n INT)");
