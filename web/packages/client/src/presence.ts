@@ -172,6 +172,15 @@ export function createPresence(
 
   const begin = () => {
     move("followed");
+    let overtaken = false;
+    // Watched first: after a reconnection the place is then joined first, and who is in it may be asked at once.
+    const stopWaiting = place.subscribe(() => {
+      if (place.getSnapshot().state !== "subscribed") return;
+      // Whoever is in a channel may see who else is: once it is joined, a refusal from before is no verdict, even if it is still on its way.
+      overtaken = news.getSnapshot().state === "subscribing";
+      news.askAgain();
+      if (store.get().state === "refused" && news.getSnapshot().state === "subscribed") readSoon();
+    });
     const leave = news.listen({
       onPublication: heard,
       onGap: readSoon,
@@ -179,19 +188,18 @@ export function createPresence(
         if (recovered && complete) move("read");
         else readSoon();
       },
-      onRefused: (error) => forget("denied", error),
+      onRefused(error) {
+        forget("denied", error);
+        const asksAgain = overtaken;
+        overtaken = false;
+        if (asksAgain) news.askAgain();
+      },
     });
     const stopWatching = news.subscribe(() => {
       if (news.getSnapshot().state !== "subscribing") return;
       clearTimeout(timer);
       reading = undefined;
       move("lost");
-    });
-    // Whoever is in a channel may see who else is: once it is joined, a refusal from before is no verdict.
-    const stopWaiting = place.subscribe(() => {
-      if (place.getSnapshot().state !== "subscribed") return;
-      news.askAgain();
-      if (store.get().state === "refused" && news.getSnapshot().state === "subscribed") readSoon();
     });
     // Somebody else may follow it already, and then no answer comes.
     if (news.getSnapshot().state === "subscribed") readSoon();
