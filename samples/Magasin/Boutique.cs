@@ -72,10 +72,10 @@ internal static class Boutique
         {
             await Schema.EnsureAsync(app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<TimeProvider>(), app.Logger, CancellationToken.None);
         }
-        catch (Exception ex) when (ex is SqliteException or IOException or UnauthorizedAccessException)
+        catch (Exception ex) when (ex is SqliteException or DatabaseUnavailableException or IOException or UnauthorizedAccessException)
         {
             await app.DisposeAsync();
-            throw new BaseInutilisable(file, ex);
+            throw new BaseInutilisable(file, (ex as DatabaseUnavailableException)?.InnerException ?? ex);
         }
 
         app.UseProblemes();

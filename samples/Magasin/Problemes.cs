@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Carillon.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Magasin;
@@ -45,10 +46,15 @@ internal static partial class Problemes
             LogBusy(app.Logger, ex);
             await Problem(StatusCodes.Status503ServiceUnavailable, "unavailable", "The database is busy", "Another program holds the database. Try again.").ExecuteAsync(context);
         }
-        catch (SqliteException ex) when (!context.Response.HasStarted && IsGone(ex))
+        catch (Exception ex) when (!context.Response.HasStarted && SqliteOf(ex) is { } sqlite && IsGone(sqlite))
         {
             gone();
             await Problem(StatusCodes.Status503ServiceUnavailable, "unavailable", "The database is gone", "The database file is gone; restart the shop.").ExecuteAsync(context);
+        }
+        catch (DatabaseUnavailableException ex) when (!context.Response.HasStarted)
+        {
+            LogBusy(app.Logger, ex);
+            await Problem(StatusCodes.Status503ServiceUnavailable, "unavailable", "The database cannot be used now", ex.Message).ExecuteAsync(context);
         }
         catch (Exception ex) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
         {
@@ -56,6 +62,8 @@ internal static partial class Problemes
             await Problem(StatusCodes.Status500InternalServerError, "unavailable", "The server failed", "The server could not do this. It is written in its log.").ExecuteAsync(context);
         }
     }
+
+    static SqliteException? SqliteOf(Exception ex) => (ex is DatabaseUnavailableException ? ex.InnerException : ex) as SqliteException;
 
     // The tables are made when the shop opens: a file without them is not the one it opened with; and one that cannot be opened was.
     static bool IsGone(SqliteException ex) => ex.SqliteErrorCode == 14 || (ex.SqliteErrorCode == 1 && OwnTableMissing().IsMatch(ex.Message));
