@@ -57,6 +57,14 @@ describe.each(Object.entries(signs))("A page that %s", (_, sign) => {
   });
 });
 
+test("The next attempt after a silence does not wait", () => {
+  signs["comes online"]?.();
+  vi.advanceTimersByTime(3000);
+  expect(carillon.getSnapshot()).toMatchObject({ state: "reconnecting", nextAttemptAt: Date.now() });
+  vi.advanceTimersByTime(1);
+  expect(socket.attempts).toBe(2);
+});
+
 test("A refusal is an answer too: the connection works", () => {
   signs["comes online"]?.();
   pings()[0]?.answer({ ok: false, error: { code: "unknown-event" } });
