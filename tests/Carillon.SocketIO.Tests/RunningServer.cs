@@ -4,6 +4,7 @@ using System.Net.WebSockets;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -29,12 +30,14 @@ sealed class RunningServer : IAsyncDisposable
 
     public static async Task<RunningServer> StartAsync(
         Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, bool direct = false,
-        Action<IServiceCollection>? services = null, System.Security.Cryptography.X509Certificates.X509Certificate2? certificate = null, int port = 0)
+        Action<IServiceCollection>? services = null, System.Security.Cryptography.X509Certificates.X509Certificate2? certificate = null, int port = 0,
+        Action<ListenOptions>? listening = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen =>
         {
+            listening?.Invoke(listen);
             if (certificate is not null) listen.UseHttps(certificate);
         }));
         if (direct) builder.WebHost.UseSocketIO();

@@ -25,19 +25,22 @@ public sealed class GuardedTests
             """{"name":"x"}""", "{}", "", $$"""{"nom":"{{new string('x', 30_000)}}"}""", $$"""{"nom":"{{new string('x', 39)}}😀"}""", """{"nom":"Caisse\u0000\n 3"}""",
         ];
         var guests = new List<ClientWebSocket>();
+        using var watcher = await ConnectAsync(shop, """{"nom":"Caisse 1"}""");
+        await watcher.SendAsync("42[\"subscribe\",\"magasin:connexions\"]"u8.ToArray(), WebSocketMessageType.Text, endOfMessage: true, Ct);
         foreach (var auth in said) guests.Add(await ConnectAsync(shop, auth));
-        await Task.Delay(400, Ct);   // longer than the list waits for others before it is told
+        await UntilToldAsync(watcher, said.Length + 1);
 
         Assert.Equal(HttpStatusCode.OK, (await shop.GetAsync("/api/produits")).Status);
         var (status, list) = await shop.GetAsync("/api/connexions");
         Assert.Equal(HttpStatusCode.OK, status);
         var names = list.GetProperty("items").EnumerateArray().Select(one => one.GetProperty("nom").GetString()!).ToList();
-        Assert.Equal(Enumerable.Repeat("?", 10).Concat([new string('x', 40), new string('x', 39), "Caisse 3"]).Order(), names.Order());
+        Assert.Equal(Enumerable.Repeat("?", 10).Concat([new string('x', 40), new string('x', 39), "Caisse 1", "Caisse 3"]).Order(), names.Order());
         Assert.All(list.GetProperty("items").EnumerateArray(), one => Assert.Equal("127.0.0.1", one.GetProperty("adresse").GetString()));
 
         // The list is still told: one who comes now is seen by the others.
         using var late = await ConnectAsync(shop, """{"nom":"Caisse 4"}""");
-        Assert.Equal(said.Length + 1, (await shop.GetAsync("/api/connexions")).Body.GetProperty("items").GetArrayLength());
+        await UntilToldAsync(watcher, said.Length + 2);
+        Assert.Equal(said.Length + 2, (await shop.GetAsync("/api/connexions")).Body.GetProperty("items").GetArrayLength());
         guests.ForEach(guest => guest.Dispose());
     }
 
@@ -232,6 +235,26 @@ public sealed class GuardedTests
     }
 
     // As socket.io-client does: opens, asks for the root namespace with its auth, and is let in.
+    // Reads on until the list of those who are connected has so many.
+    static async Task UntilToldAsync(ClientWebSocket watcher, int count)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(Ct);
+        deadline.CancelAfter(TimeSpan.FromSeconds(10));
+        var buffer = new byte[64 * 1024];
+        while (true)
+        {
+            var length = 0;
+            ValueWebSocketReceiveResult part;
+            do
+            {
+                part = await watcher.ReceiveAsync(buffer.AsMemory(length), deadline.Token);
+                length += part.Count;
+            } while (!part.EndOfMessage);
+            var packet = Encoding.UTF8.GetString(buffer, 0, length);
+            if (packet.StartsWith("42[\"connexions\",", StringComparison.Ordinal) && JsonElement.Parse(packet[2..])[1].GetArrayLength() == count) return;
+        }
+    }
+
     static async Task<ClientWebSocket> ConnectAsync(Shop shop, string auth)
     {
         var socket = new ClientWebSocket();

@@ -53,18 +53,19 @@ for (const late of [false, true]) {
     await server.call("PUT", "/api/users/alice", { roles: ["teacher"] });
     let asked = 0;
     const errors = [];
+    const expiry = inSeconds(late ? 3 : 6);
     const carillon = connect(async () => {
       asked++;
       // Late: the question before the expiry fails, and is not repeated before the server's word.
       if (late && asked === 2) throw new Error("not yet");
-      return { token: tokenOf("alice", asked === 1 ? { exp: inSeconds(late ? 3 : 6) } : {}) };
+      return { token: tokenOf("alice", asked === 1 ? { exp: expiry } : {}) };
     }, late ? { retryFirstMs: 60_000, retryMaxMs: 60_000 } : {});
     carillon.on("error", (error) => errors.push(`${error.code} ${error.event}`));
     const class7 = await listen(carillon, "class:7");
     const { connectionId } = carillon.session;
     await teach(1);
     await until(() => asked >= (late ? 3 : 2), 10_000, "the function is asked again");
-    await sleep(5000);                                      // longer than the old token and its grace
+    await until(() => Date.now() > (expiry + 2 + 1) * 1000, 15_000, "the old token, its grace and the server's next look are over");
     await teach(2);
     await until(() => class7.lessons.length === 2);
     assert.deepEqual(class7.lessons, [1, 2]);

@@ -96,7 +96,8 @@ test(`a planned restart under the load of ${clients} clients`, async (t) => {
   await server.start();
   await until(() => sockets.every((socket) => socket.connected), 30_000, "everybody is back");
   const back = performance.now() - began;
-  await sleep(500);                 // some more load on the new process
+  const before = updates.length;
+  await until(() => updates.length >= before + 20, 10_000, "some more load on the new process");
   loading = false;
   await Promise.all([...load, watching]);
 

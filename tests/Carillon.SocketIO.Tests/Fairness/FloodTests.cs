@@ -16,6 +16,7 @@ public class FloodTests
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n");
 
     readonly HandDrivenClock _clock = new(timersToo: true);
+    int _atHttp;      // connections that went to HTTP, with a request or a part of one
 
     [Fact]
     public async Task A_flood_of_connections_is_refused_then_banned_then_forgiven()
@@ -90,7 +91,7 @@ public class FloodTests
         using var one = await ArriveAsync(server, "GET /socket.io/?EIO=4");
         using var other = await ArriveAsync(server, "POST /elsewhere HTTP/1.1\r\nX-Slow: a");
         await RunningServer.UntilAsync(() => HalfOpen(server) == 2, "they have arrived");
-        await Task.Delay(100);      // their first bytes are looked at
+        await RunningServer.UntilAsync(() => Volatile.Read(ref _atHttp) == 2, "their first bytes are looked at");
         for (var second = 0; second < 9; second++)
         {
             await one.SendAsync("a"u8.ToArray());     // a byte now and then does not help
@@ -130,7 +131,7 @@ public class FloodTests
         await using var server = await StartAsync();
         using var socket = await ArriveAsync(server, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHo");
         await RunningServer.UntilAsync(() => HalfOpen(server) == 1, "it has arrived");
-        await Task.Delay(100);
+        await RunningServer.UntilAsync(() => Volatile.Read(ref _atHttp) == 1, "its first bytes are looked at");
         await socket.SendAsync("st: x\r\n\r\n"u8.ToArray());
         Assert.Equal(200, await StatusAsync(socket));
         Assert.Equal(1, HalfOpen(server));      // the session that it opened
@@ -183,7 +184,12 @@ public class FloodTests
     public void What_the_first_bytes_are(string bytes, string expected) =>
         Assert.Equal(expected, DirectHandshake.BeginningOf(Encoding.ASCII.GetBytes(bytes)).ToString());
 
-    Task<RunningServer> StartAsync(Action<FairnessOptions>? fair = null) => RunningServer.StartAsync(options => fair?.Invoke(options.Engine.Fairness), clock: _clock, direct: true);
+    Task<RunningServer> StartAsync(Action<FairnessOptions>? fair = null) => RunningServer.StartAsync(
+        options => fair?.Invoke(options.Engine.Fairness), clock: _clock, direct: true, listening: listen => listen.Use(next => connection =>
+        {
+            Interlocked.Increment(ref _atHttp);
+            return next(connection);
+        }));
 
     static int HalfOpen(RunningServer server) => server.Io.Engine.Addresses.Find(Flooder)?.HalfOpen ?? 0;
 

@@ -127,7 +127,11 @@ public class LivingRightsTests
     [Fact]
     public async Task Who_lost_a_channel_does_not_see_who_is_there_either()
     {
-        await using var app = await TestApp.StartKnowingAsync([], Areas);
+        await using var app = await TestApp.StartKnowingAsync([], options =>
+        {
+            Areas(options);
+            options.Presence.LeaveAfter = TimeSpan.FromMinutes(5);      // she counts as present all the while
+        });
         await app.PutUserAsync("alice", "teacher");
         using var alice = await app.ConnectAsAsync("alice");
         foreach (var channel in new[] { "presence:class:7", "class:7", "presence:class:7" }) await alice.AskAsync("subscribe", channel);
