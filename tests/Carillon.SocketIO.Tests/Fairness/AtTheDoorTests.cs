@@ -160,6 +160,31 @@ public class AtTheDoorTests
     }
 
     [Fact]
+    public async Task A_connection_that_changes_its_account_leaves_its_place_in_the_one_before()
+    {
+        await using var server = await StartAsync(fair => fair.ConnectionsPerAccount = 1, setUp: io =>
+        {
+            foreach (var nsp in new[] { io.Root, io.Of("/other") })
+                nsp.Use(socket =>
+                {
+                    socket.Account = nsp == io.Root ? "alice" : "bob";
+                    return default;
+                });
+        });
+        using var first = await server.JoinAsync();
+        using var second = await server.ConnectAsync();
+        await RunningServer.ReceiveAsync(second);
+        await RunningServer.SendAsync(first, "40/other,");
+        Assert.StartsWith("40/other,{", await RunningServer.ReceiveAsync(first), StringComparison.Ordinal);
+        await RunningServer.SendAsync(second, "40");
+        Assert.StartsWith("40{", await RunningServer.ReceiveAsync(second), StringComparison.Ordinal);
+        using var third = await server.ConnectAsync();
+        await RunningServer.ReceiveAsync(third);
+        await RunningServer.SendAsync(third, "40");
+        Assert.Contains("too-many-connections", await RunningServer.ReceiveAsync(third), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Who_does_not_heed_refusals_is_counted_once_against_its_address()
     {
         List<Overspending> answers = [];

@@ -215,6 +215,21 @@ public class BufferBudgetTests
     }
 
     [Fact]
+    public void Only_what_is_added_beyond_the_limit_asks_for_room_down_to_nine_tenths_of_it()
+    {
+        var asked = 0;
+        var budget = new BufferBudget(1000, () => asked++);
+        budget.Add(1000);
+        Assert.Equal((0, false), (asked, budget.IsExceeded));
+        budget.Add(500);
+        Assert.Equal((1, true, 600L), (asked, budget.IsExceeded, budget.Excess));
+        budget.Add(-100);      // less than was asked for, and still it is given back
+        Assert.Equal((1, 1400L), (asked, budget.Held));
+        budget.Add(-1400);
+        Assert.Equal((1, 0L), (asked, budget.Held));
+    }
+
+    [Fact]
     public void The_default_is_a_quarter_of_what_the_runtime_may_use_and_nonsense_is_refused()
     {
         Assert.Equal(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, new SocketServer(Options.Create(new SocketIOOptions())).Engine.MaxBufferedBytes);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCarillon, renewalTransitions, type Answer, type Carillon, type CarillonError, type CarillonOptions } from "../src/index.js";
 import { createRenewal, expiryOf, renewalDelay } from "../src/renewal.js";
-import { pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
+import { caughtUp, pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const tokenUntil = (expiresAt: number, more: object = {}) => `${part({ alg: "none" })}.${part({ sub: "alice", exp: expiresAt / 1000, ...more })}.signature`;
@@ -187,7 +187,7 @@ describe("A connection with a token", () => {
     const carillon = open({ auth: { token: tokenUntil(Date.now() + 1100) } });
     await until(() => carillon.session !== undefined);
     server.io.emit("error", { ...expired, event: "token:refresh" });
-    await pause(50);
+    await caughtUp(carillon, server);
     expect([carillon.state, sent]).toEqual(["connected", []]);
     server.io.emit("error", { ...expired, event: "connect" });
     server.io.disconnectSockets();

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createCarillon, type Carillon, type CarillonError, type CarillonOptions, type Gap, type Publication } from "../src/index.js";
-import { pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
+import { caughtUp, pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
 
 let server: FakeCarillon;
 const opened: Carillon[] = [];
@@ -136,7 +136,7 @@ describe("The connection", () => {
     const carillon = open();
     await until(() => carillon.session !== undefined);
     server.io.emit("server:closing", { reconnectInMs: 400 });
-    await pause(30);
+    await caughtUp(carillon, server);
     server.cut();
     await until(() => carillon.getSnapshot().reason === "server-closing");
     const { nextAttemptAt, since } = carillon.getSnapshot();
@@ -153,7 +153,7 @@ describe("The connection", () => {
     const carillon = open();
     await until(() => carillon.session !== undefined);
     server.io.emit("server:closing", { reconnectInMs: 0 });
-    await pause(30);
+    await caughtUp(carillon, server);
     await server.stop();
     await until(() => carillon.getSnapshot().attempts > 1);     // at once, in vain; then with the usual waits
     await server.start();
@@ -252,8 +252,7 @@ describe("A channel", () => {
     server.change("ventes");
     server.repeatLast("changes:ventes");
     server.change("ventes");
-    await until(() => offsets().length >= 2);
-    await pause(30);
+    await caughtUp(carillon, server);
     expect(offsets()).toEqual([1, 2]);
   });
 

@@ -1,6 +1,7 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server, type Socket } from "socket.io";
+import type { Carillon } from "../src/index.js";
 
 /**
  * A small Carillon on the stock socket.io server: it keeps a history per channel and answers as the contract says, so that the client is
@@ -162,5 +163,14 @@ export async function until(statement: () => boolean, what = statement.toString(
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/** Waits until a client has received everything that the server has sent it: packets keep their order. */
+export const caughtUp = (carillon: Carillon, server: FakeCarillon) => new Promise<void>((resolve) => {
+  const stop = carillon.on("mark", () => {
+    stop();
+    resolve();
+  });
+  server.io.emit("mark");
+});
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

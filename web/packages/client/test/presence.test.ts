@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createCarillon, presenceTransitions, type Carillon, type Presence } from "../src/index.js";
 import { isThin } from "../src/presence.js";
-import { pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
+import { caughtUp, pause, startFakeCarillon, until, type FakeCarillon } from "./fakeCarillon.js";
 
 let server: FakeCarillon;
 let carillon: Carillon;
@@ -67,7 +67,7 @@ describe("Who is in a channel", () => {
     expect(carillon.presence("room:1")).toBe(presence);
     moves(["alice"], [], "not told");
     server.publish("presence:room:1", { joined: [person("alice")], left: [person("nobody")], count: 2 }, "presence");
-    await pause(50);
+    await caughtUp(carillon, server);
     expect(presence.getSnapshot()).toBe(before);
     moves(["zoe"]);
     await until(() => presence.getSnapshot() !== before);
