@@ -5,11 +5,17 @@ namespace Carillon.Channels.Tests;
 /// <summary>What the layer holds is bounded by bytes, and what it gives up is told to readers.</summary>
 public sealed class MemoryTests
 {
+    const long Megabyte = 1 << 20;
+
     readonly HandDrivenClock _clock = new();
 
     static CancellationToken Ct => TestContext.Current.CancellationToken;
 
     static readonly PublishOptions Kept = new() { Event = "said", KeepCount = 1000, KeepFor = TimeSpan.FromHours(1) };
+
+    static readonly PublishOptions Passing = new() { Event = "said" };
+
+    static PublishOptions TenMinutes(int count) => Kept with { KeepCount = count, KeepFor = TimeSpan.FromMinutes(10) };
 
     static byte[] Body(int bytes) => Encoding.ASCII.GetBytes($"\"{new string('x', bytes - 2)}\"");
 
@@ -97,6 +103,75 @@ public sealed class MemoryTests
             Assert.InRange(each.Count, 1, 2);       // those that were published to just now
             Assert.InRange(each.HeldBytes, 1, 2 * 1000);
         }
+    }
+
+    [Theory]
+    [InlineData("ages")]
+    [InlineData("is pushed out")]
+    [InlineData("is forgotten")]
+    public async Task Everything_that_is_given_up_is_given_back(string how)
+    {
+        var layer = new InProcessChannelLayer(_clock);
+        await layer.PublishAsync("sweeps", new byte[1], Passing, Ct);
+        var empty = layer.HeldBytes;
+        for (var round = 0; round < 20; round++)
+        {
+            for (var i = 0; i < 10; i++) await layer.PublishAsync($"channel {round}", new byte[1000], TenMinutes(how == "is pushed out" ? 2 : 1000), Ct);
+            Assert.InRange(layer.HeldBytes, empty + 2000, empty + 20_000);
+            _clock.Advance(TimeSpan.FromMinutes(how == "is forgotten" ? 90 : 11));
+            if (how != "is forgotten") await layer.HistoryAsync($"channel {round}", null, 0, Ct);
+            _clock.Advance(TimeSpan.FromMinutes(90));
+            await layer.PublishAsync("sweeps", new byte[1], Passing, Ct);
+            Assert.Equal((1, empty), (layer.Count, layer.HeldBytes));
+        }
+    }
+
+    [Fact]
+    public async Task Above_the_limit_the_largest_histories_are_cut_and_subscribers_still_hear_everything()
+    {
+        var layer = new InProcessChannelLayer(_clock, 2 * Megabyte);
+        var heard = 0;
+        layer.OnMessage(_ => heard++);
+        await layer.SubscribeAsync("large", Ct);
+        var small = await layer.PublishAsync("small", new byte[1000], Kept, Ct);
+        for (var i = 0; i < 5000; i++)
+        {
+            await layer.PublishAsync("large", new byte[1000], TenMinutes(100_000), Ct);
+            Assert.InRange(layer.HeldBytes, 0, 2 * Megabyte);
+        }
+        Assert.Equal(5000, heard);
+        Assert.True((await layer.HistoryAsync("small", small with { Offset = 0 }, 10, Ct)).Recovered);
+        // Trimmed to four fifths at a time, and not again by each publication that follows.
+        var before = layer.HeldBytes;
+        for (var i = 0; i < 1000 && layer.HeldBytes >= before; i++)
+        {
+            before = layer.HeldBytes;
+            await layer.PublishAsync("large", new byte[1000], TenMinutes(100_000), Ct);
+        }
+        Assert.InRange(layer.HeldBytes, 3 * Megabyte / 2, (long)(1.62 * Megabyte));
+    }
+
+    [Fact]
+    public async Task Above_the_limit_channels_that_nobody_uses_are_forgotten_the_longest_unused_first_and_subscribed_ones_never()
+    {
+        const int count = 5000;
+        var layer = new InProcessChannelLayer(_clock, 2 * Megabyte);
+        List<string> heard = [];
+        layer.OnMessage(message => heard.Add(message.Channel));
+        await layer.SubscribeAsync("subscribed", Ct);
+        await layer.PublishAsync("subscribed", new byte[1], Passing, Ct);
+        var positions = new Position[count];
+        for (var i = 0; i < count; i++)
+        {
+            _clock.Advance(TimeSpan.FromMilliseconds(1));
+            positions[i] = await layer.PublishAsync($"idle:{i}", new byte[1], Passing, Ct);
+        }
+        Assert.InRange(layer.Count, 1000, count);      // some were forgotten, and not all
+        Assert.False((await layer.HistoryAsync("idle:0", positions[0], 10, Ct)).Recovered);
+        Assert.True((await layer.HistoryAsync($"idle:{count - 1}", positions[^1], 10, Ct)).Recovered);
+        heard.Clear();
+        await layer.PublishAsync("subscribed", new byte[1], Passing, Ct);
+        Assert.Equal(["subscribed"], heard);
     }
 
     [Theory]
