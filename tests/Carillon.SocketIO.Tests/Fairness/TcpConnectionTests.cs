@@ -141,8 +141,11 @@ public class TcpConnectionTests
     public async Task TLS_spoken_to_a_plain_port_ends_in_time_which_is_no_offence()
     {
         await using var server = await StartAsync(fair => fair.RefusedHandshakesPerMinute = 1);
+        // The head of a whole record is answered by HTTP at once; the first byte alone says nothing yet.
+        using var hello = await ArriveAsync(server, "\u0016\u0003\u0001\u0002\u0000\u0001");
+        await RunningServer.UntilAsync(() => hello.Available > 0 && server.Io.Engine.Addresses.Find("127.0.0.1")?.HalfOpen is null or 0, "it is answered");
         var clients = new List<NetSocket>();
-        for (var i = 0; i < 4; i++) clients.Add(await ArriveAsync(server, i % 2 == 0 ? "\u0016" : "\u0016\u0003\u0001\u0002\u0000\u0001"));
+        for (var i = 0; i < 4; i++) clients.Add(await ArriveAsync(server, "\u0016"));
         await RunningServer.UntilAsync(() => server.Io.Engine.Addresses.Find("127.0.0.1")?.HalfOpen == 4, "they have arrived");
         await EndInTimeAsync(clients);
         Assert.Equal(0, server.Io.Engine.Addresses.Find("127.0.0.1")?.HalfOpen ?? 0);
