@@ -43,8 +43,8 @@ internal sealed partial class QuiEstLa(SocketServer server, LiveChannels live, T
 
     public override void Dispose()
     {
+        base.Dispose();      // the loop first, which still runs where the host could not start
         changed.Dispose();
-        base.Dispose();
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

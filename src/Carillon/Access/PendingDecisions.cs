@@ -111,7 +111,7 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
                 if (_unstored.IsEmpty || isWaiting) await _look.WaitAsync(_unstored.IsEmpty ? Timeout.InfiniteTimeSpan : RetryEvery, stopping);
                 isWaiting = !await StoreAllAsync(stopping);
             }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            catch (Exception) when (stopping.IsCancellationRequested)
             {
                 break;
             }
@@ -122,8 +122,9 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
     /// <inheritdoc/>
     public override void Dispose()
     {
-        _look.Dispose();
+        // The loop first, which still runs where the host could not start and stops nothing.
         base.Dispose();
+        _look.Dispose();
     }
 
     // False: the database cannot be written now.

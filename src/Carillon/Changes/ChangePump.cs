@@ -63,8 +63,9 @@ internal sealed partial class ChangePump(
 
     public override void Dispose()
     {
-        poke.Dispose();
+        // The loop first, which still runs where the host could not start and stops nothing.
         base.Dispose();
+        poke.Dispose();
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -77,7 +78,7 @@ internal sealed partial class ChangePump(
             {
                 await FollowAsync(Succeeded, stoppingToken);
             }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            catch (Exception) when (stoppingToken.IsCancellationRequested)
             {
                 return;
             }
