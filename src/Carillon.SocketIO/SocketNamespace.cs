@@ -230,6 +230,7 @@ public sealed partial class SocketNamespace : SocketHandlers
         for (var i = 0; i < count; i++) receivers[i].Enqueue(frame, isVolatile);
         Meters.EndFanOut(began, count);
         Rooms.Return(receivers, count);
+        SendBatch.Pause();
         return count;
     }
 

@@ -1,171 +1,118 @@
 namespace Carillon.SocketIO;
 
 /// <summary>
-/// Joins what one thread sends to a connection while it works through a batch, such as the messages that one read brought: it leaves in one write at the end. Where the work takes
-/// long, in a handler that blocks for example, what has come together so far leaves before: a thread of its own sees to it, so that it does so even when all others are blocked.
+/// Joins what one thread sends to a connection while it works through a batch, such as the messages that one read brought: it leaves in one write at the end. Where the batch takes
+/// long, what has come together so far leaves between two messages. Where one message takes long, in a handler that blocks for example, a thread of its own sends it.
 /// </summary>
-static class SendBatch
+sealed class SendBatch
 {
     // Longer than the work on any batch that is only arithmetic; shorter than anybody notices.
-    const long LongestMilliseconds = 2;
+    const long ShortestMilliseconds = 2;
 
-    // How often batches are looked at while there are any, and how many times there must be none before nobody looks.
-    const int LookEveryMilliseconds = 5;
-    const int LooksBeforeRest = 200;
+    // Where sending itself takes longer than that, a batch may last this many times as long as sending does: most of the time goes into the messages, and the joining keeps up with
+    // the load. But never so long that it shows.
+    const int TimesTheSending = 4;
+    const long LongestMilliseconds = 25;
 
-    [ThreadStatic] static Batch? t_batch;
+    [ThreadStatic] static SendBatch? t_batch;
 
-    static readonly Lock Gate = new();
-    static readonly List<WeakReference<Batch>> Batches = [];     // one of each thread that has ever had one
-    static readonly AutoResetEvent Begun = new(false);
-    static bool s_isWatched;
-    static bool s_hasWatch;
+    EngineSocket?[] _waiting = new EngineSocket?[16];     // written by the thread of the batch, read by the watch
+    int _count;
+    int _depth;
+    long _begunAt;
+    long _mayLast = ShortestMilliseconds;
+    int _progress;      // counts up with each message and each connection sent to
+
+    // The watch's own: what it saw at its last look, and how many of the connections it has sent to since.
+    int _seen;
+    int _sent;
 
     /// <summary>Begins a batch of this thread. Batches nest; the outermost counts.</summary>
     public static void Begin()
     {
-        var batch = t_batch ??= Register();
-        if (batch.Depth++ == 0) batch.BeganAt = Environment.TickCount64;
+        var batch = t_batch ??= SendBatchWatch.Register(new());
+        if (batch._depth++ == 0) batch.Start();
     }
 
     /// <summary>Ends it, on the same thread, and sends.</summary>
     public static void End()
     {
-        if (t_batch is { Depth: > 0 } batch && --batch.Depth == 0) batch.Release();
+        if (t_batch is { _depth: > 0 } batch && --batch._depth == 0) batch.Release();
     }
 
     /// <summary>Whether this thread works through a batch: the connection is then asked to send at its end.</summary>
     public static bool TryHold(EngineSocket connection)
     {
-        if (t_batch is not { Depth: > 0 } batch) return false;
+        if (t_batch is not { _depth: > 0 } batch) return false;
         batch.Add(connection);
-        if (!Volatile.Read(ref s_isWatched)) Watch();
+        SendBatchWatch.Wake();
         return true;
     }
 
-    /// <summary>Between two messages of a batch: sends if the first has waited long enough.</summary>
+    /// <summary>Between two messages, received or sent: sends if the first has waited long enough.</summary>
     public static void Pause()
     {
-        if (t_batch is { Depth: > 0 } batch) batch.ReleaseAfter(LongestMilliseconds);
+        if (t_batch is { _depth: > 0 } batch) batch.ReleaseIfLong();
     }
 
-    static Batch Register()
+    /// <summary>How many milliseconds a batch may last when sending what came together took so many.</summary>
+    internal static long MayLast(long sendingMilliseconds) => Math.Clamp(sendingMilliseconds * TimesTheSending, ShortestMilliseconds, LongestMilliseconds);
+
+    internal bool IsHolding => Volatile.Read(ref _count) > 0;
+
+    internal void Start()
     {
-        var batch = new Batch();
-        lock (Gate)
-        {
-            Batches.RemoveAll(static other => !other.TryGetTarget(out _));
-            Batches.Add(new(batch));
-        }
-        return batch;
+        _begunAt = Environment.TickCount64;
+        _progress++;
     }
 
-    static void Watch()
+    internal void Add(EngineSocket connection)
     {
-        lock (Gate)
-        {
-            if (s_isWatched) return;
-            s_isWatched = true;
-            if (!s_hasWatch) new Thread(WatchAll) { IsBackground = true, Name = "Carillon send batches" }.Start();
-            s_hasWatch = true;
-        }
-        Begun.Set();
+        if (_count == _waiting.Length) Array.Resize(ref _waiting, _count * 2);
+        _waiting[_count] = connection;
+        Volatile.Write(ref _count, _count + 1);
     }
 
-    static void WatchAll()
+    void ReleaseIfLong()
     {
-        var (idle, looked) = (0, new List<Batch>());
-        while (true)
-        {
-            if (idle >= LooksBeforeRest && MayRest())
-            {
-                Begun.WaitOne();
-                idle = 0;
-            }
-            else
-            {
-                Begun.WaitOne(LookEveryMilliseconds);
-            }
-            lock (Gate)
-                foreach (var one in Batches)
-                    if (one.TryGetTarget(out var batch) && batch.IsHolding) looked.Add(batch);
-            idle = looked.Count == 0 ? idle + 1 : 0;
-            foreach (var batch in looked) ReleaseSafely(batch);
-            looked.Clear();
-        }
+        _progress++;
+        var now = Environment.TickCount64;
+        if (_count == 0 || now - _begunAt < _mayLast) return;
+        Release();
+        _begunAt = Environment.TickCount64;
+        _mayLast = MayLast(_begunAt - now);
     }
 
-    static void ReleaseSafely(Batch batch)
+    internal void Release()
     {
-        try
+        // What is sent may bring about more.
+        for (var i = 0; i < _count; i++)
         {
-            batch.ReleaseAfter(LongestMilliseconds);
+            _progress++;
+            _waiting[i]!.SendHeld();
         }
-        catch (Exception)
-        {
-            // Connections log their own faults. One that could not must not end the thread that looks after all, nor the process with it.
-        }
+        Array.Clear(_waiting, 0, _count);
+        Volatile.Write(ref _count, 0);
     }
 
-    // In this order: a batch that holds something after it was looked at finds that nobody watches, and wakes us.
-    static bool MayRest()
+    /// <summary>
+    /// For the watch, which looks at regular times: sends for a thread that has made no progress since the last look. The connections stay in the batch: when the thread goes on, it
+    /// finds that nothing waits for them any more.
+    /// </summary>
+    /// <returns>How many connections it has sent to.</returns>
+    internal int ReleaseIfStuck()
     {
-        lock (Gate)
+        var progress = Volatile.Read(ref _progress);
+        if (progress != _seen)
         {
-            s_isWatched = false;
-            Interlocked.MemoryBarrier();
-            s_isWatched = Batches.Exists(static one => one.TryGetTarget(out var batch) && batch.IsHolding);
-            return !s_isWatched;
+            (_seen, _sent) = (progress, 0);
+            return 0;
         }
-    }
-
-    /// <summary>What one thread holds back. Its connections are added by that thread and released by it or by the watch.</summary>
-    sealed class Batch
-    {
-        readonly Lock _gate = new();
-        List<EngineSocket> _waiting = [];
-        List<EngineSocket>? _spare;
-
-        public int Depth;            // the thread's own
-        public long BeganAt;         // as are its batches
-
-        public bool IsHolding
-        {
-            get
-            {
-                lock (_gate) return _waiting.Count > 0;
-            }
-        }
-
-        public void Add(EngineSocket connection)
-        {
-            lock (_gate) _waiting.Add(connection);
-        }
-
-        public void ReleaseAfter(long milliseconds)
-        {
-            if (Environment.TickCount64 - Volatile.Read(ref BeganAt) < milliseconds) return;
-            Release();
-            Volatile.Write(ref BeganAt, Environment.TickCount64);
-        }
-
-        public void Release()
-        {
-            // What is sent may bring about more.
-            while (true)
-            {
-                List<EngineSocket> waiting;
-                lock (_gate)
-                {
-                    if (_waiting.Count == 0) return;
-                    waiting = _waiting;
-                    _waiting = _spare ?? [];
-                    _spare = null;
-                }
-                foreach (var connection in waiting) connection.SendHeld();
-                waiting.Clear();
-                lock (_gate) _spare = waiting;
-            }
-        }
+        // The count first: the array that is read after it has room for as many. The thread may go on at any moment and take them away; to send for one too many does no harm.
+        var count = Volatile.Read(ref _count);
+        var waiting = Volatile.Read(ref _waiting);
+        var before = _sent;
+        for (; _sent < count; _sent++) waiting[_sent]?.SendHeld();
+        return _sent - before;
     }
 }
