@@ -8,8 +8,13 @@ public sealed partial class InProcessChannelLayer
     const int StateOverhead = 640;
 
     readonly long most = maxBytes ?? Math.Max(16L << 20, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 8);
+    // A trim that could not make enough room is not tried again before there is more to take, or others may have left.
+    static readonly TimeSpan TrimAgainAfter = TimeSpan.FromSeconds(1);
+
     long held;
     int trimming;
+    long trimAbove;
+    long trimmedAt;
 
     /// <summary>How many bytes of history and of channels are held, about.</summary>
     public long HeldBytes => Interlocked.Read(ref held);
@@ -39,13 +44,14 @@ public sealed partial class InProcessChannelLayer
         if (!state.Forgotten) Interlocked.Add(ref held, bytes);
     }
 
-    // No gate is held. One thread trims; the others go on, and what they add is trimmed the next time.
+    // One thread trims; the others go on, and what they add is trimmed the next time.
     void TrimWhenFull()
     {
-        if (!IsFull || Interlocked.Exchange(ref trimming, 1) == 1) return;
+        if (!IsFull || (HeldBytes <= trimAbove && clock.GetElapsedTime(trimmedAt) < TrimAgainAfter) || Interlocked.Exchange(ref trimming, 1) == 1) return;
         try
         {
             Trim();
+            (trimAbove, trimmedAt) = (HeldBytes + (most / 20), clock.GetTimestamp());
         }
         finally
         {
@@ -62,9 +68,7 @@ public sealed partial class InProcessChannelLayer
         var ceiling = CeilingFor([.. states.Select(entry => Volatile.Read(ref entry.Value.Bytes))], excess);
         foreach (var (_, state) in states)
         {
-            if (Volatile.Read(ref state.Bytes) <= ceiling) continue;
-            lock (state.Gate)
-                while (state.Bytes > ceiling) DropOldest(state);
+            if (Volatile.Read(ref state.Bytes) > ceiling) WithFreeGate(state, () => { while (state.Bytes > ceiling) DropOldest(state); });
         }
         if (HeldBytes <= target) return;
 
@@ -72,8 +76,22 @@ public sealed partial class InProcessChannelLayer
         foreach (var (channel, state) in states.OrderBy(entry => Volatile.Read(ref entry.Value.TouchedAt)))
         {
             if (HeldBytes <= target) return;
-            lock (state.Gate)
-                if (!state.Subscribed && state.Kept.Count == 0) Forget(channel, state);
+            WithFreeGate(state, () => { if (!state.Subscribed && state.Kept.Count == 0) Forget(channel, state); });
+        }
+    }
+
+    // A publication from within a delivery trims under a gate: to wait for another gate there could be to wait for a thread that waits for this one. A channel whose gate is taken is
+    // left as it is; whoever has it publishes, and trims after that.
+    static void WithFreeGate(ChannelState state, Action act)
+    {
+        if (!state.Gate.TryEnter()) return;
+        try
+        {
+            act();
+        }
+        finally
+        {
+            state.Gate.Exit();
         }
     }
 

@@ -183,4 +183,27 @@ public sealed class MemoryTests
     [InlineData(new long[] { 40, 40, 40, 40 }, 80, 20)]
     [InlineData(new long[] { }, 10, 0)]
     public void Those_with_most_give_up_most(long[] kept, long excess, long ceiling) => Assert.Equal(ceiling, InProcessChannelLayer.CeilingFor(kept, excess));
+
+    [Fact]
+    public async Task Deliveries_that_publish_to_each_other_s_channel_while_the_layer_is_full_do_not_wait_for_each_other()
+    {
+        var layer = new InProcessChannelLayer(_clock, Megabyte);
+        using var both = new Barrier(2);
+        var met = 0;
+        layer.OnMessage(message =>
+        {
+            // Each thread holds the gate of its channel here. Then what it publishes makes the layer trim.
+            if (Interlocked.Increment(ref met) > 2) return;
+            both.SignalAndWait(TimeSpan.FromSeconds(10));
+            layer.PublishAsync("kept by " + message.Channel, Body((int)Megabyte / 2), Kept, Ct).AsTask().Wait(Ct);
+        });
+        foreach (var channel in new[] { "a", "b" })
+        {
+            for (var i = 0; i < 4; i++) await layer.PublishAsync(channel, Body((int)Megabyte / 10), Kept, Ct);
+            await layer.SubscribeAsync(channel, Ct);
+        }
+        var threads = new[] { "a", "b" }.Select(channel => Task.Run(async () => await layer.PublishAsync(channel, Body(100), Kept, Ct), Ct));
+        await Task.WhenAll(threads).WaitAsync(TimeSpan.FromSeconds(10), Ct);
+        Assert.Equal(2, met);
+    }
 }

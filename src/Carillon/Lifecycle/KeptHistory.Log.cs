@@ -16,6 +16,9 @@ internal sealed partial class KeptHistory
     [LoggerMessage(LogLevel.Warning, "Clients are not served yet: {Reason}")]
     partial void LogWaiting(string reason);
 
+    [LoggerMessage(LogLevel.Critical, "Clients cannot be served, and the server stops")]
+    partial void LogCannotOpen(Exception error);
+
     [LoggerMessage(LogLevel.Information, "The database is open; clients are served")]
     partial void LogOpened();
 

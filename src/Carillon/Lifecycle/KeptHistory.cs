@@ -15,7 +15,7 @@ namespace Carillon.Lifecycle;
 /// </summary>
 internal sealed partial class KeptHistory(
     Database db, StorageGate gate, IChannelLayer layer, Announcements announcements, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock,
-    ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
+    IHostApplicationLifetime host, ILogger<KeptHistory> logger) : IHostedLifecycleService, IDisposable
 {
     // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
     static readonly TimeSpan NotOlderThan = TimeSpan.FromMinutes(10);
@@ -28,6 +28,7 @@ internal sealed partial class KeptHistory(
     readonly TimeSpan _saveWithin = Timetable.Of(options.Value.Shutdown).Saving;
     readonly CancellationTokenSource _stopping = new();
     Task _opening = Task.CompletedTask;
+    IReadOnlyList<Row>? _taken;
     bool _isSaved;
 
     // No channel is called like this: the row of what channels without publications have.
@@ -41,13 +42,27 @@ internal sealed partial class KeptHistory(
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
         _opening = OpenAsync(_stopping.Token);
+        await Task.WhenAny(_opening, Task.Delay(StartWithin, clock, cancellationToken));
+        if (_opening.IsCompleted)
+        {
+            await _opening;
+            return;
+        }
+        LogWaiting(gate.WaitsFor);
+        _opening = StopOnFaultAsync(_opening);
+    }
+
+    // What would have stopped the start stops the process when it shows later: a server that never opens helps nobody.
+    async Task StopOnFaultAsync(Task opening)
+    {
         try
         {
-            await _opening.WaitAsync(StartWithin, clock, cancellationToken);
+            await opening;
         }
-        catch (TimeoutException)
+        catch (Exception ex)
         {
-            LogWaiting(gate.WaitsFor);
+            LogCannotOpen(ex);
+            host.StopApplication();
         }
     }
 
@@ -135,16 +150,24 @@ internal sealed partial class KeptHistory(
 
     async Task<KeptLayer?> TakeAsync(CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(null, ct);
-        var rows = await tx.QueryAsync<Row>("SELECT channel, epoch, last_offset AS LastOffset, messages, saved_at AS SavedAt FROM carillon_kept_history", ct: ct);
+        // Where the step after it fails, the rows are gone from the database, and are still here when it is tried again.
+        var rows = _taken ??= await TakeRowsAsync(ct);
         if (rows.Count == 0) return null;
-        await tx.ExecuteAsync("DELETE FROM carillon_kept_history", ct: ct);
-        await tx.CommitAsync(ct);
         await MakeDurableAsync(ct);
         var oldest = (clock.GetUtcNow() - NotOlderThan).ToUnixTimeMilliseconds();
         if (rows.FirstOrDefault(row => row.Channel == OfTheLayer) is not { } layer || layer.SavedAt < oldest) return null;
         var generations = JsonSerializer.Deserialize<int[]>(layer.Messages) ?? [];
         return new KeptLayer(new KeptOrigin(layer.Epoch, generations), [.. rows.Where(row => row != layer).Select(Read)]);
+    }
+
+    async Task<IReadOnlyList<Row>> TakeRowsAsync(CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(null, ct);
+        var rows = await tx.QueryAsync<Row>("SELECT channel, epoch, last_offset AS LastOffset, messages, saved_at AS SavedAt FROM carillon_kept_history", ct: ct);
+        if (rows.Count == 0) return rows;
+        await tx.ExecuteAsync("DELETE FROM carillon_kept_history", ct: ct);
+        await tx.CommitAsync(ct);
+        return rows;
     }
 
     // A commit outlives the process; only with this it outlives the machine too, and what was taken must not come back.

@@ -42,7 +42,14 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         }
 
         /// <summary>Where the channel's history was replaced meanwhile.</summary>
-        public Position? NewEpoch { get; set; }
+        public Position? NewEpoch { get; private set; }
+
+        /// <summary>The channel's history is replaced: nothing held back from before is worth anything.</summary>
+        public void BeginEpoch(Position position)
+        {
+            (NewEpoch, Overflowed, _bytes) = (position, null, 0);
+            Waiting.Clear();
+        }
     }
 
     /// <summary>The room of a channel. Rooms of sockets have their ids as names; a channel can never be called like one.</summary>
@@ -50,6 +57,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
 
     /// <summary>How many have joined or are joining; guarded by whoever lets channels come and go.</summary>
     public int Subscribers { get; set; }
+
+    /// <summary>The account on whose subscription the channel came to this node: it pays for it.</summary>
+    public required string Account { get; init; }
 
     public Hold HoldFor(Socket socket)
     {
@@ -73,7 +83,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         lock (_gate)
         {
             _holds.Remove(hold);
-            // A history that was replaced while it was read is worth nothing, and nothing held back from before either.
+            SendGathered();                // for the room only: the history has these, or the hold
+            hold.Socket.Join(_room);       // before anything is sent: where it cannot join, nothing was told
+            // A history that was replaced while it was read is worth nothing.
             var position = hold.Overflowed ?? hold.NewEpoch ?? history.Position;
             // What does not fit the client's queue could not be sent whole, and it would come back for the same again and again.
             recovered &= hold.NewEpoch is null && hold.Overflowed is null && history.Messages.Sum(m => (long)m.Body.Length) <= server.Engine.Options.MaxQueuedBytes / 2;
@@ -87,10 +99,8 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
                 position = message.Position;
             }
             tell(position, recovered);
-            SendGathered();               // it has heard these
             // Where a table is the log, its rows may be read before they are delivered: then they come once more.
             if (area.ReadHistory is not null && !(_delivered is { } last && last.Epoch == position.Epoch && last.Offset >= position.Offset)) _ahead[hold.Socket] = position;
-            hold.Socket.Join(_room);
         }
     }
 
@@ -141,7 +151,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         lock (_gate)
         {
             SendGathered();
-            foreach (var hold in _holds) hold.NewEpoch = position;
+            foreach (var hold in _holds) hold.BeginEpoch(position);
             server.Root.To(_room).With(_whole).Emit("subscribed", new { channel = name, position, recovered = false });
         }
     }

@@ -25,10 +25,6 @@ public sealed partial class LiveChannels : IDisposable
     readonly ConcurrentDictionary<Socket, Subscriber> _subscribers = new();
     readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
 
-    // Measured on 64 bits, rounded up: a channel with its room, its policies and the people who are present in it; a connection's place in all of these.
-    const int ChannelCost = 2048, JoinCost = 512;
-    readonly long _mostHeld = MemoryShare.OneIn(8);
-    long _held;      // under the semaphore
 
     internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, AccessNews news, TimeProvider clock, ILogger<LiveChannels> logger)
     {
@@ -132,7 +128,15 @@ public sealed partial class LiveChannels : IDisposable
     {
         if (!_subscribers.TryRemove(socket, out var subscriber)) return;
         using (await subscriber.TakeTurnAsync())
-            foreach (var name in subscriber.End()) await LeaveNodeAsync(subscriber, name);
+            foreach (var name in subscriber.End())
+                try
+                {
+                    await LeaveNodeAsync(subscriber, name);
+                }
+                catch (Exception ex)
+                {
+                    LogNotLeft(ex, name);      // there are others to leave
+                }
     }
 
     /// <summary>Joins a new connection to the channels that are its user's own. It must be its turn.</summary>
@@ -166,8 +170,8 @@ public sealed partial class LiveChannels : IDisposable
     /// <summary>Whether publications are refused because memory is short.</summary>
     internal bool IsShortOfMemory => _server.Engine.IsShortOfMemory;
 
-    /// <summary>How many bytes the subscriptions of all connections are counted as, for tests and the operator.</summary>
-    internal long HeldBytes => Volatile.Read(ref _held);
+    /// <summary>What the subscriptions of all connections are counted as. Used where a channel comes to this node or leaves it, by one at a time.</summary>
+    internal SubscriptionBudget Budget { get; set; } = new(MemoryShare.OneIn(8));
 
     /// <summary>Whether anybody on this node has joined a channel, or is about to.</summary>
     internal bool HasSubscribers(string channel) => _channels.ContainsKey(channel);
@@ -182,11 +186,12 @@ public sealed partial class LiveChannels : IDisposable
     internal async Task JoinAsync(Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
     {
         var isNew = !subscriber.Has(name.Value);
-        var channel = await ComeToNodeAsync(name.Value, area, joins: isNew, ct);
+        var channel = await ComeToNodeAsync(subscriber.Account, name.Value, area, joins: isNew, ct);
         subscriber.Add(name.Value);
-        var hold = channel.HoldFor(subscriber.Socket);
+        LiveChannel.Hold? hold = null;
         try
         {
+            hold = channel.HoldFor(subscriber.Socket);
             if (isNew) Joined?.Invoke(subscriber, name, area);
             // The node has subscribed before the history is read: the other order would lose what is published in between.
             var history = await HistoryAsync(name, area, since, _options.MaxRecovered, ct);
@@ -194,7 +199,8 @@ public sealed partial class LiveChannels : IDisposable
         }
         catch
         {
-            channel.Abandon(hold);
+            if (hold is not null) channel.Abandon(hold);
+            subscriber.Socket.Leave(LiveChannel.RoomOf(name.Value));
             if (subscriber.Remove(name.Value)) await LeaveNodeAsync(subscriber, name.Value);
             throw;
         }
@@ -214,21 +220,28 @@ public sealed partial class LiveChannels : IDisposable
         if (_channels.TryGetValue(channel, out var live)) live.BeginEpoch(position);
     }
 
-    async ValueTask<LiveChannel> ComeToNodeAsync(string name, Area area, bool joins, CancellationToken ct)
+    async ValueTask<LiveChannel> ComeToNodeAsync(string account, string name, Area area, bool joins, CancellationToken ct)
     {
         await _coming.WaitAsync(ct);
         try
         {
-            var cost = (_channels.TryGetValue(name, out var channel) ? 0 : ChannelCost) + (joins ? JoinCost : 0);
-            if (_held + cost > _mostHeld) throw new ChannelsFullException("There is no memory for one more subscription.");
-            if (channel is null)
+            if (!joins && _channels.TryGetValue(name, out var known)) return known;
+            var cost = SubscriptionBudget.JoinCost + (_channels.TryGetValue(name, out var channel) ? 0 : SubscriptionBudget.ChannelCost);
+            // A person's own channels are few: nobody is kept away because others have joined too many.
+            if (area.JoinsOwner) Budget.Take(account, cost);
+            else if (!Budget.TryTake(account, cost)) throw new ChannelsFullException("There is no memory for one more subscription.");
+            try
             {
                 // What is published before the channel stands here is in the history, which is read later.
-                await _layer.SubscribeAsync(name, ct);
-                _channels[name] = channel = new LiveChannel(_server, name, area, _clock);
+                if (channel is null) await _layer.SubscribeAsync(name, ct);
             }
-            if (joins) channel.Subscribers++;
-            _held += cost;
+            catch
+            {
+                Budget.GiveBack(account, cost);
+                throw;
+            }
+            channel ??= _channels[name] = new LiveChannel(_server, name, area, _clock) { Account = account };
+            channel.Subscribers++;
             return channel;
         }
         finally
@@ -240,20 +253,26 @@ public sealed partial class LiveChannels : IDisposable
     async ValueTask LeaveNodeAsync(Subscriber subscriber, string name)
     {
         if (_channels.TryGetValue(name, out var channel)) channel.Forget(subscriber.Socket);
-        await LeaveNodeAsync(name);
-        if (ChannelName.TryParse(name, out var left)) Left?.Invoke(subscriber, left);
+        try
+        {
+            await LeaveNodeAsync(subscriber.Account, name);
+        }
+        finally
+        {
+            if (ChannelName.TryParse(name, out var left)) Left?.Invoke(subscriber, left);
+        }
     }
 
-    async ValueTask LeaveNodeAsync(string name)
+    async ValueTask LeaveNodeAsync(string account, string name)
     {
         await _coming.WaitAsync();
         try
         {
             if (!_channels.TryGetValue(name, out var channel)) return;
-            _held -= JoinCost;
+            Budget.GiveBack(account, SubscriptionBudget.JoinCost);
             if (--channel.Subscribers > 0) return;
             _channels.TryRemove(name, out _);
-            _held -= ChannelCost;
+            Budget.GiveBack(channel.Account, SubscriptionBudget.ChannelCost);
             channel.End();
             await _layer.UnsubscribeAsync(name, CancellationToken.None);
         }
@@ -275,6 +294,9 @@ public sealed partial class LiveChannels : IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The rule of {Channel} failed; it grants nothing until it answers again")]
     internal partial void LogRuleFailed(Exception error, string channel);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Channel} was left here, and the channel layer could not be told")]
+    partial void LogNotLeft(Exception error, string channel);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The history of {Channel} began anew; its subscribers were told to load again")]
     partial void LogEpochBegan(string channel);

@@ -76,7 +76,7 @@ sealed partial class PresenceBoard : BackgroundService
                 {
                     await _live.PublishAsync(channel, _area, movement, position, ct);
                 }
-                catch (Exception ex) when (ex is not OperationCanceledException)
+                catch (Exception ex) when (!ct.IsCancellationRequested)
                 {
                     LogNotTold(ex);      // the others' movements are taken already; this one shows as a gap
                 }
@@ -98,9 +98,9 @@ sealed partial class PresenceBoard : BackgroundService
                 {
                     await TellAsync(stopping);
                 }
-                catch (Exception ex) when (ex is not OperationCanceledException)
+                catch (Exception ex) when (!stopping.IsCancellationRequested)
                 {
-                    LogNotTold(ex);
+                    LogNotTold(ex);      // a layer's time-out is no reason to stop, whatever its exception says
                 }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

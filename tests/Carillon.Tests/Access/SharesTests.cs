@@ -89,6 +89,16 @@ public class SharesTests
     }
 
     [Fact]
+    public void A_share_of_the_audit_log_that_is_used_up_to_the_last_entry_is_not_renewed_by_sweeping()
+    {
+        var throttle = new AuditThrottle(_clock, burst: 100);
+        for (var i = 0; i < 100; i++) Assert.True(throttle.Count("alice", null, out _));
+        _clock.Advance(TimeSpan.FromSeconds(60));
+        Assert.True(throttle.Count("bob", null, out _));
+        Assert.Equal(60, Enumerable.Range(0, 64).Count(_ => throttle.Count("alice", null, out var _)));
+    }
+
+    [Fact]
     public void People_beyond_ten_thousand_share_one_share_of_the_audit_log()
     {
         var throttle = new AuditThrottle(_clock, burst: 1);

@@ -154,6 +154,14 @@ public class UnstoredDecisionsTests
         for (var i = 0; i < 5_000; i++) attempts.Add(probe.FindFaultAsync());
         Assert.All(await Task.WhenAll(attempts), Assert.Null);
         Assert.InRange(attempts.Count, 1, 1 + (int)TimeProvider.System.GetElapsedTime(began).TotalSeconds);
+
+        var clock = new HandDrivenClock();
+        probe = new WriteProbe(app.Database, clock);
+        var first = probe.FindFaultAsync();
+        Assert.Null(await first);
+        Assert.Same(first, probe.FindFaultAsync());
+        clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.NotSame(first, probe.FindFaultAsync());
     }
 
     static Task<(HttpStatusCode Status, System.Text.Json.JsonElement Body)> DecideAsync(TestApp app, string act) => act switch

@@ -31,6 +31,22 @@ public class HoldsTests
     }
 
     [Fact]
+    public async Task A_subscriber_that_joins_again_hears_each_publication_once()
+    {
+        await using var app = await TestApp.StartAsync(options => options.AllowAnonymous = true);
+        using var client = await app.ConnectAsync();
+        var (channel, socket) = ChannelOf(app);
+        var nothing = new History(new Position("e", 0), true, []);
+        channel.Release(channel.HoldFor(socket), nothing, recovered: true, (_, _) => { });
+        var again = channel.HoldFor(socket);
+        Assert.Equal(1, channel.Deliver(Message(1)));
+        Assert.Single(again.Waiting);
+        channel.Release(again, nothing, recovered: true, (_, _) => { });
+        Assert.Equal(1, (await client.NextAsync("entry")).GetInt32());
+        await AssertNothingElseAsync(client);
+    }
+
+    [Fact]
     public async Task More_than_can_be_held_is_a_gap_and_none_of_it_is_sent()
     {
         await using var app = await TestApp.StartAsync(options => options.AllowAnonymous = true);
@@ -44,6 +60,22 @@ public class HoldsTests
         Assert.Equal((new Position("e", 10), false), told);
         channel.Deliver(Message(11));
         Assert.Equal(11, (await client.NextAsync("entry")).GetInt32());
+    }
+
+    [Fact]
+    public async Task A_new_epoch_begins_a_hold_anew_that_had_overflowed()
+    {
+        await using var app = await TestApp.StartAsync(options => options.AllowAnonymous = true);
+        using var client = await app.ConnectAsync();
+        var (channel, socket) = ChannelOf(app);
+        var hold = channel.HoldFor(socket);
+        for (var offset = 1; offset <= 10; offset++) channel.Deliver(Message(offset, Megabyte));
+        channel.BeginEpoch(new Position("f", 0));
+        channel.Deliver(Message(1) with { Position = new Position("f", 1) });
+        (Position, bool)? told = null;
+        channel.Release(hold, new History(new Position("e", 10), true, []), recovered: true, (position, recovered) => told = (position, recovered));
+        Assert.Equal((new Position("f", 1), false), told);
+        Assert.Equal(1, (await client.NextAsync("entry")).GetInt32());
     }
 
     [Fact]
@@ -64,7 +96,7 @@ public class HoldsTests
     static (LiveChannel Channel, Socket Socket) ChannelOf(TestApp app)
     {
         var server = app.Get<SocketServer>();
-        return (new LiveChannel(server, "log:1", new Area("log:{x}", "entry"), TimeProvider.System), server.Root.Everyone.Sockets().Single());
+        return (new LiveChannel(server, "log:1", new Area("log:{x}", "entry"), TimeProvider.System) { Account = "" }, server.Root.Everyone.Sockets().Single());
     }
 
     static ChannelMessage Message(long offset, int size = 0) =>

@@ -2,6 +2,8 @@ using System.Net;
 using System.Text.Json;
 using Carillon.Channels;
 using Carillon.Live;
+using Carillon.SocketIO;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Carillon.Tests.Live;
 
@@ -93,19 +95,71 @@ public class MemoryTests
     public async Task Subscriptions_that_end_are_not_counted_any_more()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"]);
-        Assert.Equal(0, app.Live.HeldBytes);
+        Assert.Equal(0, app.Live.Budget.Held);
         using (var client = await app.ConnectAsAsync("alice"))
         {
             for (var i = 0; i < 50; i++) await client.AskAsync("subscribe", $"resource:updates:{i}");
             using var other = await app.ConnectAsAsync("alice");
             await other.AskAsync("subscribe", "resource:updates:0");
             await client.AskAsync("unsubscribe", "resource:updates:1");
-            Assert.InRange(app.Live.HeldBytes, 50 * 1000, 50 * 4000);
+            Assert.InRange(app.Live.Budget.Held, 50 * 1000, 50 * 4000);
             await other.EndAsync();
             await client.EndAsync();
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
-            while (app.Live.HeldBytes > 0) patience.Token.ThrowIfCancellationRequested();
+            while (app.Live.Budget.Held > 0) await Task.Delay(10, patience.Token);
         }
-        Assert.Equal(0, app.Live.HeldBytes);
+        Assert.Equal((0, 0), (app.Live.Budget.Held, app.Live.Budget.Accounts));
+    }
+
+    [Fact]
+    public async Task An_account_that_invents_channels_fills_its_own_share_and_others_go_on_joining()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob", "carol"]);
+        app.Live.Budget = new SubscriptionBudget(8 * 10_000);
+        using var alice = await app.ConnectAsAsync("alice");
+        using var bob = await app.ConnectAsAsync("bob");
+        var joined = 0;
+        while ((await alice.AskAsync("subscribe", $"resource:updates:{joined}")).GetProperty("ok").GetBoolean()) joined++;
+        Assert.InRange(joined, 2, 4);
+        Assert.True((await bob.AskAsync("subscribe", "resource:updates:bob")).GetProperty("ok").GetBoolean());
+
+        // Those who come when all is taken have their own channels, and no others.
+        app.Live.Budget.Take("others", 100_000);
+        using var carol = await app.ConnectAsAsync("carol");
+        Assert.Contains("notifications:carol", carol.Session.GetProperty("channels").EnumerateArray().Select(channel => channel.GetString()));
+        var refused = await carol.AskAsync("subscribe", "resource:updates:carol");
+        Assert.Equal("unavailable", refused.GetProperty("error").GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public void What_an_account_takes_is_given_back_and_the_account_forgotten()
+    {
+        var budget = new SubscriptionBudget(8_000);
+        Assert.True(budget.TryTake("alice", 1_000));
+        Assert.False(budget.TryTake("alice", 1));
+        for (var i = 0; i < 7; i++) Assert.True(budget.TryTake($"user {i}", 1_000));
+        Assert.False(budget.TryTake("one more", 1));
+        budget.Take("one more", 5);
+        budget.GiveBack("one more", 5);
+        budget.GiveBack("alice", 400);
+        Assert.Equal((7_600, 8), (budget.Held, budget.Accounts));
+        Assert.True(budget.TryTake("alice", 400));
+        budget.GiveBack("alice", 1_000);
+        Assert.Equal((7_000, 7), (budget.Held, budget.Accounts));
+    }
+
+    [Fact]
+    public async Task A_client_that_can_be_in_no_more_rooms_is_told_so_before_anything_else()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.Configure<SocketIOOptions>(io => io.MaxRoomsPerSocket = 8));
+        using var alice = await app.ConnectAsAsync("alice");
+        for (var i = 0; i < 8; i++) await alice.EmitAsync("subscribe", $"resource:updates:{i}");
+        await alice.AskAsync("ping", null);      // all that was said before has come
+        List<(string Event, string? Channel)> told = [];
+        while (alice.HasWaiting)
+            if (await alice.NextAnyAsync() is var message) told.Add((message[0].GetString()!, message[1].GetProperty("channel").GetString()));
+        // It hears of each channel once: that it has joined it, or that it has not.
+        Assert.Equal(Enumerable.Range(0, 8).Select(i => $"resource:updates:{i}"), told.Select(one => one.Channel));
+        Assert.Equal(["error", "subscribed"], told.Select(one => one.Event).Distinct().Order());
     }
 }

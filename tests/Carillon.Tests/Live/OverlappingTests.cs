@@ -184,6 +184,58 @@ public class OverlappingTests
         await client.NextAsync("subscribed");
     }
 
+    [Fact]
+    public async Task A_join_that_fails_while_the_history_is_read_leaves_nothing_on_the_node()
+    {
+        var layer = new SlowLayer { AfterReading = () => throw new IOException("out of reach") };
+        await using var app = await StartAsync(layer);
+        using var client = await app.ConnectAsync();
+        Assert.False((await client.AskAsync("subscribe", "news:sport")).GetProperty("ok").GetBoolean());
+        Assert.Empty(layer.Subscribed);
+        Assert.Equal(0, app.Live.Budget.Held);
+    }
+
+    [Fact]
+    public async Task A_channel_that_cannot_be_left_keeps_no_other_from_being_left()
+    {
+        var layer = new SlowLayer();
+        await using var app = await StartAsync(layer);
+        using (var client = await app.ConnectAsync())
+        {
+            foreach (var topic in new[] { "a", "b", "c" }) await client.AskAsync("subscribe", "news:" + topic);
+            layer.FailsToLeave = "news:a";
+            await client.EndAsync();
+        }
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while (app.Live.Budget.Held > 0) await Task.Delay(10, patience.Token);
+        Assert.Equal(["news:a"], layer.Subscribed);
+    }
+
+    [Fact]
+    public async Task A_connection_has_as_many_subscriptions_as_it_may_and_joins_those_it_has_again()
+    {
+        await using var app = await TestApp.StartAsync(options =>
+        {
+            options.AllowAnonymous = true;
+            options.MaxSubscriptions = 2;
+            options.Areas.Add(new Area("news:{topic}", "news") { Subscribe = Grant.Everyone });
+        });
+        using var client = await app.ConnectAsync();
+        foreach (var (channel, ok) in new[] { ("news:a", true), ("news:b", true), ("news:c", false), ("news:a", true) })
+            Assert.Equal(ok, (await client.AskAsync("subscribe", channel)).GetProperty("ok").GetBoolean());
+    }
+
+    [Fact]
+    public async Task A_subscriber_that_names_no_position_has_recovered_nothing()
+    {
+        var log = new Area("log:{x}", "entry") { Subscribe = Grant.Everyone };
+        log.ReadHistory = (_, _, _, _) => new(new History(new Position("e", 1), true, [Entry("e", 1)]));
+        await using var app = await StartAsync(new SlowLayer(), log);
+        using var client = await app.ConnectAsync();
+        Assert.False((await client.AskAsync("subscribe", "log:1")).GetProperty("recovered").GetBoolean());
+        await client.NextAsync("subscribed");      // and no entry before it
+    }
+
     static ChannelMessage Entry(string epoch, long offset) =>
         new("log:1", "entry", new Position(epoch, offset), $"id{offset}", DateTimeOffset.UnixEpoch, JsonSerializer.SerializeToUtf8Bytes(offset));
 
@@ -209,6 +261,8 @@ public class OverlappingTests
         public HashSet<string> Subscribed { get; } = [];
 
         public bool FailsNext { get; set; }
+
+        public string? FailsToLeave { get; set; }
 
         /// <summary>What happens between the reading of a history and its answer.</summary>
         public Func<Task> AfterReading { get; set; } = () => Task.CompletedTask;
@@ -238,6 +292,7 @@ public class OverlappingTests
         public async ValueTask UnsubscribeAsync(string channel, CancellationToken ct)
         {
             await PassAsync();
+            if (channel == FailsToLeave) throw new IOException("out of reach");
             Subscribed.Remove(channel);
             await _inner.UnsubscribeAsync(channel, ct);
         }

@@ -185,6 +185,9 @@ sealed class TestClient(ClientWebSocket socket) : IDisposable
 
     Queue<string> Waiting { get; } = new();
 
+    /// <summary>Whether packets came before an acknowledgement and stay to be read.</summary>
+    public bool HasWaiting => Waiting.Count > 0;
+
     /// <summary>The next event; its name must be this one. Its arguments.</summary>
     public async Task<JsonElement> NextAsync(string name) => (await NextWithMetaAsync(name))[1];
 

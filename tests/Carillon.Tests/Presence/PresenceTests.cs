@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Carillon.Channels;
 using Carillon.Live;
 using Carillon.Presence;
 using Carillon.SocketIO;
@@ -125,6 +126,43 @@ public class PresenceTests
         await bob.NextAsync("subscribed");
         var told = await bob.NextWithMetaAsync("presence");
         Assert.Equal((epoch, 1), (told[2].GetProperty("epoch").GetString(), told[2].GetProperty("offset").GetInt32()));
+    }
+
+    [Theory]
+    [InlineData(typeof(IOException))]
+    [InlineData(typeof(OperationCanceledException))]      // the layer's own time-out
+    public async Task A_channel_whose_comings_and_goings_cannot_be_told_keeps_no_other_from_being_told(Type fault)
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+        {
+            options.Presence.TellEvery = TimeSpan.FromHours(1);
+            options.Areas.Add(new Area("room:{id}", "said") { Subscribe = Grant.Users, Presence = Grant.Users });
+        }, services => services.AddSingleton<IChannelLayer>(new FaultyLayer("presence:room:1", fault)));
+        using var bob = await app.ConnectAsAsync("bob");
+        using var alice = await app.ConnectAsAsync("alice");
+        foreach (var room in new[] { "room:1", "room:2" })
+        {
+            await bob.AskAsync("subscribe", "presence:" + room);
+            await alice.AskAsync("subscribe", room);
+        }
+        await app.Get<PresenceBoard>().TellAsync(CancellationToken.None);
+        Assert.Equal("alice", (await bob.UntilAsync("presence")).GetProperty("joined")[0].GetProperty("id").GetString());
+    }
+
+    sealed class FaultyLayer(string channel, Type fault) : IChannelLayer
+    {
+        readonly InProcessChannelLayer _inner = new(TimeProvider.System);
+
+        public void OnMessage(Action<ChannelMessage> deliver) => _inner.OnMessage(deliver);
+
+        public ValueTask SubscribeAsync(string name, CancellationToken ct) => _inner.SubscribeAsync(name, ct);
+
+        public ValueTask UnsubscribeAsync(string name, CancellationToken ct) => _inner.UnsubscribeAsync(name, ct);
+
+        public ValueTask<Position> PublishAsync(string name, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct) =>
+            name == channel ? throw (Exception)Activator.CreateInstance(fault)! : _inner.PublishAsync(name, body, options, ct);
+
+        public ValueTask<History> HistoryAsync(string name, Position? since, int limit, CancellationToken ct) => _inner.HistoryAsync(name, since, limit, ct);
     }
 
     [Fact]

@@ -101,6 +101,9 @@ public class DiskUseTests
         Assert.Equal(1, await CountAsync(app, "outcome = 'refused'"));
         // What people do goes on.
         Assert.Equal(HttpStatusCode.Created, (await app.CallAsAsync("alice", "POST", "/api/suggestions", new { title = "Open on Sundays" })).Status);
+        // An answer to an idempotent write is not stored, and its key stays taken.
+        Assert.Equal(HttpStatusCode.Created, (await app.CallAsync("POST", "/api/suggestions", new { title = "Open late" }, $"Bearer {app.TokenOf("alice")}", ("Idempotency-Key", "k1"))).Status);
+        Assert.Equal(1, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT count(*) FROM carillon_idempotency WHERE status = 201 AND body IS NULL"));
         var report = await app.Get<HealthCheckService>().CheckHealthAsync();
         Assert.Equal(HealthStatus.Degraded, report.Status);
         Assert.Contains("MinFreeSpace", report.Entries["carillon"].Description, StringComparison.Ordinal);
