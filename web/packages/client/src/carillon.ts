@@ -348,7 +348,7 @@ export function createCarillon(options: CarillonOptions = {}): Carillon {
   const onWake = () => {
     const { state } = store.get();
     if (state === "connected") check();
-    else if ((state === "reconnecting" || state === "offline") && Date.now() - (attemptingSince ?? 0) >= 1000) connect();
+    else if ((state === "reconnecting" || state === "offline") && Math.abs(Date.now() - (attemptingSince ?? 0)) >= 1000) connect();      // the clock may have been set back
   };
   const onOffline = () => {
     const { state, ...rest } = store.get();

@@ -171,6 +171,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
   const listeners = new Set<ChannelListener>();
   let position: Position | undefined;
   let request: PendingRequest | undefined;
+  let mayBeSubscribed = false;                 // asked for on this connection; the server may have done it though no answer came in time
   let everSubscribed = false;
   let wasTakenAway = false;                    // what was taken away from this person is not asked for with every connection
   let failures = 0;
@@ -210,6 +211,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     if (!wire.isConnected() || !isHeld()) return;
     const mine: PendingRequest = { since: position };
     request = mine;
+    mayBeSubscribed = true;
     const answer = await wire.request("subscribe", position ? { channel: name, since: position } : { channel: name });
     if (request !== mine) return;              // the connection, or everybody's interest, went away meanwhile
     if (answer.ok) {
@@ -242,6 +244,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
   const failed = (error: CarillonError) => {
     request = undefined;
     if (!error.retryable) {
+      mayBeSubscribed = false;
       wire.log("warn", `subscription to ${name} refused: ${error.code}`, { channel: name });
       refused(error);
       return;
@@ -270,14 +273,15 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
   const release = () => {
     leaving = undefined;
     clearTimeout(retryTimer);
-    const asked = request !== undefined;
+    const mayBe = mayBeSubscribed;
+    mayBeSubscribed = false;
     request = undefined;
     position = undefined;                      // whoever comes next loads by itself and begins where the channel stands then
     everSubscribed = false;
     wasTakenAway = false;
     failures = 0;
     move("released");
-    if (asked && wire.isConnected()) void wire.request("unsubscribe", { channel: name });
+    if (mayBe && wire.isConnected()) void wire.request("unsubscribe", { channel: name });
     wire.unused();
   };
 
@@ -318,6 +322,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
     disconnected() {
       clearTimeout(retryTimer);
       request = undefined;
+      mayBeSubscribed = false;
       move("lost");
     },
     publication(publication) {
@@ -351,6 +356,7 @@ export function createChannel(name: string, wire: Wire): WiredChannel {
       clearTimeout(retryTimer);
       wire.log("warn", `subscription to ${name} taken away: ${error.code}`, { channel: name });
       wasTakenAway = true;
+      mayBeSubscribed = false;
       refused(error);
     },
     rolesChanged: askAgain,

@@ -137,3 +137,24 @@ test("a channel that is only watched stays the same object and is not subscribed
   await vi.advanceTimersByTimeAsync(2000);
   expect(carillon.channel("news:1")).not.toBe(watched);
 });
+
+test("a channel whose subscription was not answered in time is unsubscribed all the same: the server may have done it later", async () => {
+  const release = carillon.channel("news:1").listen({});
+  await vi.advanceTimersByTimeAsync(9001);
+  release();                                    // its moment ends while the client waits before it asks again
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(calls()).toEqual(["subscribe news:1", "unsubscribe news:1"]);
+});
+
+test("a channel that was refused is not unsubscribed, nor is one of an earlier connection", async () => {
+  const refused = carillon.channel("news:1").listen({});
+  socket.asked("subscribe")[0]?.answer({ ok: false, error: { code: "forbidden", retryable: false } });
+  const earlier = carillon.channel("news:2").listen({});
+  await accept();
+  socket.break();
+  socket.connected = true;                      // and before it is let in
+  refused();
+  earlier();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(calls().filter((call) => call.startsWith("unsubscribe"))).toEqual([]);
+});

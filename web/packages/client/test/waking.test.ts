@@ -114,11 +114,11 @@ test("While reconnecting, the signs of one moment start one attempt, and no wait
   expect(carillon.state).toBe("connected");
 });
 
-test("An attempt that hung while the machine slept is made again", () => {
+test.each([8000, -8000])("An attempt that hung while the machine slept is made again, wherever the clock was set (%d ms)", (ms) => {
   socket.break();
   vi.advanceTimersByTime(400);
   const before = socket.attempts;
-  sleep(8000);
+  sleep(ms);
   vi.advanceTimersByTime(1000);
   expect(socket.attempts).toBe(before + 1);
 });
