@@ -63,7 +63,7 @@ async function attack(kind) {
     const took = clients.flatMap((client) => client.took).sort((a, b) => a - b);
     const at = (share) => (took.length === 0 ? Infinity : took[Math.min(took.length - 1, Math.floor(took.length * share))]);
     const unanswered = clients.reduce((sum, client) => sum + client.unanswered, 0);
-    const cells = [lives ? "yes" : "NO", at(0.5).toFixed(1), at(0.99).toFixed(1), unanswered, most, lives ? residentMegabytes(server.pid) : "-", buffered, newcomer ? "let in" : "REFUSED"];
+    const cells = [lives ? (returned ? "yes" : "FULL") : "NO", at(0.5).toFixed(1), at(0.99).toFixed(1), unanswered, most, lives ? residentMegabytes(server.pid) : "-", buffered, newcomer ? "let in" : "REFUSED"];
     const widths = [5, 7, 7, 11, 8, 9, 15, 9];
     console.log(`${kind.padEnd(13)}${cells.map((cell, i) => String(cell).padStart(widths[i])).join(" ")}   ${attacks[kind].title}`);
     if (!lives) console.log(server.output().slice(-2000));
@@ -76,15 +76,28 @@ async function attack(kind) {
   }
 }
 
-// What connections held is given back, which the server's own figure tells; how soon the process gives pages back to the system is the collector's affair.
+// What connections held is given back, which the server's own figure tells. How soon the process gives pages back to the system is the collector's affair: that there is memory again
+// shows in that twenty large publications in a row are taken.
 async function memoryReturns(port) {
   let buffered = NaN;
   for (const end = Date.now() + returnsWithin; Date.now() < end; await sleep(250)) {
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization: `ApiKey ${apiKey}` } })).text().catch(() => "");
     buffered = Number(/^carillon_buffered_bytes(?:\{[^}]*\})? (\d+)/m.exec(metrics)?.[1] ?? NaN);
-    if (buffered < 1_000_000) return [true, buffered];
+    if (buffered < 1_000_000) return [await isUsable(port), buffered];
   }
   return [false, buffered];
+}
+
+async function isUsable(port) {
+  let taken = 0;
+  for (const end = Date.now() + returnsWithin; Date.now() < end && taken < 20; ) {
+    if (await publish(port, `resource:updates:after-${taken}`, large).catch(() => false)) taken++;
+    else {
+      taken = 0;
+      await sleep(250);
+    }
+  }
+  return taken === 20;
 }
 
 async function comesIn(port) {
@@ -182,12 +195,11 @@ class Ordinary {
     const first = performance.now() + Math.random() * 1000;
     let asked = 0;
     this.timer = setInterval(() => {
-      for (const due = first + asked * 1000; performance.now() >= due; ) {
-        this.#asked.set(++this.#id, due);
-        this.socket.write(text(`42${this.#id}["ping"]`));
-        asked++;
-        break;
-      }
+      const due = first + asked * 1000;
+      if (performance.now() < due) return;
+      this.#asked.set(++this.#id, due);
+      this.socket.write(text(`42${this.#id}["ping"]`));
+      asked++;
     }, 20);
   }
 
@@ -263,7 +275,10 @@ async function attachments(port, end) {
 
 const publish = (port, channel, data) => fetch(`http://127.0.0.1:${port}/api/publish`, {
   method: "POST", headers: { authorization: `ApiKey ${apiKey}`, "content-type": "application/json" }, body: JSON.stringify({ channel, event: "news", data }),
-}).then((response) => response.arrayBuffer());
+}).then(async (response) => {
+  await response.arrayBuffer();
+  return response.ok;
+});
 
 const large = { text: "x".repeat(950_000) };
 

@@ -31,13 +31,15 @@ public class HouseRulesTests
     {
         var rows = File.ReadLines(Repository.Folder("docs/security.md")).Where(line => line.StartsWith("| ", StringComparison.Ordinal) && line.Contains('`')).ToList();
         var sources = Repository.Sources("tests").GroupBy(Path.GetFileNameWithoutExtension).ToDictionary(files => files.Key!, files => string.Concat(files.Select(File.ReadAllText)));
+        string[] folders = ["tests/stock-clients", .. Directory.EnumerateDirectories(Repository.Folder("web/packages")).Select(package => Path.Combine(package, "test"))];
         Assert.True(rows.Count >= 20, "the table has its rows");
         Assert.All(rows, row =>
         {
             var tests = Regex.Matches(row.Split('|')[^2], @"`(\w+)\.(\w+)`");
-            var scripts = Regex.Matches(row.Split('|')[^2], @"`([\w-]+\.test\.js)`");
+            var scripts = Regex.Matches(row.Split('|')[^2], @"`([\w-]+\.test\.[jt]s)`");
             Assert.True(tests.Count + scripts.Count > 0, $"no test: {row}");
-            Assert.All(scripts, script => Assert.True(File.Exists(Repository.Folder($"tests/stock-clients/{script.Groups[1].Value}")), $"no such test: {script.Value}"));
+            Assert.All(scripts, script => Assert.True(
+                folders.Any(folder => File.Exists(Path.Combine(Repository.Folder(folder), script.Groups[1].Value))), $"no such test: {script.Value}"));
             Assert.All(tests, test => Assert.True(
                 sources.GetValueOrDefault(test.Groups[1].Value)?.Contains($" {test.Groups[2].Value}(", StringComparison.Ordinal) == true, $"no such test: {test.Value}"));
         });
