@@ -205,6 +205,8 @@ public class ConnectingTests
         Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions?user=alice", authorization: null)).Status);
         Assert.Equal(HttpStatusCode.Unauthorized, (await app.CallAsync("GET", "/api/suggestions", authorization: null)).Status);
         Assert.Equal("unauthorized", await app.RefusedAsync(app.TokenOf("alice")));
+        var refresh = await client.AskAsync("token:refresh", new { token = app.TokenOf("alice") });
+        Assert.Equal("forbidden", refresh.GetProperty("error").GetProperty("code").GetString());
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Carillon.Live;
+using Carillon.SocketIO;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -282,6 +283,24 @@ public class LivingRightsTests
         clock.Advance(TimeSpan.FromSeconds(15));
         Assert.Contains("error", await careless.UntilClosedAsync());
         Assert.True((await careful.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
+        await careful.UntilAsync("subscribed");
+
+        // The newer one expires too, and its connection is told so again.
+        clock.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(15));
+        Assert.Equal("token-expired", (await careful.NextAsync("error")).GetProperty("code").GetString());
+        Assert.True((await careful.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());      // within the grace
+    }
+
+    [Fact]
+    public async Task Refreshing_a_token_costs_as_much_as_other_questions()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.Configure<SocketIOOptions>(io =>
+            (io.Engine.Fairness.PerConnection.OperationsPerSecond, io.Engine.Fairness.PerConnection.OperationBurst) = (1, 2)));
+        using var alice = await app.ConnectAsAsync("alice");
+        List<string?> codes = [];
+        for (var i = 0; i < 10; i++)
+            codes.Add((await alice.AskAsync("token:refresh", new { token = "rubbish" })).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal(["rate-limited", "unauthorized"], codes.Distinct().Order());
     }
 
     [Fact]

@@ -2,7 +2,9 @@ using System.Text.Json;
 using Carillon.Access;
 using Carillon.Live;
 using Carillon.Tests.Live;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace Carillon.Tests.Lifecycle;
 
@@ -92,6 +94,32 @@ public sealed class KeptHistoryTests : IDisposable
 
         await using var next = await StartAsync();
         Assert.Equal(1, (await next.Live.PublishAsync("news:sport", new { Title = "new" })).Offset);
+    }
+
+    [Fact]
+    public async Task A_fault_that_would_have_stopped_the_start_stops_the_process_when_it_shows_later()
+    {
+        await using (await StartAsync())
+        {
+        }
+        await using var foreign = new SqliteConnection($"Data Source={Path.Combine(_folder.FullName, "app.db")};Pooling=False");
+        await foreign.OpenAsync();
+        await ExecuteAsync("BEGIN EXCLUSIVE; INSERT INTO carillon_kept_history VALUES ('news:sport', 'e', 'no number', x'00', 0)");
+
+        await using var waiting = await TestApp.StartAsync(options => options.AllowAnonymous = true, at: _folder);
+        var stopping = waiting.Get<IHostApplicationLifetime>().ApplicationStopping;
+        Assert.False(stopping.IsCancellationRequested);
+        await ExecuteAsync("COMMIT");
+
+        var stopped = new TaskCompletionSource();
+        await using (stopping.Register(stopped.SetResult)) await stopped.Task.WaitAsync(TimeSpan.FromSeconds(20));
+
+        async Task ExecuteAsync(string sql)
+        {
+            await using var command = foreign.CreateCommand();
+            command.CommandText = sql;
+            await command.ExecuteNonQueryAsync();
+        }
     }
 
     public void Dispose() => _folder.Delete(recursive: true);
