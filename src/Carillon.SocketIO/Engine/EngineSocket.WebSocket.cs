@@ -32,7 +32,7 @@ public sealed partial class EngineSocket
     {
         lock (_gate)
         {
-            (connection.MaxPayload, connection.Buffers) = (MaxPayload, _server.Buffers);
+            connection.MaxPayload = MaxPayload;
             _webSocket = connection;
             WriteNow(open);
         }
@@ -41,7 +41,7 @@ public sealed partial class EngineSocket
         {
             connected(this);
             StartHeartbeat();
-            code = await connection.ReadAsync(OnFrame);
+            code = await connection.ReadAsync(OnFrame, _server.Buffers);
         }
         finally
         {
@@ -110,7 +110,7 @@ public sealed partial class EngineSocket
                 nudge?.Dispose();
                 upgraded = TakeOver(connection);
                 return upgraded;
-            });
+            }, _server.Buffers);
         }
         finally
         {
@@ -143,7 +143,7 @@ public sealed partial class EngineSocket
         {
             _probe = null;
             if (_state == State.Closed || connection.IsDismissed) return false;
-            (connection.MaxPayload, connection.Buffers) = (MaxPayload, _server.Buffers);
+            connection.MaxPayload = MaxPayload;
             _webSocket = connection;
             TransportName = "websocket";
             // A client lets its last poll end before it completes the upgrade. One that came meanwhile was sent after that and has overtaken it.

@@ -19,7 +19,8 @@ delegate bool FrameHandler(Opcode opcode, ReadOnlySpan<byte> payload);
 /// <param name="maxPayload">How many bytes a message may have.</param>
 /// <param name="onFrame">Receives each whole message and each control frame.</param>
 /// <param name="deflated">Whether compressed messages were agreed on (RFC 7692).</param>
-sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = false)
+/// <param name="buffers">The budget that the buffer of an incomplete message counts in.</param>
+sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = false, BufferBudget? buffers = null)
 {
     const int LongestHeader = 14;
 
@@ -41,9 +42,6 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
 
     /// <summary>How many bytes a message may have, from the next frame on.</summary>
     public int MaxPayload { get; set; } = maxPayload;
-
-    /// <summary>Counts the buffer of an incomplete message, where somebody counts.</summary>
-    public BufferBudget? Buffers { get; init; }
 
     /// <summary>How many bytes the buffer of an incomplete message has.</summary>
     public int Held => _message?.Length ?? 0;
@@ -104,7 +102,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
     {
         if (_message is not { } message) return;
         _message = null;
-        Buffers?.Add(-message.Length);
+        buffers?.Add(-message.Length);
         ArrayPool<byte>.Shared.Return(message);
     }
 
@@ -230,7 +228,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
             _message.AsSpan(0, _messageLength).CopyTo(larger);
             Release();
             _message = larger;
-            Buffers?.Add(larger.Length);
+            buffers?.Add(larger.Length);
         }
         part.CopyTo(_message.AsSpan(_messageLength));
         _messageLength = needed;

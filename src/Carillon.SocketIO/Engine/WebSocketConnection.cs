@@ -27,9 +27,6 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
         }
     } = maxPayload;
 
-    /// <summary>Counts what is half received, where somebody counts.</summary>
-    public BufferBudget? Buffers { get; set; }
-
     /// <summary>How many bytes are held for a message that is half received.</summary>
     public int Held => _reader?.Held ?? 0;
 
@@ -73,9 +70,9 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Cuts the connection at once.</summary>
     public abstract void Abort();
 
-    /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
+    /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop. An incomplete message counts in the budget.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
-    public Task<CloseCode> ReadAsync(FrameHandler onFrame) => ReadAsync(_reader = new FrameReader(MaxPayload, onFrame, deflated) { Buffers = Buffers });
+    public Task<CloseCode> ReadAsync(FrameHandler onFrame, BufferBudget buffers) => ReadAsync(_reader = new FrameReader(MaxPayload, onFrame, deflated, buffers));
 
     /// <summary>Reads and drops what comes, until the client has closed or the connection is cut.</summary>
     public Task DiscardAsync() => ReadAsync(reader: null);

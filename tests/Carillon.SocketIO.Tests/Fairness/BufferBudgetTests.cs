@@ -36,16 +36,18 @@ public class BufferBudgetTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Half_sent_messages_close_those_who_hold_most(bool direct)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task Half_sent_messages_close_those_who_hold_most(bool direct, bool upgraded)
     {
         await using var siege = await StartAsync(direct);
         var wires = new List<Wire>();
         for (var i = 0; i < 8 && _ends.IsEmpty; i++)
         {
             await RoomAsync(siege);
-            wires.Add(await Wire.JoinAsync(siege.Server));
+            wires.Add(upgraded ? await siege.UpgradedAsync() : await Wire.JoinAsync(siege.Server));
             await wires[^1].TrySendAsync(Wire.FrameOf(Opcode.Binary, new byte[400_000], final: false));
             await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes >= wires.Count * 500_000 || !_ends.IsEmpty, "it has come");
             await siege.AssertServedAsync();
@@ -57,15 +59,17 @@ public class BufferBudgetTests
         await siege.AssertNothingLeftAsync();
     }
 
-    [Fact]
-    public async Task Half_sent_attachments_close_those_who_hold_most()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Half_sent_attachments_close_those_who_hold_most(bool upgraded)
     {
         await using var siege = await StartAsync(direct: true);
         var wires = new List<Wire>();
         for (var i = 0; i < 8 && _ends.IsEmpty; i++)
         {
             await RoomAsync(siege);
-            wires.Add(await Wire.JoinAsync(siege.Server));
+            wires.Add(upgraded ? await siege.UpgradedAsync() : await Wire.JoinAsync(siege.Server));
             await wires[^1].TextAsync("453-[\"echo\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":2}]");
             for (var n = 0; n < 2; n++) await wires[^1].TrySendAsync(Wire.FrameOf(Opcode.Binary, new byte[300_000]));
             await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes >= wires.Count * 600_000 || !_ends.IsEmpty, "it has come");
@@ -85,9 +89,7 @@ public class BufferBudgetTests
         for (var i = 0; i < 8 && _ends.IsEmpty; i++)
         {
             await RoomAsync(siege);
-            var sid = await siege.PollingAsync();
-            Assert.Equal(200, (await siege.PostAsync(sid, "40")).Status);
-            await siege.PollAsync(sid);
+            var sid = await siege.JoinedPollingAsync();
             wires.Add(await Wire.ConnectAsync(siege.Server));
             await wires[^1].SendAsync($"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n");
             await wires[^1].TrySendAsync(new byte[500_000]);
@@ -144,11 +146,7 @@ public class BufferBudgetTests
         await using var siege = await StartAsync(direct: true);
         var pollers = new List<string>();
         for (var i = 0; i < 20; i++)
-        {
-            pollers.Add(await siege.PollingAsync());
-            Assert.Equal(200, (await siege.PostAsync(pollers[^1], "40")).Status);
-            await siege.PollAsync(pollers[^1]);
-        }
+            pollers.Add(await siege.JoinedPollingAsync());
         siege.Server.Io.Root.Emit("much", new string('x', 500_000));
         Assert.InRange(siege.Engine.BufferedBytes, 500_000, 600_000);
         Assert.Equal(20 * 500_000L, siege.Engine.WaitingBytes / 500_000 * 500_000);

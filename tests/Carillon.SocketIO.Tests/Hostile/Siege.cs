@@ -61,6 +61,25 @@ sealed class Siege : IAsyncDisposable
     /// <summary>Opens a session over long-polling.</summary>
     public async Task<string> PollingAsync() => (await Server.Http.GetStringAsync(Server.Polling)).Split('"')[3];
 
+    /// <summary>Opens a session over long-polling that has joined the root.</summary>
+    public async Task<string> JoinedPollingAsync()
+    {
+        var sid = await PollingAsync();
+        Assert.Equal(200, (await PostAsync(sid, "40")).Status);
+        Assert.Equal(200, (await PollAsync(sid)).Status);
+        return sid;
+    }
+
+    /// <summary>Joins over long-polling and moves to a WebSocket, as stock clients do unless they are told otherwise.</summary>
+    public async Task<Wire> UpgradedAsync()
+    {
+        var wire = await Wire.OpenAsync(Server, $"&sid={await JoinedPollingAsync()}");
+        await wire.TextAsync("2probe");
+        Assert.Equal("3probe", await wire.TextAsync());
+        await wire.TextAsync("5");
+        return wire;
+    }
+
     public Task<Wire.Answer> PostAsync(string sid, string body, string headers = "Content-Type: text/plain\r\n") => PostAsync(sid, Encoding.UTF8.GetBytes(body), headers);
 
     public Task<Wire.Answer> PostAsync(string sid, byte[] body, string headers = "Content-Type: text/plain\r\n") =>
