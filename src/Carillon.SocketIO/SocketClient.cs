@@ -114,7 +114,7 @@ sealed class SocketClient
         if (_attachments.Count < _incomplete.Attachments) return true;
         ReadOnlyMemory<byte>[] attachments = [.. _attachments];
         _attachments = null;
-        LetGoIncomplete();
+        ReleaseIncomplete();
         if (!BinaryJson.PlaceholdersFit(_incomplete.Data, attachments.Length)) return false;
         if (!OnPacket(_incomplete, attachments)) Close();
         return true;
@@ -124,10 +124,10 @@ sealed class SocketClient
     {
         Interlocked.Add(ref _incompleteBytes, bytes);
         Engine.Hold(bytes);
-        if (Volatile.Read(ref _closed)) LetGoIncomplete();     // the connection ended meanwhile
+        if (Volatile.Read(ref _closed)) ReleaseIncomplete();     // the connection ended meanwhile
     }
 
-    void LetGoIncomplete() => Engine.LetGo(Interlocked.Exchange(ref _incompleteBytes, 0));
+    void ReleaseIncomplete() => Engine.Release(Interlocked.Exchange(ref _incompleteBytes, 0));
 
     bool OnPacket(in Packet packet, ReadOnlyMemory<byte>[] attachments)
     {
@@ -187,7 +187,7 @@ sealed class SocketClient
         Interlocked.Increment(ref _unfinished);
         Engine.Hold(bytes);
         await unfinished;      // never fails
-        Engine.LetGo(bytes);
+        Engine.Release(bytes);
         Interlocked.Decrement(ref _unfinished);
     }
 
@@ -236,7 +236,7 @@ sealed class SocketClient
         }
         finally
         {
-            Engine.LetGo(bytes);
+            Engine.Release(bytes);
             Interlocked.Add(ref _undecidedBytes, -text);
             _server.Release(socket.Namespace);
         }
@@ -406,7 +406,7 @@ sealed class SocketClient
             _closed = true;
             _server.Engine.Wheel.Cancel(_connectTimeout);
         }
-        LetGoIncomplete();
+        ReleaseIncomplete();
         // A client that sent nonsense gets no session back.
         foreach (var socket in Sockets()) socket.Leave(reason, keep: reason != DisconnectReason.ParseError);
     }

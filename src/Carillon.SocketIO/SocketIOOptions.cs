@@ -52,7 +52,7 @@ public sealed class SocketIOOptions
 
     /// <summary>
     /// How many bytes of recent events a namespace keeps for clients that come back: 64 MiB. The oldest go first; a client that missed them begins anew, and is told so. They count in
-    /// <see cref="FairnessOptions.MaxBufferedBytes"/>, and are the first to go where that is exceeded.
+    /// <see cref="FairnessOptions.MaxBufferedBytes"/>. Where that is exceeded, they are forgotten down to a quarter of it before connections are closed.
     /// </summary>
     public long MaxRecoverableBytes { get; set; } = 64 * 1024 * 1024;
 

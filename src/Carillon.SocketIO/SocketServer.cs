@@ -113,12 +113,11 @@ public sealed class SocketServer
             if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } } && _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp))) _fromPatterns--;
     }
 
-    // All connections together hold too much. Each namespace gives up its part of what is kept for clients that come back: they begin anew, and those that are here stay.
-    void ForgetKept(long bytes)
+    // All connections together hold too much. The namespaces that keep most for clients that come back give way first, down to an equal part of what may stay.
+    void ForgetKept(Func<bool> isMissing, long mayStay)
     {
-        var kept = _namespaces.Values.Select(nsp => nsp.Recovery).OfType<Recovery>().Select(recovery => (recovery, recovery.Bytes)).Where(one => one.Bytes > 0).ToArray();
-        var all = kept.Sum(one => one.Bytes);
-        foreach (var (recovery, own) in kept) recovery.ForgetOldest((long)Math.Ceiling(own * Math.Min(1, bytes / (double)all)));
+        var kept = _namespaces.Values.Select(nsp => nsp.Recovery).OfType<Recovery>().Where(recovery => recovery.Bytes > 0).OrderByDescending(recovery => recovery.Bytes).ToArray();
+        foreach (var recovery in kept) recovery.ForgetOldest(isMissing, mayStay / kept.Length);
     }
 
     // A namespace in which nothing happens any more does not notice that what it keeps is out of date. Whoever comes looks after it, now and then.

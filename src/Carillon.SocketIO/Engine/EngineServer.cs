@@ -15,7 +15,10 @@ namespace Carillon.SocketIO;
 /// </summary>
 public sealed partial class EngineServer
 {
+    static readonly TimeSpan RestBetweenSheddings = TimeSpan.FromMilliseconds(25);
+
     readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
+    readonly ConcurrentDictionary<EngineSocket, byte> _ending = new();      // ended, and still holding bytes
     readonly Action<EngineSocket> _connected;
     readonly ILogger _logger;
     readonly Networks _proxies;
@@ -93,8 +96,8 @@ public sealed partial class EngineServer
     /// <summary>How many bytes one message may have, and how many may wait, while a connection has not joined.</summary>
     internal int MaxBytesBeforeJoin { get; init; } = int.MaxValue;
 
-    /// <summary>Gives up what is kept for later, oldest first, before connections are closed: so many bytes, if there are as many.</summary>
-    internal Action<long>? ForgetKept { get; init; }
+    /// <summary>Gives up what is kept for later, oldest first, while a condition holds and more than a number of bytes is kept.</summary>
+    internal Action<Func<bool>, long>? ForgetKept { get; init; }
 
     /// <summary>Called each time that a ping was answered.</summary>
     internal Action<EngineSocket>? Measured { get; init; }
@@ -124,32 +127,59 @@ public sealed partial class EngineServer
     void BeginShedding()
     {
         if (!Interlocked.Exchange(ref _isShedding, true))
-            ThreadPool.UnsafeQueueUserWorkItem(static server => server.ShedAll(), this, preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(static server => _ = server.ShedAsync(), this, preferLocal: false);
     }
 
-    // Closes those who hold most until enough is free. A client that is far behind holds what others have received long ago; one that is served well holds nothing.
-    void ShedAll()
+    // Again and again while too much is held, but with a rest between: where nothing comes back, because handlers do not end, looking at all connections without a pause would not help.
+    async Task ShedAsync()
     {
-        try
+        do
         {
-            if (Buffers.Excess is > 0 and var excess) ForgetKept?.Invoke(excess);
-            var inAMoment = 0L;
-            foreach (var (session, held) in _sessions.Values.Select(session => (session, session.Held)).Where(holder => holder.Held > 0).OrderByDescending(holder => holder.Held).ToArray())
+            try
             {
-                if (Buffers.Excess <= inAMoment) break;
-                inAMoment += session.Shed();
-                Meters.Shed.Add(1);
+                ShedLargest();
             }
+            catch (Exception ex)
+            {
+                LogSheddingFailed(ex);
+            }
+            await Task.Delay(RestBetweenSheddings, Clock);
         }
-        catch (Exception ex)
-        {
-            LogSheddingFailed(ex);     // the next addition tries again
-        }
-        finally
-        {
-            Volatile.Write(ref _isShedding, false);
-        }
+        while (Buffers.IsExceeded);
+        Volatile.Write(ref _isShedding, false);
+        if (Buffers.IsExceeded) BeginShedding();
     }
+
+    // Closes the connections that hold most until enough is free, or on its way back. One that is far behind holds what others have received long ago; one that is served well holds
+    // nothing. Events kept for recovery keep a share of their own, so that nobody can wipe them by reading nothing.
+    internal void ShedLargest()
+    {
+        var holders = _sessions.Values.Concat(_ending.Keys).Distinct().Select(session => (Session: session, session.Held)).Where(holder => holder.Held > 0).ToArray();
+        var onTheWay = holders.Where(holder => holder.Session.IsShed).Sum(holder => holder.Held);
+        if (IsMissing()) ForgetKept?.Invoke(IsMissing, Buffers.ShareOfKept);
+        foreach (var (session, _) in holders.Where(holder => !holder.Session.IsShed).OrderByDescending(holder => holder.Held))
+        {
+            if (!IsMissing()) return;
+            try
+            {
+                session.Shed();
+            }
+            catch (Exception ex)
+            {
+                LogSheddingFailed(ex);     // the others must go all the same
+            }
+            onTheWay += session.Held;
+        }
+        if (IsMissing()) ForgetKept?.Invoke(IsMissing, 0);
+
+        bool IsMissing() => Buffers.Excess > onTheWay;
+    }
+
+    /// <summary>A connection has ended that holds something still.</summary>
+    internal void Ending(EngineSocket session) => _ending.TryAdd(session, 0);
+
+    /// <summary>It holds nothing any more.</summary>
+    internal void Forget(EngineSocket session) => _ending.TryRemove(session, out _);
 
     /// <summary>The connections that are open, as of a moment ago, in no order.</summary>
     public IEnumerable<EngineSocket> Connections => _sessions.Values;
@@ -397,7 +427,7 @@ public sealed partial class EngineServer
         session.StartHeartbeat();
         // The open packet alone: whatever the application sent on connection waits for the next poll.
         var open = OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket);
-        await WritePayloadAsync(context, open.Polling, mayCompress: true);
+        await WriteAnswerAsync(context, Encode(context, open.Polling, mayCompress: true));
     }
 
     /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer.</summary>
@@ -432,19 +462,22 @@ public sealed partial class EngineServer
             $$"""0{"sid":"{{session.Id}}","upgrades":{{(upgrades ? "[\"websocket\"]" : "[]")}},"pingInterval":{{(long)Options.PingInterval.TotalMilliseconds}},"pingTimeout":{{(long)(Options.MinPingTimeout ?? Options.PingTimeout).TotalMilliseconds}},"maxPayload":{{Options.MaxPayload}}}"""));
     }
 
-    /// <summary>Answers a poll, compressed where the client takes it and it is worth it.</summary>
-    internal async Task WritePayloadAsync(HttpContext context, ReadOnlyMemory<byte> payload, bool mayCompress)
+    /// <summary>Compresses the answer to a poll, where the client takes it and it is worth it.</summary>
+    internal ReadOnlyMemory<byte> Encode(HttpContext context, ReadOnlyMemory<byte> payload, bool mayCompress)
+    {
+        if (!mayCompress || Options.CompressionThreshold <= 0 || payload.Length < Options.CompressionThreshold
+            || ContentCoding.Choose(context.Request.Headers.AcceptEncoding.ToString(), "gzip", "deflate") is not { } encoding) return payload;
+        context.Response.Headers.ContentEncoding = encoding;
+        context.Response.Headers.Append("Vary", "Accept-Encoding");
+        return Compress(payload.Span, encoding);
+    }
+
+    /// <summary>Answers a poll.</summary>
+    internal static async Task WriteAnswerAsync(HttpContext context, ReadOnlyMemory<byte> payload)
     {
         var response = context.Response;
         response.ContentType = "text/plain; charset=UTF-8";
         response.Headers.CacheControl = "no-store";
-        if (mayCompress && Options.CompressionThreshold > 0 && payload.Length >= Options.CompressionThreshold
-            && ContentCoding.Choose(context.Request.Headers.AcceptEncoding.ToString(), "gzip", "deflate") is { } encoding)
-        {
-            payload = Compress(payload.Span, encoding);
-            response.Headers.ContentEncoding = encoding;
-            response.Headers.Append("Vary", "Accept-Encoding");
-        }
         Meters.BytesSent.Add(payload.Length);
         response.ContentLength = payload.Length;
         await response.Body.WriteAsync(payload, context.RequestAborted);

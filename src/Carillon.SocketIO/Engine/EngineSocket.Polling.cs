@@ -26,6 +26,7 @@ public sealed partial class EngineSocket
     bool _pollCameWhileUpgrading;
     TaskCompletionSource? _lastPoll;     // after the client's goodbye: a poll that the goodbye has overtaken
     HttpContext? _post;                  // the one that is under way
+    PollAnswer[] _answers = [];          // those that are being written; replaced as a whole
     int _posts;
 
     /// <summary>Whether a poll waits for something to send.</summary>
@@ -42,13 +43,12 @@ public sealed partial class EngineSocket
         EngineRefusal? refusal = null;
         string? end = null;
         var isLast = false;
-        ReadOnlyMemory<byte> payload = default;
-        var mayCompress = false;
+        PollAnswer? answer = null;
         TaskCompletionSource<byte[]?>? waiting = null;
         lock (_gate)
         {
             if (_state == State.Closed && _lastPoll?.TrySetResult() == true)
-                payload = NoopPayload;
+                answer = new(context, NoopPayload);
             else if (_state == State.Closed)
                 refusal = EngineRefusal.UnknownSession;
             else if (IsExpired)
@@ -58,9 +58,9 @@ public sealed partial class EngineSocket
             else if (_poll is not null)
                 (refusal, end) = (EngineRefusal.BadRequest, DisconnectReason.TransportError);
             else if (!IsQueueEmpty && !_isJoining)
-                payload = TakePayload(out mayCompress);
+                answer = TakeAnswer(context);
             else if (_state == State.Closing)
-                (payload, refusal, isLast) = (LastPayload, RefusalOf(FarewellFor(_closeReason)), true);
+                (answer, refusal, isLast) = (new(context, LastPayload), RefusalOf(FarewellFor(_closeReason)), true);
             else
                 (waiting, _pollCameWhileUpgrading) = (_poll = new(TaskCreationOptions.RunContinuationsAsynchronously), _upgrades > 0);
         }
@@ -82,22 +82,14 @@ public sealed partial class EngineSocket
                     await EngineServer.RefuseAsync(context, instead, upgrade: false);
                     return;
                 }
-                payload = given ?? TakePayloadOrNoop(out mayCompress, out refusal);
-                if (refusal is not null)
+                answer = given is null ? TakeAnswerOrNoop(context, out refusal) : new(context, given);
+                if (answer is null)
                 {
-                    await EngineServer.RefuseAsync(context, refusal, upgrade: false);
+                    await EngineServer.RefuseAsync(context, refusal!, upgrade: false);
                     return;
                 }
             }
-            Hold(payload.Length);
-            try
-            {
-                await _server.WritePayloadAsync(context, payload, mayCompress);
-            }
-            finally
-            {
-                LetGo(payload.Length);
-            }
+            await WriteAsync(answer!);
         }
         catch (OperationCanceledException)
         {
@@ -134,37 +126,81 @@ public sealed partial class EngineSocket
         }
     }
 
-    ReadOnlyMemory<byte> TakePayloadOrNoop(out bool mayCompress, out EngineRefusal? refusal)
+    PollAnswer? TakeAnswerOrNoop(HttpContext context, out EngineRefusal? refusal)
     {
         lock (_gate)
         {
-            mayCompress = false;
             refusal = _state == State.Closed && _lastPoll is null ? RefusalOf(FarewellFor(_closeReason)) : null;
+            if (refusal is not null) return null;
             // The queue may have gone to the WebSocket meanwhile, or the session may be over.
-            return _webSocket is null && !IsQueueEmpty ? TakePayload(out mayCompress) : _state == State.Closed ? ClosePayload : NoopPayload;
+            return _webSocket is null && !IsQueueEmpty ? TakeAnswer(context) : new(context, _state == State.Closed ? ClosePayload : NoopPayload);
         }
     }
 
-    ReadOnlyMemory<byte> TakePayload(out bool mayCompress)
+    // Under the gate: answers a poll with the queue, or as much of it as one answer may have. The answer holds its frame from now on.
+    PollAnswer TakeAnswer(HttpContext context)
     {
         var queue = _queue!;
-        var first = queue.Take();
-        mayCompress = first.MayCompress;
+        var first = queue.Peek();
         var packets = first.Packets;
-        if (queue.Count == 0 || packets + queue.Peek().Packets > PacketsPerPayload) return first.Polling;
+        if (queue.Count == 1 || packets + queue.Peek(1).Packets > PacketsPerPayload)
+        {
+            first.Hold(_server.Buffers);     // before the queue gives it up: it counts all the while
+            queue.Take();
+            return new(context, first.Polling, first.MayCompress, first);
+        }
 
+        var mayCompress = false;
         var payload = new ArrayBufferWriter<byte>(first.Polling.Length * 2);
-        payload.Write(first.Polling);
-        while (queue.Count > 0 && packets + queue.Peek().Packets <= PacketsPerPayload)
+        for (packets = 0; queue.Count > 0 && packets + queue.Peek().Packets <= PacketsPerPayload;)
         {
             var next = queue.Take();
+            if (packets > 0) payload.Write([SharedFrame.Separator]);
             packets += next.Packets;
             mayCompress |= next.MayCompress;
-            payload.Write([SharedFrame.Separator]);
             payload.Write(next.Polling);
         }
-        return payload.WrittenMemory;
+        return new(context, payload.WrittenMemory, mayCompress);
     }
+
+    // What many pollers are answered with is in memory once, and counts once; a copy counts for itself.
+    async Task WriteAsync(PollAnswer answer)
+    {
+        var copied = 0;
+        try
+        {
+            lock (_gate) _answers = [.. _answers, answer];
+            var payload = _server.Encode(answer.Context, answer.Payload, answer.MayCompress);
+            if (answer.Frame is null || !payload.Equals(answer.Payload)) copied = payload.Length;
+            Hold(copied);
+            if (_isTooSlow) answer.Context.Abort();     // decided meanwhile: nobody else will
+            await EngineServer.WriteAnswerAsync(answer.Context, payload);
+        }
+        finally
+        {
+            lock (_gate) _answers = [.. _answers.Where(other => other != answer)];
+            answer.Frame?.Release();
+            Release(copied);
+        }
+    }
+
+    long SharedBytesOfAnswers
+    {
+        get
+        {
+            var bytes = 0L;
+            foreach (var answer in Volatile.Read(ref _answers))
+                if (answer.Frame is not null) bytes += answer.Payload.Length;
+            return bytes;
+        }
+    }
+
+    /// <summary>What a poll is answered with.</summary>
+    /// <param name="Context">The poll.</param>
+    /// <param name="Payload">The packets.</param>
+    /// <param name="MayCompress">Whether they may be compressed.</param>
+    /// <param name="Frame">The frame whose bytes they are, where it is a single one; the answer holds it.</param>
+    sealed record PollAnswer(HttpContext Context, ReadOnlyMemory<byte> Payload, bool MayCompress = false, SharedFrame? Frame = null);
 
     internal async Task ServePostAsync(HttpContext context)
     {
@@ -293,7 +329,7 @@ public sealed partial class EngineSocket
 
     void GiveBack(byte[] buffer)
     {
-        LetGo(buffer.Length);
+        Release(buffer.Length);
         ArrayPool<byte>.Shared.Return(buffer);
     }
 

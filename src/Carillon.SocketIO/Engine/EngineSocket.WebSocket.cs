@@ -165,6 +165,7 @@ public sealed partial class EngineSocket
             if (_state == State.Closing) done = BeginClose();
         }
         if (done) End(_closeReason);
+        ForgetWhenEmpty();
     }
 
     bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
@@ -237,6 +238,7 @@ public sealed partial class EngineSocket
             StopTimer();
             _queue?.Clear();
         }
+        ForgetWhenEmpty();
     }
 
     // Under the gate. The last frame that leaves; it waits for no batch.
@@ -270,7 +272,7 @@ public sealed partial class EngineSocket
 
     void Land()
     {
-        _flying?.LetGo(_server.Buffers);
+        _flying?.Release();
         if (_flyingTogether > 0) _server.Buffers.Add(-_flyingTogether);
         (_flying, _flyingTogether) = (null, 0);
     }

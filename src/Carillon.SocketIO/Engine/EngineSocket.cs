@@ -233,37 +233,6 @@ public sealed partial class EngineSocket
         return false;
     }
 
-    /// <summary>
-    /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up at once; where a write or a message is
-    /// half done, the network connection is cut.
-    /// </summary>
-    /// <returns>How many bytes are given back in a moment, by those who use them now.</returns>
-    internal long Shed()
-    {
-        var held = Held;
-        bool isHalfDone;
-        HttpContext? post;
-        lock (_gate)
-        {
-            if (_state == State.Closed || _isTooSlow) return 0;
-            if (_state == State.Open) (_state, _closeReason) = (State.Closing, DisconnectReason.SlowConsumer);
-            _isTooSlow = true;
-            _queue?.Clear();
-            _pong = null;
-            post = _post;
-            isHalfDone = _writing || _webSocket is { Held: > 0 } || _probe is { Held: > 0 };
-        }
-        _server.LogShed(Id, held);
-        DropLater(DisconnectReason.SlowConsumer, CloseCode.TryAgainLater);
-        if (isHalfDone)
-        {
-            _webSocket?.Abort();
-            _probe?.Abort();
-        }
-        post?.Abort();
-        return Held;
-    }
-
     /// <summary>Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame after the write under way.</summary>
     internal void Drop(string reason, CloseCode code = CloseCode.None, byte[]? toPoll = null)
     {
@@ -295,7 +264,8 @@ public sealed partial class EngineSocket
             else SetTimer(TimerPhase.Abort, _server.Options.CloseAnswerWithin);   // the client may answer our close frame
             _probe?.Dismiss();
         }
-        LetGo(HandshakeCost);
+        Release(HandshakeCost);
+        WatchWhatIsHeld();
         if (_lastPoll is null) _server.Remove(this);
         Meters.Disconnects.Add(1, Meters.Reason(reason));
         _server.LogClosed(Id, reason);
@@ -307,34 +277,6 @@ public sealed partial class EngineSocket
         {
             _server.LogHandlerFailed(ex, Id);   // often on a thread where nobody else would catch it
         }
-    }
-
-    // Bytes that the connection holds besides its queue and its WebSocket: bodies and answers of polling, incomplete packets, the arguments of unfinished handlers.
-    long _kept;
-
-    /// <summary>How many bytes the connection holds of what all of them may hold together.</summary>
-    internal long Held => Waiting + Volatile.Read(ref _kept) + (_webSocket?.Held ?? 0) + (_probe?.Held ?? 0);
-
-    // The headers of an ordinary handshake are part of what any connection costs.
-    const int OrdinaryHandshake = 4 * 1024;
-
-    long HandshakeCost => Math.Max(0, Handshake.Bytes - OrdinaryHandshake);
-
-    /// <summary>Counts the handshake, where it is large, until the connection ends.</summary>
-    internal void HoldHandshake() => Hold(HandshakeCost);
-
-    /// <summary>Counts bytes that the connection holds from now on.</summary>
-    internal void Hold(long bytes)
-    {
-        Interlocked.Add(ref _kept, bytes);
-        _server.Buffers.Add(bytes);
-    }
-
-    /// <summary>Bytes are held no longer.</summary>
-    internal void LetGo(long bytes)
-    {
-        Interlocked.Add(ref _kept, -bytes);
-        _server.Buffers.Add(-bytes);
     }
 
     // False: this was no packet that a client may send, and the connection is over.

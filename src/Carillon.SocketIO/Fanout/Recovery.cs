@@ -84,7 +84,7 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         _eventBytes += SendQueue.CostOf(frame);
         frame.Hold(buffers);
         buffers.Add(RecordOverhead);
-        while ((_eventBytes > options.MaxRecoverableBytes || buffers.IsExceeded) && _events.Count > 1) ForgetFirst();
+        while ((_eventBytes > options.MaxRecoverableBytes || (_eventBytes > buffers.ShareOfKept && buffers.IsExceeded)) && _events.Count > 1) ForgetFirst();
     }
 
     public void Keep(LostSession session)
@@ -110,14 +110,13 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         lock (Gate) Forget();
     }
 
-    /// <summary>Forgets the oldest events, and where there are none any more the oldest sessions, until so many bytes are free.</summary>
-    public void ForgetOldest(long bytes)
+    /// <summary>Forgets the oldest events, and where there are none any more the oldest sessions, while a condition holds and more than a number of bytes is kept.</summary>
+    public void ForgetOldest(Func<bool> isMissing, long mayStay)
     {
         lock (Gate)
         {
-            var target = Bytes - bytes;
-            while (Bytes > target && _events.Count > 0) ForgetFirst();
-            while (Bytes > target && _leaving.TryDequeue(out var oldest)) ForgetLost(oldest);
+            while (Bytes > mayStay && _events.Count > 0 && isMissing()) ForgetFirst();
+            while (Bytes > mayStay && isMissing() && _leaving.TryDequeue(out var oldest)) ForgetLost(oldest);
         }
     }
 
@@ -177,7 +176,7 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         _events.RemoveFirst();
         _eventBytes -= SendQueue.CostOf(first.Frame);
         (_forgotten, _forgottenAt) = (first.Offset, first.At);
-        first.Frame.LetGo(buffers);
+        first.Frame.Release();
         buffers.Add(-RecordOverhead);
     }
 

@@ -70,7 +70,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
     static bool HoldsBack(SendPolicy waiting, string? stream) =>
         ReferenceEquals(waiting, SendPolicy.Barrier) || (stream is not null && waiting.Stream == stream);
 
-    public SharedFrame Peek() => this[0];
+    public SharedFrame Peek(int behind = 0) => this[behind];
 
     public SharedFrame Take()
     {
@@ -86,7 +86,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
 
     void Uncount(SharedFrame frame)
     {
-        frame.LetGo(buffers!);
+        frame.Release();
         buffers!.Add(-FrameOverhead);
     }
 

@@ -11,15 +11,15 @@ sealed class SharedFrame
 {
     public const byte Separator = 0x1e;
 
-    // The place in a queue pays for what is so small. Frames that all servers of a process share (pings) are among them.
+    // The overhead that each queue counts for a frame covers frames as small as this. Among them are the pings, which all servers of a process share.
     const int TooSmallToCount = 64;
 
     readonly ReadOnlyMemory<byte>[] _attachments;
     readonly ReadOnlyMemory<byte> _text;      // with the Engine.IO type in front; empty for a lone binary message
-    byte[]? _polling;
-    byte[]? _textOnly;
-    byte[]? _deflated;
+    Forms? _forms;               // for other receivers than plain WebSockets; a frame without any is smaller
+    BufferBudget? _buffers;      // of the server whose connections hold it
     int _holders;
+    int _counted;                // bytes that count in the budget now
 
     SharedFrame(byte[] wire, ReadOnlyMemory<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
     {
@@ -38,29 +38,53 @@ sealed class SharedFrame
     /// <summary>How many Engine.IO packets it is: a text and its attachments.</summary>
     public int Packets => _attachments.Length + (_text.IsEmpty ? 0 : 1);
 
-    /// <summary>A queue, a write or a record holds the frame from now on: the first of them makes it count.</summary>
+    /// <summary>A queue, a write or a record holds the frame from now on: the first of them makes it count, with all its forms.</summary>
     public void Hold(BufferBudget buffers)
     {
-        if (WebSocket.Length > TooSmallToCount && Interlocked.Increment(ref _holders) == 1) buffers.Add(WebSocket.Length);
+        if (WebSocket.Length <= TooSmallToCount) return;
+        _buffers ??= buffers;
+        if (Interlocked.Increment(ref _holders) == 1) Count();
     }
 
     /// <summary>Ends a hold; with the last of them the frame counts no longer.</summary>
-    public void LetGo(BufferBudget buffers)
+    public void Release()
     {
-        if (WebSocket.Length > TooSmallToCount && Interlocked.Decrement(ref _holders) == 0) buffers.Add(-WebSocket.Length);
+        if (WebSocket.Length > TooSmallToCount && Interlocked.Decrement(ref _holders) == 0) Count();
+    }
+
+    // Called after each change of what counts. The last caller sees them all, whatever their order.
+    void Count()
+    {
+        lock (this)
+        {
+            var size = Volatile.Read(ref _holders) == 0 ? 0 : WebSocket.Length + LengthOf(_forms?.Polling) + LengthOf(_forms?.TextOnly) + LengthOf(_forms?.Deflated);
+            if (size != _counted) _buffers!.Add(size - _counted);
+            _counted = size;
+        }
+    }
+
+    int LengthOf(byte[]? form) => form is null || form == WebSocket ? 0 : form.Length;
+
+    Forms FormsOrNew => _forms ?? Interlocked.CompareExchange(ref _forms, new(), null) ?? _forms;
+
+    byte[] Keep(ref byte[]? form, byte[] bytes)
+    {
+        form = bytes;
+        if (Volatile.Read(ref _holders) > 0) Count();
+        return bytes;
     }
 
     /// <summary>The bytes for an answer to a poll: packets joined by U+001E, binary in base64.</summary>
-    public byte[] Polling => _polling ??= EncodePolling();
+    public byte[] Polling => _forms?.Polling ?? Keep(ref FormsOrNew.Polling, EncodePolling());
 
     /// <summary>The bytes for a WebSocket whose client asked for base64 instead of binary frames (<c>b64=1</c>).</summary>
-    public byte[] WebSocketBase64 => _attachments.Length == 0 ? WebSocket : _textOnly ??= EncodeTextOnly();
+    public byte[] WebSocketBase64 => _attachments.Length == 0 ? WebSocket : _forms?.TextOnly ?? Keep(ref FormsOrNew.TextOnly, EncodeTextOnly());
 
     /// <summary>
     /// The bytes for a WebSocket that takes compressed messages: the text is compressed, once for all, where it has so many bytes and becomes smaller by it.
     /// </summary>
     public byte[] WebSocketDeflated(int threshold) =>
-        !MayCompress || threshold <= 0 || _text.Length < threshold ? WebSocket : _deflated ??= EncodeDeflated();
+        !MayCompress || threshold <= 0 || _text.Length < threshold ? WebSocket : _forms?.Deflated ?? Keep(ref FormsOrNew.Deflated, EncodeDeflated());
 
     /// <summary>An Engine.IO packet of text: its type digit and what follows.</summary>
     public static SharedFrame OfText(ReadOnlySpan<byte> packet, bool compress = true) => OfMessage(packet, [], compress);
@@ -148,6 +172,11 @@ sealed class SharedFrame
         text.CopyTo(bytes.AsSpan(at));
         attachments.CopyTo(bytes.AsSpan(at + text.Length));
         return bytes;
+    }
+
+    sealed class Forms
+    {
+        public byte[]? Polling, TextOnly, Deflated;
     }
 
     static int WriteBase64(Span<byte> target, ReadOnlySpan<byte> data)

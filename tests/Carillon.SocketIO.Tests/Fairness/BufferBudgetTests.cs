@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json;
 using Carillon.SocketIO.Tests.Hostile;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Carillon.SocketIO.Tests;
@@ -103,6 +105,110 @@ public class BufferBudgetTests
     }
 
     [Fact]
+    public async Task Answers_to_polls_that_are_not_read_are_cut()
+    {
+        await using var siege = await StartAsync(direct: true, options => options.Engine.Fairness.MaxBufferedBytes = 16_000_000);
+        var wires = new List<Wire>();
+        for (var i = 0; i < 4 && _ends.IsEmpty; i++)
+        {
+            await RoomAsync(siege);
+            var sid = await siege.JoinedPollingAsync();
+            var socket = siege.Server.Io.Root.Everyone.Sockets().Single(one => one.Connection.Id == sid);
+            for (var n = 0; n < 15; n++) socket.Emit("much", new string('x', 400_000));
+            wires.Add(await Wire.ConnectAsync(siege.Server));
+            await wires[^1].SendAsync($"GET /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n\r\n");
+            await RunningServer.UntilAsync(() => siege.Engine.WaitingBytes == 0 || !_ends.IsEmpty, "the answer has begun");
+            await siege.AssertServedAsync();
+        }
+        await RunningServer.UntilAsync(() => !_ends.IsEmpty, "one that does not read is closed");
+        Assert.All(_ends, reason => Assert.Equal(DisconnectReason.SlowConsumer, reason));
+        await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes < 16_000_000 / 10 * 9, "their answers are given up though nobody has read them");
+        wires.ForEach(wire => wire.Reset());
+        await NothingHeldAsync(siege);
+    }
+
+    [Fact]
+    public async Task One_message_that_many_pollers_are_answered_with_counts_once()
+    {
+        const int Size = 3_000_000;
+        await using var siege = await StartAsync(direct: true, options => options.Engine.Fairness.MaxBufferedBytes = 100_000_000);
+        var sids = new List<string>();
+        for (var i = 0; i < 8; i++) sids.Add(await siege.JoinedPollingAsync());
+        siege.Server.Io.Root.Except(siege.Bystander).Emit("much", new string('x', Size));
+        Assert.InRange(siege.Engine.BufferedBytes, Size, Size + 10_000);
+
+        var wires = new List<Wire>();
+        foreach (var sid in sids)
+        {
+            wires.Add(await Wire.ConnectAsync(siege.Server));
+            await wires[^1].SendAsync($"GET /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        await RunningServer.UntilAsync(() => siege.Engine.WaitingBytes == 0, "all answers have begun");
+        Assert.InRange(siege.Engine.BufferedBytes, 2 * Size, 2 * Size + 10_000);      // as it is for WebSockets, and as it is for polling
+        Assert.InRange(siege.Engine.Connections.Max(session => session.Held), Size, Size + 10_000);
+        foreach (var wire in wires) Assert.InRange((await wire.AnswerAsync()).Body.Length, Size, Size + 100);
+        await NothingHeldAsync(siege);
+        wires.ForEach(wire => wire.Dispose());
+    }
+
+    [Fact]
+    public async Task What_is_on_its_way_back_closes_nobody_else()
+    {
+        var end = new TaskCompletionSource();
+        await using var siege = await StartAsync(direct: true, setUp: io => io.Root.On("wait", async _ => await end.Task));
+        using var innocent = await Wire.JoinAsync(siege.Server);
+        await innocent.SendAsync(Wire.FrameOf(Opcode.Binary, new byte[100_000], final: false));
+        await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes > 100_000, "it has come");
+        using var wire = await Wire.JoinAsync(siege.Server);
+        await wire.TextAsync($"42[\"wait\",[{string.Join(',', Enumerable.Repeat('1', 200_000))}]]");
+        await RunningServer.UntilAsync(() => siege.Engine.ConnectionCount == 2, "who asked for too much is closed, and its handler goes on");
+
+        for (var i = 0; i < 3; i++) siege.Engine.ShedLargest();
+        Assert.True(siege.Engine.IsOverBuffered);
+        Assert.Equal([DisconnectReason.SlowConsumer], _ends);
+        Assert.Equal(2, siege.Engine.ConnectionCount);
+        end.SetResult();
+        await RunningServer.UntilAsync(() => !siege.Engine.IsOverBuffered, "the handler has ended");
+    }
+
+    [Fact]
+    public async Task One_that_cannot_be_closed_does_not_keep_the_others_from_it()
+    {
+        await using var siege = await Siege.StartAsync(direct: true, options => options.Engine.Fairness.MaxBufferedBytes = Limit,
+            services: services => services.AddSingleton<ILoggerProvider>(new FailingOnce("hold too much; connection")));
+        var wires = new List<Wire>();
+        for (var i = 0; i < 2; i++)
+        {
+            wires.Add(await Wire.JoinAsync(siege.Server));
+            await wires[i].SendAsync(Wire.FrameOf(Opcode.Binary, new byte[40_000 + i], final: false));
+            await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes >= 40_000 * (i + 1), "it has come");
+        }
+        siege.Engine.Buffers.Add(1_850_000);      // so much that both have to go, and not so much that another round begins by itself
+        siege.Engine.ShedLargest();
+        await RunningServer.UntilAsync(() => siege.Engine.ConnectionCount == 2, "the other one is closed");
+    }
+
+    [Fact]
+    public async Task Clients_that_hold_a_lot_do_not_wipe_what_is_kept_for_others()
+    {
+        await using var siege = await StartAsync(direct: true, options => options.RecoverWithin = TimeSpan.FromMinutes(2));
+        for (var i = 0; i < 4; i++) siege.Server.Io.Root.To("somebody").Emit("kept", new string('x', 100_000));
+        var kept = siege.Server.Io.Root.Recovery!.Bytes;
+        var wires = new List<Wire>();
+        for (var i = 0; i < 8 && _ends.IsEmpty; i++)
+        {
+            await RoomAsync(siege);
+            wires.Add(await Wire.JoinAsync(siege.Server));
+            await wires[^1].TrySendAsync(Wire.FrameOf(Opcode.Binary, new byte[400_000], final: false));
+            await RunningServer.UntilAsync(() => siege.Engine.BufferedBytes >= kept + (wires.Count * 500_000) || !_ends.IsEmpty, "it has come");
+        }
+        await RunningServer.UntilAsync(() => !_ends.IsEmpty, "one is closed");
+        siege.Server.Io.Root.To("somebody").Emit("kept", "too");      // recording wipes nothing either
+        Assert.InRange(siege.Server.Io.Root.Recovery!.Bytes, kept, long.MaxValue);
+        wires.ForEach(wire => wire.Reset());
+    }
+
+    [Fact]
     public async Task Arguments_of_handlers_that_do_not_end_count_until_they_do()
     {
         var end = new TaskCompletionSource();
@@ -168,7 +274,7 @@ public class BufferBudgetTests
             Assert.InRange(siege.Server.Io.Root.Recovery!.Bytes, 0, Limit + 200_000);
         }
         Assert.Empty(_ends);
-        siege.Server.Io.Root.Recovery!.ForgetOldest(long.MaxValue);
+        siege.Server.Io.Root.Recovery!.ForgetOldest(() => true, 0);
         await NothingHeldAsync(siege);
     }
 
@@ -247,6 +353,28 @@ public class BufferBudgetTests
         io.Root.OnDisconnect((_, reason) => _ends.Enqueue(reason));
         setUp?.Invoke(io);
     });
+
+    sealed class FailingOnce(string message) : ILoggerProvider, ILogger
+    {
+        bool _hasFailed;
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (!formatter(state, exception).Contains(message, StringComparison.Ordinal) || Interlocked.Exchange(ref _hasFailed, true)) return;
+            throw new ObjectDisposedException("the context");
+        }
+
+        public void Dispose()
+        {
+        }
+    }
 
     static string RoomOf(Wire wire) => JsonElement.Parse(Encoding.UTF8.GetBytes(wire.Joined[2..])).GetProperty("sid").GetString()!;
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 
@@ -14,11 +15,16 @@ sealed class Siege : IAsyncDisposable
 
     public EngineServer Engine => Server.Io.Engine;
 
+    /// <summary>The room of the bystander alone.</summary>
+    public string Bystander => _bystander.Joined.Split('"')[3];
+
     /// <param name="direct">Whether plain WebSockets are taken off the connection before HTTP sees them.</param>
     /// <param name="configure">Changes the settings. Addresses are not limited, because all come from one here.</param>
     /// <param name="setUp">Adds handlers to those that echo.</param>
     /// <param name="clock">The server's time.</param>
-    public static async Task<Siege> StartAsync(bool direct, Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null)
+    /// <param name="services">Adds services.</param>
+    public static async Task<Siege> StartAsync(
+        bool direct, Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, Action<IServiceCollection>? services = null)
     {
         var server = await RunningServer.StartAsync(
             options =>
@@ -31,7 +37,7 @@ sealed class Siege : IAsyncDisposable
                 io.Root.On("echo", e => e.Ack(e.Arguments));
                 setUp?.Invoke(io);
             },
-            clock, direct);
+            clock, direct, services);
         return new Siege(server, await Wire.JoinAsync(server));
     }
 
