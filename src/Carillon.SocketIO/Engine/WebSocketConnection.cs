@@ -10,8 +10,6 @@ namespace Carillon.SocketIO;
 /// </summary>
 abstract class WebSocketConnection(int maxPayload, bool deflated)
 {
-    static readonly Lock Sending = new();     // for all, because only probes need it, for a moment
-
     Task _sent = Task.CompletedTask;          // what was sent while no session owns the order
     FrameReader? _reader;
     int _dismissed;
@@ -48,7 +46,8 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there are.</summary>
     public void Send(SharedFrame frame)
     {
-        lock (Sending) _sent = SendAfterAsync(_sent, frame);
+        // A lock of this connection alone: the first write goes to the network, or to TLS, under it. The object itself is the lock, because an idle connection must not pay for one.
+        lock (this) _sent = SendAfterAsync(_sent, frame);
     }
 
     async Task SendAfterAsync(Task before, SharedFrame frame)
