@@ -51,6 +51,9 @@ public sealed partial class EngineSocket
     /// <summary>Spends one event of some bytes, before it is read. False: it is to be refused, see <see cref="Overspent"/>.</summary>
     internal bool TrySpend(int bytes, long now, out TimeSpan retryAfter) => Budget.TrySpend(bytes, now, out retryAfter, IsHalfOpen);
 
+    // What comes after the end was decided is dropped, and costs what an event costs all the same. False: it is too much, and nothing more is read.
+    bool TryPayAfterEnd(int bytes) => TrySpend(bytes, _server.Clock.GetTimestamp(), out _);
+
     // A frame or a packet that is no message costs what an event costs. False: it is dropped, and so is a client that goes on.
     bool TryPay(int bytes)
     {
@@ -62,7 +65,7 @@ public sealed partial class EngineSocket
     }
 
     /// <summary>Spends bytes that belong to an event that was let in.</summary>
-    internal void Spend(int bytes) => Budget.Spend(bytes, _server.Clock.GetTimestamp());
+    internal void Spend(int bytes) => Budget.Spend(bytes, _server.Clock.GetTimestamp(), IsHalfOpen);
 
     /// <summary>Spends expensive operations.</summary>
     internal bool TrySpendOperations(int count, out TimeSpan retryAfter) => Budget.TrySpendOperations(count, _server.Clock.GetTimestamp(), out retryAfter);

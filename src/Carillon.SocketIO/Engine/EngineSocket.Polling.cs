@@ -352,6 +352,11 @@ public sealed partial class EngineSocket
     {
         _posts++;
         Meters.BytesReceived.Add(payload.Length);
+        if (_state != State.Open && !TryPayAfterEnd(payload.Length))
+        {
+            Drop(DisconnectReason.TransportError);
+            return false;
+        }
         // A body that is no UTF-8 is read as other servers read it, with replacement characters.
         if (!Utf8.IsValid(payload)) payload = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(payload));
         foreach (var range in payload.Split(SharedFrame.Separator))

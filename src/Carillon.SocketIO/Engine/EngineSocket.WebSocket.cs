@@ -170,6 +170,8 @@ public sealed partial class EngineSocket
 
     bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
     {
+        // What comes after our own close frame is read and dropped, until the client answers it.
+        if (_state != State.Open && opcode != Opcode.Close) return TryPayAfterEnd(payload.Length);
         switch (opcode)
         {
             case Opcode.Text:
@@ -188,8 +190,7 @@ public sealed partial class EngineSocket
                 AnswerClose(payload);
                 return false;
         }
-        // What comes after our own close frame is read and dropped, until the client answers it. A flood is not: reading it is what it would cost the others.
-        return !_overspent;
+        return !_overspent;      // a flood is not read any further: reading it would cost the others
     }
 
     // One answer waits at most: a client that pings and does not read costs no more than one that does not ping.

@@ -17,6 +17,7 @@ enum Overspending
 sealed class Budget(Shares shares)
 {
     Purse _own;
+    bool _joined;
     Account? _account;
     long _windowBegan;
     int _refusals;
@@ -34,16 +35,26 @@ sealed class Budget(Shares shares)
     /// <param name="beforeJoin">Whether the connection has not joined a namespace yet, though it should: it has less to spend.</param>
     public bool TrySpend(int bytes, long now, out TimeSpan retryAfter, bool beforeJoin = false)
     {
-        if (!_own.TrySpend(beforeJoin ? shares.BeforeJoin : shares.PerConnection, bytes, now, out retryAfter)) return false;
+        var share = ShareOf(beforeJoin);
+        if (!_own.TrySpend(share, bytes, now, out retryAfter)) return false;
         if (Account is not { } account || account.Purse.TrySpend(shares.PerAccount, bytes, now, out retryAfter)) return true;
-        _own.GiveBack(shares.PerConnection, bytes);
+        _own.GiveBack(share, bytes);
         return false;
     }
 
-    /// <summary>Spends bytes that were let in already: they are owed where there are not enough.</summary>
-    public void Spend(int bytes, long now)
+    // A bucket counts in time, so that what was spent at one rate is another amount at the next: at the rates of those who have joined, the seconds that a token took before would be
+    // megabytes. The buckets begin anew.
+    Share ShareOf(bool beforeJoin)
     {
-        _own.Bytes.Owe(shares.PerConnection.Bytes, bytes, now);
+        if (beforeJoin) return shares.BeforeJoin;
+        if (!_joined) (_joined, _own.Events, _own.Bytes) = (true, default, default);
+        return shares.PerConnection;
+    }
+
+    /// <summary>Spends bytes that were let in already: they are owed where there are not enough.</summary>
+    public void Spend(int bytes, long now, bool beforeJoin = false)
+    {
+        _own.Bytes.Owe(ShareOf(beforeJoin).Bytes, bytes, now);
         Account?.Purse.Bytes.Owe(shares.PerAccount.Bytes, bytes, now);
     }
 

@@ -116,6 +116,33 @@ public class BudgetTests
     }
 
     [Fact]
+    public void What_was_spent_before_the_join_is_no_debt_after_it()
+    {
+        _options.PerConnection.ByteBurst = 8_000_000;
+        var budget = NewBudget();
+        for (var i = 0; i < 8; i++) Assert.True(budget.TrySpend(32 * 1024, Now, out _, beforeJoin: true));
+        budget.Spend(32 * 1024, Now, beforeJoin: true);
+        Assert.False(budget.TrySpend(1024, Now, out _, beforeJoin: true));
+
+        for (var i = 0; i < 8; i++) Assert.True(budget.TrySpend(1_000_000, Now, out _));
+        Assert.False(budget.TrySpend(1024, Now, out _));      // and it begins anew once only
+    }
+
+    [Fact]
+    public void What_an_account_refuses_is_given_back_at_the_rate_at_which_it_was_taken()
+    {
+        (_options.PerAccount.BytesPerSecond, _options.PerAccount.ByteBurst) = (1, 1000);
+        var account = new Accounts(_options, _clock).Enter("alice")!;
+        var (first, second) = (NewBudget(), NewBudget());
+        first.Exchange(account);
+        second.Exchange(account);
+        Assert.True(first.TrySpend(1000, Now, out _, beforeJoin: true));
+        for (var i = 0; i < 300; i++) Assert.False(second.TrySpend(1000, Now, out _, beforeJoin: true));
+        second.Exchange(null);
+        for (var i = 0; i < 250; i++) Assert.True(second.TrySpend(1000, Now, out _, beforeJoin: true));
+    }
+
+    [Fact]
     public void A_screen_that_subscribes_to_a_thousand_channels_at_once_is_within_its_budget()
     {
         var budget = NewBudget();

@@ -22,11 +22,16 @@ public class ControlFrameTests
     [MemberData(nameof(Frames))]
     public async Task A_flood_of_them_ends_the_connection_and_counts_against_the_address(string kind, bool direct)
     {
-        await using var siege = await StartAsync(direct);
-        using var wire = await Wire.JoinAsync(siege.Server);
-        if (kind == "fragment") await wire.SendAsync(Wire.FrameOf(Opcode.Text, "4"u8, final: false));
-        await wire.TrySendAsync(Enumerable.Repeat(FrameOf(kind), 200).SelectMany(frame => frame).ToArray());
-        await RunningServer.UntilAsync(() => siege.Engine.ConnectionCount == 1, "the flooder is closed");
+        await using var siege = await StartAsync(direct, fair => (fair.LimitAddresses, fair.FloodingConnectionsPerMinute) = (true, 1));
+        for (var floods = 0; floods < 2; floods++)
+        {
+            Assert.Empty(siege.Engine.Addresses.Bans());
+            using var wire = await Wire.JoinAsync(siege.Server);
+            if (kind == "fragment") await wire.SendAsync(Wire.FrameOf(Opcode.Text, "4"u8, final: false));
+            await wire.TrySendAsync(Enumerable.Repeat(FrameOf(kind), 200).SelectMany(frame => frame).ToArray());
+            await RunningServer.UntilAsync(() => siege.Engine.ConnectionCount == 1, "the flooder is closed");
+        }
+        Assert.Equal("127.0.0.1", Assert.Single(siege.Engine.Addresses.Bans()).Address);
         await siege.AssertServedAsync();
     }
 
@@ -83,11 +88,46 @@ public class ControlFrameTests
         await siege.AssertServedAsync();
     }
 
+    public static TheoryData<string, bool> FramesAndMessages()
+    {
+        var data = Frames();
+        data.Add("message", false);
+        data.Add("message", true);
+        return data;
+    }
+
     [Theory]
-    [InlineData("ping")]
-    [InlineData("2probe")]
-    [InlineData("pong")]
-    public async Task A_probe_is_a_few_frames(string kind)
+    [MemberData(nameof(FramesAndMessages))]
+    public async Task What_comes_after_the_close_is_paid_for_and_a_flood_is_not_read(string kind, bool direct)
+    {
+        await using var siege = await StartAsync(direct);
+        using var wire = await Wire.JoinAsync(siege.Server);
+        if (kind == "fragment") await wire.SendAsync(Wire.FrameOf(Opcode.Text, "4"u8, final: false));
+        else await wire.TextAsync("9");      // no packet: the connection is closed, and the answer to the close frame awaited
+        if (kind == "fragment") siege.Server.Io.Root.Everyone.Sockets().Single(socket => socket.Id == wire.Joined.Split('"')[3]).Connection.Close();
+        await RunningServer.UntilAsync(() => siege.Engine.ConnectionCount == 1, "it is closed");
+        await wire.TrySendAsync(Enumerable.Repeat(FrameOf(kind), 200).SelectMany(frame => frame).ToArray());
+        while (await wire.FrameAsync() is not null) { }      // to the end, though the clock stands still
+        await siege.AssertServedAsync();
+    }
+
+    [Fact]
+    public async Task Posts_to_a_session_that_is_being_closed_are_paid_for()
+    {
+        await using var siege = await StartAsync(direct: true);
+        var sid = await siege.JoinedPollingAsync();
+        Assert.Equal(200, (await siege.PostAsync(sid, "4{")).Status);      // malformed: it is closed with the next poll, which does not come
+        var accepted = 0;
+        while (accepted < 100 && (await siege.PostAsync(sid, "42[\"x\"]")).Status == 200) accepted++;
+        Assert.InRange(accepted, 1, 35);
+        await RunningServer.UntilAsync(() => siege.Engine.ConnectionCount == 1, "the session is over");
+    }
+
+    [Theory]
+    [InlineData("ping", 16)]
+    [InlineData("2probe", 16)]
+    [InlineData("pong", 0)]
+    public async Task A_probe_is_a_few_frames(string kind, int answered)
     {
         await using var siege = await StartAsync(direct: true);
         var sid = await siege.PollingAsync();
@@ -95,7 +135,7 @@ public class ControlFrameTests
         await probe.TrySendAsync(Enumerable.Repeat(FrameOf(kind), 50).SelectMany(frame => frame).ToArray());
         var answers = 0;
         while (await probe.FrameAsync() is { } frame && frame.Opcode != Opcode.Close) answers++;
-        Assert.InRange(answers, 0, 16);
+        Assert.Equal(answered, answers);
         Assert.Equal(200, (await siege.PostAsync(sid, "40")).Status);     // the session lives on
     }
 
@@ -109,9 +149,10 @@ public class ControlFrameTests
         Assert.Equal(1009, await probe.EndAsync());
     }
 
-    Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options =>
+    Task<Siege> StartAsync(bool direct, Action<FairnessOptions>? configure = null) => Siege.StartAsync(direct, options =>
     {
         var fair = options.Engine.Fairness;
+        configure?.Invoke(fair);
         (fair.PerConnection.EventsPerSecond, fair.PerConnection.EventBurst, fair.RefusalsBeforeDisconnect) = (10, 30, 50);
     }, clock: _clock);
 
@@ -124,6 +165,7 @@ public class ControlFrameTests
         "open" => Wire.TextFrame("0"),
         "upgrade" => Wire.TextFrame("5"),
         "2probe" => Wire.TextFrame("2probe"),
+        "message" => Wire.TextFrame("42[\"x\"]"),
         _ => Wire.TextFrame("3"),
     };
 }
