@@ -115,10 +115,12 @@ sealed class RunningServer : IAsyncDisposable
         }
     }
 
-    public static async Task UntilAsync(Func<bool> condition, string what)
+    public static Task UntilAsync(Func<bool> condition, string what) => UntilAsync(() => Task.FromResult(condition()), what);
+
+    public static async Task UntilAsync(Func<Task<bool>> condition, string what)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (!condition())
+        while (!await condition())
         {
             Assert.False(deadline.IsCancellationRequested, $"Not in time: {what}");
             await Task.Delay(10, CancellationToken.None);

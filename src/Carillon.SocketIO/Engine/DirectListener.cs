@@ -81,8 +81,7 @@ sealed partial class DirectListener : IConnectionListener
                 var accepting = listener.AcceptAsync();
                 // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a second and more.
                 // Not here: what they bring about is the application's, and others must not wait for it to be accepted.
-                if ((!accepting.IsCompleted || _ready.Count >= MostReady) && !_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true))
-                    ThreadPool.UnsafeQueueUserWorkItem(static listener => listener.BeginReady(), this, preferLocal: true);
+                if (!accepting.IsCompleted || _ready.Count >= MostReady) BeginNextSoon();
                 socket = await accepting;
             }
             catch (Exception ex) when (ex is SocketException or ObjectDisposedException)
@@ -100,31 +99,44 @@ sealed partial class DirectListener : IConnectionListener
     void Greet(NetSocket socket)
     {
         Arrival? arrival = null;
+        var (hasPlace, hasArrived) = (false, false);
+        var door = Routes.Door;
+        IPAddress? address = null;
         try
         {
             socket.NoDelay = _options.NoDelay;
-            if (!_limit.TryTake())
+            address = (socket.RemoteEndPoint as IPEndPoint)?.Address;
+            hasPlace = _limit.TryTake();
+            if (!hasPlace)
             {
                 LogFullNowAndThen();
                 TurnAway(socket, EngineRefusal.TooManyConnections);
                 return;
             }
-            var address = (socket.RemoteEndPoint as IPEndPoint)?.Address;
-            var door = Routes.Door;
             if (door?.Arrive(address) is { } refusal)
             {
+                hasPlace = false;
                 _limit.Release();
                 TurnAway(socket, EngineRefusal.Of(refusal));
                 return;
             }
-            arrival = new Arrival(this, door, address, socket);
+            hasArrived = true;
+            arrival = new Arrival(this, door, address, socket);     // it gives the place back from now on
             if (!arrival.Wait()) _ready.Enqueue(arrival);
         }
         catch (Exception ex)
         {
             if (!WebSocketConnection.IsCut(ex)) LogConnectionFailed(ex);
-            if (arrival is null) socket.Dispose();
-            else arrival.Drop();
+            if (arrival is not null)
+            {
+                arrival.Drop();
+                return;
+            }
+            socket.Dispose();
+            if (hasPlace) _limit.Release();
+            if (!hasArrived) return;
+            door?.CameToNothing(address, unfinished: false);
+            door?.Disconnected(address);
         }
     }
 
@@ -143,14 +155,19 @@ sealed partial class DirectListener : IConnectionListener
         if (Interlocked.CompareExchange(ref _fullLoggedAt, now, last) == last) LogFull(_limit.Limit);
     }
 
-    void BeginReady()
+    void BeginNextSoon()
     {
-        do
-        {
-            while (_ready.TryDequeue(out var arrival)) Begin(arrival);
-            Volatile.Write(ref _isBeginning, false);
-        }
-        while (!_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true));
+        if (!_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true))
+            ThreadPool.UnsafeQueueUserWorkItem(static listener => listener.BeginNext(), this, preferLocal: false);
+    }
+
+    // A work item for each, which queues that of the next before it begins: the code of the application runs in it and may block, and the other newcomers must not wait for that.
+    void BeginNext()
+    {
+        _ready.TryDequeue(out var arrival);
+        Volatile.Write(ref _isBeginning, false);
+        BeginNextSoon();
+        if (arrival is not null) Begin(arrival);
     }
 
     /// <summary>Looks at what a connection has said first.</summary>

@@ -69,21 +69,89 @@ public class TcpConnectionTests
         foreach (var end in new Action[] { kept.Dispose, upgraded.Dispose, silent.Dispose, slow.Dispose, last.Dispose, socket.Abort })
         {
             end();
-            await RunningServer.UntilAsync(() => ServedAsync(server).GetAwaiter().GetResult(), "a place is free");
+            await RunningServer.UntilAsync(() => ServedAsync(server), "a place is free");
         }
         await RunningServer.UntilAsync(() => server.Io.Engine.Addresses.Find("127.0.0.1") is null or { Open: 0, HalfOpen: 0 }, "all have left");
         var again = new List<NetSocket>();
-        await RunningServer.UntilAsync(() => again.Count == 6 || TryKeep(again), "six places are free");
+        await RunningServer.UntilAsync(() => TryKeepAsync(again), "six places are free");
         Assert.False(await ServedAsync(server));
         foreach (var one in again) one.Dispose();
 
-        bool TryKeep(List<NetSocket> sockets)
+        async Task<bool> TryKeepAsync(List<NetSocket> sockets)
         {
-            var one = ArriveAsync(server, Page).GetAwaiter().GetResult();
-            if (StatusAsync(one).GetAwaiter().GetResult() == 404) sockets.Add(one);
+            var one = await ArriveAsync(server, Page);
+            if (await StatusAsync(one) == 404) sockets.Add(one);
             else one.Dispose();
             return sockets.Count == 6;
         }
+    }
+
+    [Fact]
+    public async Task An_arrival_that_fails_gives_its_place_back()
+    {
+        var clock = new FaultyClock();
+        await using var server = await StartAsync(fair => (fair.TcpConnections, fair.TcpConnectionsPerAddress) = (2, 0), clock);
+        for (var i = 0; i < 5; i++)
+        {
+            clock.FailOnce = true;
+            using var failed = await ArriveAsync(server);
+            await RunningServer.UntilAsync(() => !clock.FailOnce, "it has failed");
+        }
+        using var one = await ArriveAsync(server, Page);
+        using var two = await ArriveAsync(server, Page);
+        Assert.Equal((404, 404), (await StatusAsync(one), await StatusAsync(two)));
+    }
+
+    [Fact]
+    public async Task A_newcomer_whose_code_blocks_holds_back_no_other_newcomer()
+    {
+        var clock = new FaultyClock();
+        using var blocked = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        await using var server = await RunningServer.StartAsync(options => options.Engine.AllowRequest = handshake =>
+        {
+            if (string.IsNullOrEmpty(handshake.QueryValue("block"))) return default;
+            blocked.Set();
+            release.Wait();
+            return default;
+        }, clock: clock, direct: true);
+        var sockets = new List<NetSocket>();
+        // While the clock stops them, none is accepted: all have sent their request before the first is looked at.
+        clock.Gate.Reset();
+        for (var i = 0; i < 60; i++)
+        {
+            var socket = new NetSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            socket.Connect(IPAddress.Loopback, server.Address.Port);
+            socket.Send(Encoding.ASCII.GetBytes(i % 20 == 10 ? WebSocket.Replace("EIO=4", "EIO=4&block=1") : WebSocket));
+            sockets.Add(socket);
+        }
+        clock.Gate.Set();
+        Assert.True(blocked.Wait(TimeSpan.FromSeconds(30)));
+        for (var i = 0; i < sockets.Count; i++)
+            if (i % 20 != 10) Assert.Equal(101, await StatusAsync(sockets[i]));
+        Assert.False(release.IsSet);
+        release.Set();
+        foreach (var socket in sockets) socket.Dispose();
+    }
+
+    sealed class FaultyClock : TimeProvider
+    {
+        public ManualResetEventSlim Gate { get; } = new(initialState: true);
+
+        public volatile bool FailOnce;
+
+        public override long GetTimestamp()
+        {
+            Gate.Wait();
+            if (FailOnce)
+            {
+                FailOnce = false;
+                throw new InvalidDataException("The clock has failed.");
+            }
+            return base.GetTimestamp();
+        }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => base.CreateTimer(_ => { }, null, dueTime, period);
     }
 
     [Fact]
@@ -105,7 +173,7 @@ public class TcpConnectionTests
         using (await server.JoinAsync()) { }
 
         idle[0].Dispose();
-        await RunningServer.UntilAsync(() => ServedAsync(server, "127.0.0.2").GetAwaiter().GetResult(), "the address has room again");
+        await RunningServer.UntilAsync(() => ServedAsync(server, "127.0.0.2"), "the address has room again");
         foreach (var one in idle) one.Dispose();
     }
 
@@ -212,7 +280,8 @@ public class TcpConnectionTests
         Assert.InRange(_clock.GetElapsedTime(start), TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(60));
     }
 
-    Task<RunningServer> StartAsync(Action<FairnessOptions>? fair = null) => RunningServer.StartAsync(options => fair?.Invoke(options.Engine.Fairness), clock: _clock, direct: true);
+    Task<RunningServer> StartAsync(Action<FairnessOptions>? fair = null, TimeProvider? clock = null) =>
+        RunningServer.StartAsync(options => fair?.Invoke(options.Engine.Fairness), clock: clock ?? _clock, direct: true);
 
     static async Task<bool> ServedAsync(RunningServer server, string from = "127.0.0.1")
     {
