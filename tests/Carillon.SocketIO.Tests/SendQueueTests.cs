@@ -112,6 +112,34 @@ public class SendQueueTests
         Assert.Equal((0, 0), (_queue.Count, _queue.Bytes));
     }
 
+    [Fact]
+    public void Places_are_charged_in_steps_and_given_back()
+    {
+        var additions = 0;
+        var budget = new BufferBudget(-1, () => additions++);
+        var queue = new SendQueue(budget);
+        for (var i = 0; i < 100; i++) queue.Add(Frame("x", SendPolicy.Default));
+        Assert.Equal(0, budget.Held);
+        queue.CountAll();
+        Assert.InRange(budget.Held, 100 * 64 - 1024, 100 * 64);
+
+        additions = 0;
+        for (var i = 0; i < 1000; i++)
+        {
+            queue.Take();
+            queue.Add(Frame("x", SendPolicy.Default));
+        }
+        Assert.Equal(0, additions);
+        for (var i = 0; i < 1000; i++) queue.Add(Frame("x", SendPolicy.Default));
+        Assert.InRange(additions, 1, 1000 * 64 / 1024 + 1);
+        while (queue.Count > 0) queue.Take();
+        Assert.Equal(0, budget.Held);
+        for (var i = 0; i < 100; i++) queue.Add(Frame("x", new SendPolicy { Importance = Importance.Marketing }));
+        queue.CountAll();
+        queue.MakeRoomFor(Frame("x", SendPolicy.Default));
+        Assert.Equal(0, budget.Held);
+    }
+
     void Add(string text, string? stream = null, Importance importance = Importance.Informative, Overflow overflow = Overflow.Queue, string? key = null) =>
         _queue.Add(Frame(text, new SendPolicy { Importance = importance, Overflow = overflow, Stream = stream, Key = key }));
 

@@ -1,8 +1,8 @@
 namespace Carillon.SocketIO;
 
 /// <summary>
-/// The bytes that a server's connections hold together: what waits to be sent, what is half received, what unfinished handlers were given, and what is kept for recovery. It is exact, and
-/// costs one interlocked addition for each change; what leaves at once is never counted.
+/// The bytes that a server's connections hold together: what waits to be sent, what is half received, what unfinished handlers were given, and what is kept for recovery. What
+/// leaves at once is never counted; the places in a queue are charged in steps, everything else is exact.
 /// </summary>
 /// <remarks>
 /// A frame of a broadcast that waits in many queues is in memory once, so that it counts once: with the first queue that holds it, until the last has let it go

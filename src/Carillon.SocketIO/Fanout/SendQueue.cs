@@ -11,12 +11,15 @@ sealed class SendQueue(BufferBudget? buffers = null)
     // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
     const int FrameOverhead = 64;
 
+    // The budget is one line of memory for all processors. Places are charged in steps, so that a queue that is never short does not touch it for each message; less than a step is free.
+    const int ChargeStep = 1024;
+
     // A critical frame overtakes so many at most, so that stalled clients cost a publisher little.
     const int Overtaken = 16 * 1024;
 
     SharedFrame?[] _ring = new SharedFrame?[4];
     int _first;
-    bool _counts;      // its frames count in the budget: all of them or none
+    int _charged = -1;      // bytes that count for its places; negative: nothing of it counts in the budget
 
     public int Count { get; private set; }
 
@@ -43,18 +46,30 @@ sealed class SendQueue(BufferBudget? buffers = null)
         }
         this[at] = frame;
         Bytes += CostOf(frame);
-        if (!_counts) return;
+        if (!Counts) return;
         frame.Hold(buffers!);
-        buffers!.Add(FrameOverhead);
+        ChargePlaces();
     }
 
     /// <summary>Its frames do not leave at once: they count in the budget from now on, until they have left.</summary>
     public void CountAll()
     {
-        if (_counts || buffers is null || Count == 0) return;
-        _counts = true;
+        if (Counts || buffers is null || Count == 0) return;
+        _charged = 0;
         for (var i = 0; i < Count; i++) this[i].Hold(buffers);
-        buffers.Add(Count * FrameOverhead);
+        ChargePlaces();
+    }
+
+    // Its frames count in the budget: all of them or none.
+    bool Counts => _charged >= 0;
+
+    void ChargePlaces()
+    {
+        var places = Count * FrameOverhead;
+        if (places > 0 && places >= _charged - ChargeStep && places < _charged + ChargeStep) return;
+        var charge = places / ChargeStep * ChargeStep;
+        if (charge != _charged) buffers!.Add(charge - _charged);
+        _charged = Count > 0 ? charge : -1;
     }
 
     // Behind the last of its own stream and of what nothing overtakes, and behind the critical ones that stand there.
@@ -79,23 +94,18 @@ sealed class SendQueue(BufferBudget? buffers = null)
         _first = (_first + 1) & (_ring.Length - 1);
         Count--;
         Bytes -= CostOf(frame);
-        if (_counts) Uncount(frame);
-        _counts &= Count > 0;
-        return frame;
-    }
-
-    void Uncount(SharedFrame frame)
-    {
+        if (!Counts) return frame;
         frame.Release();
-        buffers!.Add(-FrameOverhead);
+        ChargePlaces();
+        return frame;
     }
 
     public void Clear()
     {
-        for (var i = 0; _counts && i < Count; i++) Uncount(this[i]);
-        _counts = false;
+        for (var i = 0; Counts && i < Count; i++) this[i].Release();
         Array.Clear(_ring);
         (_first, Count, Bytes) = (0, 0, 0);
+        if (Counts) ChargePlaces();
     }
 
     /// <summary>
@@ -115,7 +125,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
             var stays = policy.Overflow == Overflow.KeepLatest ? seen.Add((policy.Stream, policy.Key)) : policy.Importance != Importance.Marketing;
             if (!stays)
             {
-                if (_counts) Uncount(frame);
+                if (Counts) frame.Release();
                 continue;
             }
             this[--kept] = frame;
@@ -125,7 +135,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
         _first = (_first + kept) & (_ring.Length - 1);
         Count -= kept;
         Bytes = bytes;
-        _counts &= Count > 0;
+        if (Counts) ChargePlaces();
         return kept;
     }
 
