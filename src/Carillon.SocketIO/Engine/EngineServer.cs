@@ -103,7 +103,7 @@ public sealed partial class EngineServer
     internal Action<EngineSocket>? Measured { get; init; }
 
     /// <summary>Whether connections have something to join after they were let in. Until then they are half-open.</summary>
-    internal bool AwaitsJoin { get; init; }
+    internal bool AwaitsJoin { get; init => field = Addresses.AwaitsJoin = value; }
 
     /// <summary>How many bytes wait for clients, over all connections: zero once all that was sent has left.</summary>
     public long WaitingBytes => _sessions.Values.Sum(session => (long)session.Waiting);
@@ -310,7 +310,7 @@ public sealed partial class EngineServer
             return;
         }
         var refusal = Check(request, upgrade, out var session);
-        if (session is not null) Addresses.Claimed(session);
+        if (session is not null) Addresses.RemoveIdle(session);
         if (refusal is not null)
             await RefuseAsync(context, refusal, upgrade);
         else if (upgrade)
@@ -412,7 +412,7 @@ public sealed partial class EngineServer
     async Task OpenPollingAsync(HttpContext context, Handshake handshake)
     {
         var session = Open(handshake, webSocket: false);
-        Addresses.Unclaimed(session);
+        Addresses.AddIdle(session);
         if (Options.CookieName is { } cookie)
             context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
         try

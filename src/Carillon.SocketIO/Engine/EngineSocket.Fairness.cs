@@ -5,11 +5,11 @@ public sealed partial class EngineSocket
     const int HalfOpen = 0, Joined = 1, Ended = 2;
 
     int _standing = HalfOpen;
-    bool _overspent;
-    /// <summary>Its place among the sessions that nobody has come back to; null once somebody has.</summary>
-    internal LinkedListNode<EngineSocket>? Unclaimed { get; set; }
-
+    bool _isFlooding;     // it went on after its events were refused
     Budget? _budget;      // made when something is spent: those who only listen need none
+
+    /// <summary>Its place among the idle sessions of its address: opened, and never used. Null once the client has come back to it.</summary>
+    internal LinkedListNode<EngineSocket>? IdlePlace { get; set; }
 
     /// <summary>Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.</summary>
     internal void CountAsJoined()
@@ -78,8 +78,8 @@ public sealed partial class EngineSocket
     {
         Meters.Overspent.Add(1);
         var becomes = Budget.Refused(now);
-        if (becomes == Overspending.Refuse || _overspent) return becomes;
-        _overspent = true;
+        if (becomes == Overspending.Refuse || _isFlooding) return becomes;
+        _isFlooding = true;
         _server.Addresses.Flooded(Handshake.Address);
         return becomes;
     }
@@ -89,7 +89,7 @@ public sealed partial class EngineSocket
     {
         var before = Interlocked.Exchange(ref _standing, Ended);
         if (before == Ended) return;
-        _server.Addresses.Claimed(this);
+        _server.Addresses.RemoveIdle(this);
         _server.Addresses.Closed(Handshake.Address, halfOpen: before == HalfOpen);
         LeaveAccount();
     }

@@ -190,7 +190,7 @@ public sealed partial class EngineSocket
                 AnswerClose(payload);
                 return false;
         }
-        return !_overspent;      // a flood is not read any further: reading it would cost the others
+        return !_isFlooding;      // a flood is not read any further: reading it would cost the others
     }
 
     // One answer waits at most: a client that pings and does not read costs no more than one that does not ping.

@@ -54,7 +54,7 @@ public sealed partial class Addresses
             var entry = Find(AddressKey.Of(address), now);
             // Whether it is a handshake, and how many it may begin, is to be seen. Sessions that nobody has come back to hold no
             // connection.
-            var standing = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (entry.Unclaimed?.Count ?? 0), entry.Sockets);
+            var standing = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (AwaitsJoin ? entry.Idle?.Count ?? 0 : 0), entry.Sockets);
             refusal = exempt ? null : Decide(standing, _options, SocketsPerAddress);
             if (refusal is null)
             {
@@ -72,6 +72,9 @@ public sealed partial class Addresses
     /// them.
     /// </summary>
     internal int SocketsPerAddress { get; set; }
+
+    /// <summary>Whether sessions are half-open until they join. Without a join, they never are.</summary>
+    internal bool AwaitsJoin { get; set; }
 
     /// <summary>A TCP connection that arrived has been closed.</summary>
     internal void Disconnected(IPAddress? address) => Change(address, static entry => entry.Sockets = Math.Max(0, entry.Sockets - 1));
@@ -130,8 +133,8 @@ public sealed partial class Addresses
                 var standing = Standing(entry, bucket, now);
                 refusal = Decide(standing, _options);
                 // A session that was opened and never used is worth less than a client that is here.
-                if (refusal is not null && entry.Unclaimed?.First is { } oldest
-                    && Decide(standing with { Open = standing.Open - 1, HalfOpen = standing.HalfOpen - 1 }, _options) is null)
+                if (refusal is not null && entry.Idle?.First is { } oldest
+                    && Decide(standing with { Open = standing.Open - 1, HalfOpen = standing.HalfOpen - (AwaitsJoin ? 1 : 0) }, _options) is null)
                 {
                     oldest.List!.Remove(oldest);
                     (displaced, refusal) = (oldest.Value, null);
@@ -148,25 +151,25 @@ public sealed partial class Addresses
     }
 
     /// <summary>
-    /// A session was opened by a plain GET. Until its client comes back to it (<see cref="Claimed"/>), it makes room for others of its
+    /// A session was opened by a plain GET. Until its client comes back to it (<see cref="RemoveIdle"/>), it makes room for others of its
     /// address.
     /// </summary>
-    internal void Unclaimed(EngineSocket session)
+    internal void AddIdle(EngineSocket session)
     {
         if (!Counts(session.Handshake.Address)) return;
         lock (_gate)
         {
             if (!_entries.TryGetValue(AddressKey.Of(session.Handshake.Address), out var entry)) return;
-            session.Unclaimed = (entry.Unclaimed ??= new()).AddLast(session);
+            session.IdlePlace = (entry.Idle ??= new()).AddLast(session);
         }
     }
 
     /// <summary>The client has come back to its session, or the session has ended.</summary>
-    internal void Claimed(EngineSocket session)
+    internal void RemoveIdle(EngineSocket session)
     {
-        if (session.Unclaimed is not { } place) return;
+        if (session.IdlePlace is not { } place) return;
         lock (_gate) place.List?.Remove(place);
-        session.Unclaimed = null;
+        session.IdlePlace = null;
     }
 
     /// <summary>
@@ -382,7 +385,7 @@ public sealed partial class Addresses
 
         public readonly AddressKey Key;
         public readonly LinkedListNode<Entry> Place;
-        public LinkedList<EngineSocket>? Unclaimed;      // opened by a GET, and nobody has come back yet; the oldest first
+        public LinkedList<EngineSocket>? Idle;      // opened by a GET, and nobody has come back yet; the oldest first
         public int Open, HalfOpen, Strikes, Sockets;
         public bool IsLocalProxy;
         public TokenBucket Handshakes, Requests, Refusals, Unheeded, Floods, Malformed, Failures;

@@ -56,6 +56,26 @@ public class AddressesTests
     public void Earlier_bans_are_forgotten_one_by_one(int strikes, int minutesSinceTheLastEnded, int left) =>
         Assert.Equal(left, Banning.StillCounting(strikes, TimeSpan.FromMinutes(minutesSinceTheLastEnded), _options));
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Idle_sessions_give_arrivals_no_more_room_than_they_take(bool awaitsJoin)
+    {
+        var options = new EngineOptions();
+        options.Fairness.HalfOpenPerAddress = 5;
+        var engine = new EngineServer(options, _ => { }, _clock) { AwaitsJoin = awaitsJoin };
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.Null(engine.Enter(Office, webSocket: false));
+            var session = new EngineSocket(engine, new Handshake("/", [], Office, default), webSocket: false, base64: false);
+            if (!awaitsJoin) session.CountAsJoined();
+            engine.Addresses.AddIdle(session);
+        }
+        var arrived = 0;
+        while (engine.Addresses.Arrive(Office) is null) arrived++;
+        Assert.Equal(5, arrived);
+    }
+
     [Fact]
     public void Two_thousand_connections_of_one_address_are_admitted_at_once()
     {
