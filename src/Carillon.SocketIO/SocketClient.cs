@@ -171,8 +171,10 @@ sealed class SocketClient
         socket.NoteEvent();
         if ((nsp.Handlers.Find(name) ?? nsp.Handlers.Unknown) is not { } handler) return;
         // Handlers that wait for something else hold memory: a client that asks faster than it is answered must stop at some point.
-        if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers || (_server.Engine.IsOverBuffered && MemoryOf(packet, attachments) > SmallEvent))
+        if (Volatile.Read(ref _unfinished) >= _server.Options.MaxUnfinishedHandlers)
             nsp.Run(RefuseUnfinished, received);
+        else if (_server.Engine.IsOverBuffered && MemoryOf(packet, attachments) > SmallEvent)
+            nsp.Run(SocketHandlers.RefuseForMemoryAsync, received);
         else if (nsp.Run(handler, received) is { } rest)
             _ = CountAsync(rest, MemoryOf(packet, attachments));
     }
@@ -193,7 +195,7 @@ sealed class SocketClient
 
     bool OnConnect(string name, JsonElement auth)
     {
-        var nsp = _server.Hold(name, out var isFull);
+        var nsp = _server.Hold(name, Engine, out var isFull);
         if (nsp is null)
         {
             Engine.Enqueue(isFull

@@ -21,7 +21,10 @@ public sealed class SocketIOOptions
     /// <summary>How many acknowledgements of one socket may be awaited at once. 10,000: a client that answers nothing must not make the server remember more.</summary>
     public int MaxPendingAcks { get; set; } = 10_000;
 
-    /// <summary>How many namespaces may exist that were made from a pattern, whose names clients choose. 10,000, some 20 MB. A client that asks for one more is refused with <c>unavailable</c>.</summary>
+    /// <summary>
+    /// How many namespaces may exist that were made from a pattern, whose names clients choose. 10,000, some 20 MB. A client that asks for one more is refused with
+    /// <c>unavailable</c>, as is an account, or an address without one, for which more were made than are left.
+    /// </summary>
     public int MaxPatternNamespaces { get; set; } = 10_000;
 
     /// <summary>How many levels of nesting the JSON of a packet may have. 64: deeper than any payload a person designs.</summary>

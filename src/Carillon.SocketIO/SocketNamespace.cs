@@ -99,9 +99,18 @@ public abstract class SocketHandlers
         return Task.CompletedTask;
     }
 
-    static void TellTooMuch(SocketEvent refused, TimeSpan retryAfter)
+    // It is not the client's doing: all connections together hold too much.
+    internal static Task RefuseForMemoryAsync(SocketEvent refused)
     {
-        var (code, message, retryable, seconds) = (Refusal.RateLimited, "This is more than your share. Try again later.", true, Refusal.SecondsOf(retryAfter));
+        Tell(refused, Refusal.Unavailable, "The server is short of memory. Try again later.", TimeSpan.FromSeconds(1));
+        return Task.CompletedTask;
+    }
+
+    static void TellTooMuch(SocketEvent refused, TimeSpan retryAfter) => Tell(refused, Refusal.RateLimited, "This is more than your share. Try again later.", retryAfter);
+
+    static void Tell(SocketEvent refused, string code, string message, TimeSpan retryAfter)
+    {
+        var (retryable, seconds) = (true, Refusal.SecondsOf(retryAfter));
         refused.Socket.Emit("error", new { code, message, retryable, retryAfter = seconds, @event = refused.Name });
         refused.Ack(new { ok = false, error = new { code, message, retryable, retryAfter = seconds } });
     }
@@ -174,6 +183,9 @@ public sealed partial class SocketNamespace : SocketHandlers
     internal SocketHandlers Handlers { get; }
 
     internal bool IsMadeFromPattern => Handlers != this;
+
+    /// <summary>Where it was made from a pattern: the account or the address for which it was.</summary>
+    internal string? Maker { get; init; }
 
     /// <summary>Clients on their way in; guarded by the server.</summary>
     internal int Holders { get; set; }

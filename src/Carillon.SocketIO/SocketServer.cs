@@ -13,7 +13,8 @@ public sealed class SocketServer
 {
     readonly ConcurrentDictionary<string, SocketNamespace> _namespaces = new();
     readonly List<NamespacePattern> _patterns = [];
-    int _fromPatterns;      // namespaces that were made from one
+    readonly Dictionary<string, int> _madeFor = [];      // how many namespaces were made from one for an account, or an address where it is not known
+    int _fromPatterns;      // and for all
     long _lastForgotten;
 
     /// <summary>Creates a server, with the namespace <c>/</c>.</summary>
@@ -79,8 +80,9 @@ public sealed class SocketServer
     /// while a third leaves must not find two namespaces of one name.
     /// </summary>
     /// <param name="name">The name that the client asks for.</param>
-    /// <param name="isFull">Whether it would be made if there were not as many as there may be.</param>
-    internal SocketNamespace? Hold(string name, out bool isFull)
+    /// <param name="client">The connection that asks.</param>
+    /// <param name="isFull">Whether it would be made if there were not as many as there may be, for all or for this client.</param>
+    internal SocketNamespace? Hold(string name, EngineSocket client, out bool isFull)
     {
         isFull = false;
         lock (_patterns)
@@ -88,14 +90,19 @@ public sealed class SocketServer
             if (!_namespaces.TryGetValue(name, out var found))
             {
                 if (_patterns.Find(p => p.Pattern.IsMatch(name)) is not { } pattern) return null;
-                if (isFull = _fromPatterns >= Options.MaxPatternNamespaces) return null;
-                found = _namespaces.GetOrAdd(name, n => new SocketNamespace(this, n, pattern));
-                if (found.IsMadeFromPattern) _fromPatterns++;
+                var maker = client.Account is { } account ? $"account {account}" : client.Handshake.Address is { } address ? $"address {AddressKey.Of(address)}" : "";
+                var own = _madeFor.GetValueOrDefault(maker);
+                if (isFull = !MayMake(own, Options.MaxPatternNamespaces - _fromPatterns)) return null;
+                found = _namespaces.GetOrAdd(name, n => new SocketNamespace(this, n, pattern) { Maker = maker });
+                if (found.IsMadeFromPattern) (_fromPatterns, _madeFor[maker]) = (_fromPatterns + 1, own + 1);
             }
             found.Holders++;
             return found;
         }
     }
+
+    // Nobody takes the last: one that has many leaves as many for the others.
+    internal static bool MayMake(int own, int free) => own < free;
 
     /// <summary>Ends a hold.</summary>
     internal void Release(SocketNamespace nsp)
@@ -110,7 +117,11 @@ public sealed class SocketServer
     {
         if (!nsp.IsMadeFromPattern) return;
         lock (_patterns)
-            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } } && _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp))) _fromPatterns--;
+            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } } && _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp)))
+            {
+                _fromPatterns--;
+                if (--_madeFor[nsp.Maker!] == 0) _madeFor.Remove(nsp.Maker!);
+            }
     }
 
     // All connections together hold too much. The namespaces that keep most for clients that come back give way first, down to an equal part of what may stay.

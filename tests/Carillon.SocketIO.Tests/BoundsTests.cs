@@ -55,7 +55,7 @@ public class BoundsTests
     [Fact]
     public async Task Namespaces_whose_names_clients_choose_are_so_many_and_no_more()
     {
-        await using var siege = await Siege.StartAsync(direct: true, options => options.MaxPatternNamespaces = 2, io => io.Of(new Regex("/dyn-[0-9]+")));
+        await using var siege = await Siege.StartAsync(direct: true, options => options.MaxPatternNamespaces = 3, io => io.Of(new Regex("/dyn-[0-9]+")));
         using var one = await Wire.OpenAsync(siege.Server);
         foreach (var name in new[] { "/dyn-1", "/dyn-2" })
         {
@@ -77,6 +77,35 @@ public class BoundsTests
         }
         while (answer.StartsWith("44", StringComparison.Ordinal));
         Assert.StartsWith("40/dyn-3,{\"sid\"", answer, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task One_account_leaves_namespaces_for_the_others()
+    {
+        await using var siege = await Siege.StartAsync(direct: true, options => options.MaxPatternNamespaces = 20, io =>
+        {
+            io.Of(new Regex("/dyn-[a-z0-9]+"));
+            io.Root.Use(socket =>
+            {
+                socket.Account = socket.Handshake.Auth.GetProperty("account").GetString();
+                return default;
+            });
+        }, bystander: "40{\"account\":\"bystander\"}");
+        var wires = new List<Wire>();
+        var made = 0;
+        for (var isRefused = false; !isRefused; made += isRefused ? 0 : 1)
+        {
+            wires.Add(await Wire.JoinAsync(siege.Server, "40{\"account\":\"mallory\"}"));
+            await wires[^1].TextAsync($"40/dyn-{made},");
+            isRefused = (await wires[^1].TextAsync()).StartsWith("44", StringComparison.Ordinal);
+        }
+        Assert.Equal(10, made);
+        using (var alice = await Wire.JoinAsync(siege.Server, "40{\"account\":\"alice\"}"))
+        {
+            await alice.TextAsync("40/dyn-alice,");
+            Assert.StartsWith("40/dyn-alice,{\"sid\"", await alice.TextAsync(), StringComparison.Ordinal);
+        }
+        wires.ForEach(wire => wire.Dispose());
     }
 
     [Fact]

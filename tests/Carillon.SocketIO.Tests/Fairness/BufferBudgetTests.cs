@@ -229,6 +229,7 @@ public class BufferBudgetTests
     {
         var end = new TaskCompletionSource();
         await using var siege = await StartAsync(direct: true, setUp: io => io.Root.On("wait", async _ => await end.Task));
+        using var there = await Wire.JoinAsync(siege.Server);
         using var wire = await Wire.JoinAsync(siege.Server);
         await wire.TextAsync($"42[\"wait\",[{string.Join(',', Enumerable.Repeat('1', 200_000))}]]");
         await RunningServer.UntilAsync(() => siege.Engine.IsOverBuffered && _ends.Count == 1, "the handler holds too much");
@@ -241,6 +242,9 @@ public class BufferBudgetTests
             Assert.Equal(503, answer.Status);
             Assert.Contains("\"unavailable\"", answer.Body, StringComparison.Ordinal);
         }
+        await there.TextAsync($"421[\"echo\",\"{new string('x', 5000)}\"]");
+        Assert.StartsWith("42[\"error\",{\"code\":\"unavailable\"", await there.TextAsync(), StringComparison.Ordinal);
+        Assert.StartsWith("431[{\"ok\":false,\"error\":{\"code\":\"unavailable\"", await there.TextAsync(), StringComparison.Ordinal);
         end.SetResult();
         await NothingHeldAsync(siege);
         using var newcomer = await Wire.JoinAsync(siege.Server);

@@ -23,8 +23,10 @@ sealed class Siege : IAsyncDisposable
     /// <param name="setUp">Adds handlers to those that echo.</param>
     /// <param name="clock">The server's time.</param>
     /// <param name="services">Adds services.</param>
+    /// <param name="bystander">How the bystander joins.</param>
     public static async Task<Siege> StartAsync(
-        bool direct, Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, Action<IServiceCollection>? services = null)
+        bool direct, Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null, TimeProvider? clock = null, Action<IServiceCollection>? services = null,
+        string bystander = "40")
     {
         var server = await RunningServer.StartAsync(
             options =>
@@ -38,7 +40,7 @@ sealed class Siege : IAsyncDisposable
                 setUp?.Invoke(io);
             },
             clock, direct, services);
-        return new Siege(server, await Wire.JoinAsync(server));
+        return new Siege(server, await Wire.JoinAsync(server, bystander));
     }
 
     /// <summary>The bystander asks and is answered.</summary>
