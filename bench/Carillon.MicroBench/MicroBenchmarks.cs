@@ -88,7 +88,6 @@ sealed class MicroBenchmarks
     sealed class Client : WebSocketConnection
     {
         readonly byte[] _piece = new byte[1024];
-        FrameReader? _reader;
 
         public Client(SocketServer server)
             : base(1_000_000, deflated: false)
@@ -102,7 +101,7 @@ sealed class MicroBenchmarks
         public void Receive(byte[] frame)
         {
             frame.CopyTo(_piece, 0);
-            Feed(_reader!, _piece.AsSpan(0, frame.Length), out _);
+            Feed(Reader!, _piece.AsSpan(0, frame.Length), out _);
         }
 
         public override ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => default;
@@ -111,9 +110,8 @@ sealed class MicroBenchmarks
         {
         }
 
-        protected override Task<CloseCode> ReadAsync(FrameReader? reader)
+        protected override Task<CloseCode> ReadAsync()
         {
-            _reader = reader;
             return new TaskCompletionSource<CloseCode>().Task;
         }
     }

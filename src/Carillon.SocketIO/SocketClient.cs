@@ -50,7 +50,7 @@ sealed class SocketClient
     {
         try
         {
-            // What cannot be read ends the transport, and the sockets with it; what may not be said here and now ends the sockets at once.
+            // A packet that cannot be read ends the transport, and the sockets with it; one that is not allowed at this point ends the sockets at once.
             if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) OnMalformed();
         }
         catch (InvalidOperationException)
@@ -123,11 +123,11 @@ sealed class SocketClient
     void HoldIncomplete(int bytes)
     {
         Interlocked.Add(ref _incompleteBytes, bytes);
-        Engine.Hold(bytes);
+        Engine.HoldIncoming(bytes);
         if (Volatile.Read(ref _closed)) ReleaseIncomplete();     // the connection ended meanwhile
     }
 
-    void ReleaseIncomplete() => Engine.Release(Interlocked.Exchange(ref _incompleteBytes, 0));
+    void ReleaseIncomplete() => Engine.ReleaseIncoming(Interlocked.Exchange(ref _incompleteBytes, 0));
 
     bool OnPacket(in Packet packet, ReadOnlyMemory<byte>[] attachments)
     {
@@ -204,33 +204,29 @@ sealed class SocketClient
             return true;
         }
 
-        var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
-        if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake, admitted: null))
+        var isJoining = false;
+        try
         {
-            _server.Release(nsp);
+            var handshake = Engine.Handshake.With(auth.ValueKind == JsonValueKind.Object ? auth : Handshake.EmptyObject);
+            if (_server.Options.SkipMiddlewaresOnRecovery && TryRestore(nsp, handshake, admitted: null)) return true;
+            var socket = new Socket(this, nsp, handshake);
+            if (!TryAdd(name, socket)) return false;
+            if (!TryReserve(auth, out var reserved))
+            {
+                Forget(socket);
+                return false;
+            }
+            isJoining = true;      // the namespace is held until the client is in, or refused
+            nsp.Run(() => JoinAsync(socket, reserved), "connect", socket.Id);
             return true;
         }
-        var joining = new Socket(this, nsp, handshake);
-        if (!TryAdd(name, joining))
+        finally
         {
-            _server.Release(nsp);
-            return false;
+            if (!isJoining) _server.Release(nsp);
         }
-        var bytes = PacketReader.MemoryOf(auth);
-        var text = auth.ValueKind == JsonValueKind.Undefined ? 0 : JsonMarshal.GetRawUtf8Value(auth).Length;
-        if (Interlocked.Add(ref _undecidedBytes, text) > _server.Options.MaxBytesBeforeJoin && Engine.IsHalfOpen)
-        {
-            Interlocked.Add(ref _undecidedBytes, -text);
-            Forget(joining);
-            _server.Release(nsp);
-            return false;
-        }
-        Engine.Hold(bytes);
-        nsp.Run(() => JoinAsync(joining, text, bytes), "connect", joining.Id);
-        return true;
     }
 
-    async Task JoinAsync(Socket socket, int text, int bytes)
+    async Task JoinAsync(Socket socket, Reservation reserved)
     {
         try
         {
@@ -238,10 +234,28 @@ sealed class SocketClient
         }
         finally
         {
-            Engine.Release(bytes);
-            Interlocked.Add(ref _undecidedBytes, -text);
+            Release(reserved);
             _server.Release(socket.Namespace);
         }
+    }
+
+    // What a request to join holds until it is decided: bytes on the wire, which have a limit of their own before the first join, and bytes of memory.
+    readonly record struct Reservation(int Wire, int Memory);
+
+    bool TryReserve(JsonElement auth, out Reservation reserved)
+    {
+        reserved = new(auth.ValueKind == JsonValueKind.Undefined ? 0 : JsonMarshal.GetRawUtf8Value(auth).Length, PacketReader.MemoryOf(auth));
+        var undecided = Interlocked.Add(ref _undecidedBytes, reserved.Wire);
+        Engine.Hold(reserved.Memory);
+        if (undecided <= _server.Options.MaxBytesBeforeJoin || !Engine.IsHalfOpen) return true;
+        Release(reserved);
+        return false;
+    }
+
+    void Release(Reservation reserved)
+    {
+        Interlocked.Add(ref _undecidedBytes, -reserved.Wire);
+        Engine.Release(reserved.Memory);
     }
 
     async Task PassMiddlewaresAsync(Socket socket)
@@ -285,7 +299,7 @@ sealed class SocketClient
     bool TryRestore(SocketNamespace nsp, Handshake handshake, Socket? admitted)
     {
         if (nsp.Recovery is not { } recovery || !TryReadPosition(handshake.Auth, out var pid, out var offset)) return false;
-        // A phone that changed its network is back before anybody has noticed that it was gone. Who knows the secret of a session owns it: the connection that held it ends.
+        // A phone that changed its network is back before anybody has noticed that it was gone. The secret of a session proves its ownership: the connection that held it ends.
         if (recovery.Find(pid) is { } before && before.Connection != Engine && (admitted is null || admitted.Account == before.Account))
         {
             before.Connection.Drop(DisconnectReason.TransportClose);

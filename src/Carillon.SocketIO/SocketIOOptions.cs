@@ -11,7 +11,7 @@ public sealed class SocketIOOptions
 
     /// <summary>
     /// How many bytes a connection may hold before it has joined a namespace: in one message, in requests to join that are not decided yet, and in its send queue. 32 KiB: a large token for
-    /// each of a dozen namespaces. No request to join may be larger, whenever it comes.
+    /// each of a dozen namespaces. No request to join may be larger, before the first join or after it.
     /// </summary>
     public int MaxBytesBeforeJoin { get; set; } = 32 * 1024;
 

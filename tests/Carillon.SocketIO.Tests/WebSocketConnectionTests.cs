@@ -37,6 +37,6 @@ public class WebSocketConnectionTests
         {
         }
 
-        protected override Task<CloseCode> ReadAsync(FrameReader? reader) => Task.FromResult(CloseCode.None);
+        protected override Task<CloseCode> ReadAsync() => Task.FromResult(CloseCode.None);
     }
 }

@@ -21,7 +21,6 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
     readonly NetSocket _socket;
     readonly Received _received;
     readonly byte[] _small = new byte[SmallSize];
-    FrameReader? _reader;                             // null: what comes is dropped
     TaskCompletionSource<CloseCode>? _end;
 
     public DirectConnection(NetSocket socket, int maxPayload, bool deflated)
@@ -44,9 +43,8 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
 
     public void Dispose() => _received.Dispose();
 
-    protected override Task<CloseCode> ReadAsync(FrameReader? reader)
+    protected override Task<CloseCode> ReadAsync()
     {
-        _reader = reader;
         _end = new TaskCompletionSource<CloseCode>();
         var end = _end.Task;
         Receive();
@@ -64,6 +62,11 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
         {
             for (var pieces = 0; pieces < PiecesInARow; pieces++)
             {
+                if (WhenReadable() is { } room)
+                {
+                    _ = ReceiveAfterAsync(room);
+                    return;
+                }
                 if (_socket.ReceiveAsync(_received) || !Take()) return;
             }
             ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.Receive(), this, preferLocal: false);
@@ -72,6 +75,12 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
         {
             Fail(ex);
         }
+    }
+
+    async Task ReceiveAfterAsync(Task room)
+    {
+        await room;
+        Receive();
     }
 
     void OnReceived()
@@ -95,8 +104,8 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
         if (_received.SocketError != SocketError.Success || count == 0) return End(CloseCode.None);
         var piece = _small.AsSpan(0, count);
         if (count == SmallSize) piece = TakeMore(piece);
-        if (_reader is null) return true;
-        var code = Feed(_reader, piece, out var goOn);
+        if (Reader is not { } reader) return true;
+        var code = Feed(reader, piece, out var goOn);
         return goOn || End(code);
     }
 
@@ -118,15 +127,15 @@ sealed class DirectConnection : WebSocketConnection, IDisposable
             return;
         }
         _end = null;
-        _reader?.Release();
-        _reader = null;
+        Reader?.Release();
+        Reader = null;
         end.SetException(error);
     }
 
     bool End(CloseCode code)
     {
-        _reader?.Release();
-        _reader = null;
+        Reader?.Release();
+        Reader = null;
         var end = _end;
         _end = null;
         end?.SetResult(code);

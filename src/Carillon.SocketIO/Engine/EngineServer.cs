@@ -16,6 +16,7 @@ namespace Carillon.SocketIO;
 public sealed partial class EngineServer
 {
     static readonly TimeSpan RestBetweenSheddings = TimeSpan.FromMilliseconds(25);
+    static readonly TimeSpan LongestStandstill = TimeSpan.FromSeconds(1);
 
     readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
     readonly ConcurrentDictionary<EngineSocket, byte> _ending = new();      // ended, and still holding bytes
@@ -26,6 +27,7 @@ public sealed partial class EngineServer
     volatile bool _closed;         // to newcomers
     volatile string? _ended;       // the reason with which all connections were closed
     bool _isShedding;
+    bool _areReadersWatched;
 
     /// <summary>Creates a server. It does nothing until it is mapped to a path.</summary>
     /// <param name="options">Transports, heartbeat and limits; checked here.</param>
@@ -46,7 +48,7 @@ public sealed partial class EngineServer
         Accounts = new Accounts(options.Fairness, Clock);
         Shares = new Shares(options.Fairness, Clock);
         _foreignLines = new Rate(perSecond: 0.1, burst: 10, Clock);
-        Buffers = new BufferBudget(BufferBudget.LimitOf(options.Fairness.MaxBufferedBytes), BeginShedding);
+        Buffers = new BufferBudget(BufferBudget.LimitOf(options.Fairness.MaxBufferedBytes), BeginShedding, WatchReaders);
         Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
         Meters.Watch(this);
     }
@@ -154,12 +156,24 @@ public sealed partial class EngineServer
     // nothing. Events kept for recovery keep a share of their own, so that nobody can wipe them by reading nothing.
     internal void ShedLargest()
     {
-        var holders = _sessions.Values.Concat(_ending.Keys).Distinct().Select(session => (Session: session, session.Held)).Where(holder => holder.Held > 0).ToArray();
-        var onTheWay = holders.Where(holder => holder.Session.IsShed).Sum(holder => holder.Held);
+        var onTheWay = Holders.Where(session => session.IsShed).Sum(session => session.Held);
         if (IsMissing()) ForgetKept?.Invoke(IsMissing, Buffers.ShareOfKept);
-        foreach (var (session, _) in holders.Where(holder => !holder.Session.IsShed).OrderByDescending(holder => holder.Held))
+        Shed(static session => session.Held, () => Buffers.Excess);
+        onTheWay = Holders.Where(session => session.IsShed).Sum(session => session.Held);
+        if (IsMissing()) ForgetKept?.Invoke(IsMissing, 0);
+
+        bool IsMissing() => Buffers.Excess > onTheWay;
+    }
+
+    IEnumerable<EngineSocket> Holders => _sessions.Values.Concat(_ending.Keys).Distinct();
+
+    void Shed(Func<EngineSocket, long> size, Func<long> excess)
+    {
+        var holders = Holders.Select(session => (Session: session, Size: size(session))).Where(holder => holder.Size > 0).ToArray();
+        var onTheWay = holders.Where(holder => holder.Session.IsShed).Sum(holder => holder.Size);
+        foreach (var (session, _) in holders.Where(holder => !holder.Session.IsShed).OrderByDescending(holder => holder.Size))
         {
-            if (!IsMissing()) return;
+            if (excess() <= onTheWay) return;
             try
             {
                 session.Shed();
@@ -168,11 +182,30 @@ public sealed partial class EngineServer
             {
                 LogSheddingFailed(ex);     // the others must go all the same
             }
-            onTheWay += session.Held;
+            onTheWay += size(session);
         }
-        if (IsMissing()) ForgetKept?.Invoke(IsMissing, 0);
+    }
 
-        bool IsMissing() => Buffers.Excess > onTheWay;
+    // Connections that hold a lot of what is half received are not read while all together hold too much of it. Where that does not move, it never would: those that hold most of it go.
+    void WatchReaders()
+    {
+        if (!Interlocked.Exchange(ref _areReadersWatched, true)) _ = WatchReadersAsync();
+    }
+
+    async Task WatchReadersAsync()
+    {
+        var before = Buffers.Received;
+        await Task.Delay(LongestStandstill, Clock);
+        try
+        {
+            if (Buffers.IsFlooded && !Buffers.IsMovement(Buffers.Received - before)) Shed(static session => session.BytesFromClient, () => Buffers.Flood);
+        }
+        catch (Exception ex)
+        {
+            LogSheddingFailed(ex);
+        }
+        Volatile.Write(ref _areReadersWatched, false);
+        Buffers.WakeReaders();      // those that have to wait longer begin the next watch
     }
 
     /// <summary>A connection has ended that holds something still.</summary>

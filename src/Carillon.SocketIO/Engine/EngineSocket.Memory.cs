@@ -5,7 +5,7 @@ namespace Carillon.SocketIO;
 /// <summary>What the connection holds of the memory that all of them share (<see cref="BufferBudget"/>), and how it gives it up.</summary>
 public sealed partial class EngineSocket
 {
-    // The headers of an ordinary handshake are part of what any connection costs.
+    // An ordinary handshake is part of the cost of every connection and is not counted.
     const int OrdinaryHandshake = 4 * 1024;
 
     // Bytes besides the queue and the WebSocket: bodies and copied answers of polling, incomplete packets, the arguments of unfinished handlers.
@@ -36,6 +36,29 @@ public sealed partial class EngineSocket
         _server.Buffers.Add(-bytes);
         ForgetWhenEmpty();
     }
+
+    /// <summary>Counts bytes of a message that has not come as a whole.</summary>
+    internal void HoldIncoming(long bytes)
+    {
+        Interlocked.Add(ref _kept, bytes);
+        _server.Buffers.AddIncoming(bytes);
+    }
+
+    /// <summary>It has come as a whole, or was given up.</summary>
+    internal void ReleaseIncoming(long bytes)
+    {
+        Interlocked.Add(ref _kept, -bytes);
+        _server.Buffers.AddIncoming(-bytes);
+        ForgetWhenEmpty();
+    }
+
+    /// <summary>How many bytes that came from the client the connection holds.</summary>
+    internal long BytesFromClient => Volatile.Read(ref _kept) + (_webSocket?.Held ?? 0);
+
+    internal BufferBudget Buffers => _server.Buffers;
+
+    /// <summary>Completes when the client may be read; null: at once. After the end it always may, because reading then brings about the end.</summary>
+    internal Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(BytesFromClient) ? _server.Buffers.WhenRoom() : null;
 
     /// <summary>
     /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up at once; where a write or a message is
@@ -71,6 +94,7 @@ public sealed partial class EngineSocket
         }
         post?.Abort();
         foreach (var answer in answers) answer.Context.Abort();
+        _server.Buffers.WakeReaders();      // one that is not read must see its end
     }
 
     // A connection that has ended may hold something still: the arguments of a handler, a write that hangs, an answer that is not read. The server must see it to know what comes back.

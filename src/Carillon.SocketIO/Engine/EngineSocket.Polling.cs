@@ -307,6 +307,7 @@ public sealed partial class EngineSocket
                     GiveBack(buffer);
                     buffer = larger;
                 }
+                while (WhenReadable() is { } room) await room;
                 var count = await body.ReadAsync(buffer.AsMemory(length), context.RequestAborted);
                 if (count == 0) return (buffer, length);
                 length += count;
@@ -323,13 +324,13 @@ public sealed partial class EngineSocket
     byte[] Rent(int length)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(length);
-        Hold(buffer.Length);
+        HoldIncoming(buffer.Length);
         return buffer;
     }
 
     void GiveBack(byte[] buffer)
     {
-        Release(buffer.Length);
+        ReleaseIncoming(buffer.Length);
         ArrayPool<byte>.Shared.Return(buffer);
     }
 

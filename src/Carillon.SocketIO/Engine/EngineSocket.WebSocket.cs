@@ -17,8 +17,8 @@ public sealed partial class EngineSocket
     int _upgrades;                       // requests for a WebSocket that are under way
     bool _writing;
     int _inFlight;                       // bytes of a write that the network has not taken at once
-    SharedFrame? _flying;                // the frame that they belong to
-    int _flyingTogether;                 // or the size of the buffer in which they are
+    SharedFrame? _pendingFrame;          // the frame that they belong to
+    int _pendingBuffer;                  // or the size of the buffer in which they are
     byte[]? _pong;                       // what answers the latest ping, while it cannot leave (RFC 6455, section 5.5.3: the others need no answer)
     int _beforePong;                     // how many frames of the queue leave before it
     bool _closeSent;
@@ -41,7 +41,7 @@ public sealed partial class EngineSocket
         {
             connected(this);
             StartHeartbeat();
-            code = await connection.ReadAsync(OnFrame, _server.Buffers);
+            code = await connection.ReadAsync(OnFrame, this);
         }
         finally
         {
@@ -110,7 +110,7 @@ public sealed partial class EngineSocket
                 nudge?.Dispose();
                 upgraded = TakeOver(connection);
                 return upgraded;
-            }, _server.Buffers);
+            }, this);
         }
         finally
         {
@@ -259,23 +259,23 @@ public sealed partial class EngineSocket
     {
         var bytes = BytesOf(frame);
         var write = WriteSafely(bytes);
-        if (!write.IsCompletedSuccessfully) TakeOff(frame, together: 0);
+        if (!write.IsCompletedSuccessfully) CountPending(frame, buffer: 0);
         Begin(write, bytes.Length);
     }
 
     // Under the gate. What the network has not taken at once counts until it has.
-    void TakeOff(SharedFrame? frame, int together)
+    void CountPending(SharedFrame? frame, int buffer)
     {
-        (_flying, _flyingTogether) = (frame, together);
+        (_pendingFrame, _pendingBuffer) = (frame, buffer);
         frame?.Hold(_server.Buffers);
-        if (together > 0) _server.Buffers.Add(together);
+        if (buffer > 0) _server.Buffers.Add(buffer);
     }
 
-    void Land()
+    void ReleasePending()
     {
-        _flying?.Release();
-        if (_flyingTogether > 0) _server.Buffers.Add(-_flyingTogether);
-        (_flying, _flyingTogether) = (null, 0);
+        _pendingFrame?.Release();
+        if (_pendingBuffer > 0) _server.Buffers.Add(-_pendingBuffer);
+        (_pendingFrame, _pendingBuffer) = (null, 0);
     }
 
     // Under the gate: becomes the writer unless there is one. What the network takes at once is written on this very thread.
@@ -337,7 +337,7 @@ public sealed partial class EngineSocket
         var bytes = BytesOf(frame);
         length = bytes.Length;
         var write = WriteSafely(bytes);
-        if (!write.IsCompletedSuccessfully) TakeOff(frame, together: 0);
+        if (!write.IsCompletedSuccessfully) CountPending(frame, buffer: 0);
         return write;
     }
 
@@ -359,7 +359,7 @@ public sealed partial class EngineSocket
         var write = WriteSafely(buffer.AsMemory(0, length));
         if (!write.IsCompletedSuccessfully)
         {
-            TakeOff(frame: null, buffer.Length);
+            CountPending(frame: null, buffer.Length);
             return ReturnAfterAsync(write, buffer);
         }
         ArrayPool<byte>.Shared.Return(buffer);
@@ -382,7 +382,7 @@ public sealed partial class EngineSocket
                 await write;
                 lock (_gate)
                 {
-                    Land();
+                    ReleasePending();
                     _inFlight = 0;
                     write = WriteQueued(out _inFlight);
                     if (!write.IsCompletedSuccessfully) continue;
@@ -398,7 +398,7 @@ public sealed partial class EngineSocket
             if (!WebSocketConnection.IsCut(ex)) _server.LogWriteFailed(ex, Id);
             lock (_gate)
             {
-                Land();
+                ReleasePending();
                 (_writing, _inFlight) = (false, 0);
                 _queue?.Clear();      // nobody takes it any more
             }

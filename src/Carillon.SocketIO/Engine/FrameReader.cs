@@ -102,7 +102,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
     {
         if (_message is not { } message) return;
         _message = null;
-        buffers?.Add(-message.Length);
+        buffers?.AddIncoming(-message.Length);
         ArrayPool<byte>.Shared.Return(message);
     }
 
@@ -228,7 +228,7 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
             _message.AsSpan(0, _messageLength).CopyTo(larger);
             Release();
             _message = larger;
-            buffers?.Add(larger.Length);
+            buffers?.AddIncoming(larger.Length);
         }
         part.CopyTo(_message.AsSpan(_messageLength));
         _messageLength = needed;

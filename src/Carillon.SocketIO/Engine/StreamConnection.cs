@@ -42,12 +42,13 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload, bool 
         }
     }
 
-    protected override async Task<CloseCode> ReadAsync(FrameReader? reader)
+    protected override async Task<CloseCode> ReadAsync()
     {
         try
         {
             while (true)
             {
+                while (WhenReadable() is { } room) await room;
                 // Waits without a buffer; thousands of idle clients then cost next to nothing.
 #pragma warning disable CA2022 // A read of nothing reads nothing: it only waits.
                 await stream.ReadAsync(Memory<byte>.Empty);
@@ -57,7 +58,7 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload, bool 
                 {
                     var count = await stream.ReadAsync(buffer);
                     if (count == 0) return CloseCode.None;
-                    if (reader is null) continue;
+                    if (Reader is not { } reader) continue;
                     var code = Feed(reader, buffer.AsSpan(0, count), out var goOn);
                     if (!goOn) return code;
                 }
@@ -73,7 +74,7 @@ sealed class StreamConnection(Stream stream, Action abort, int maxPayload, bool 
         }
         finally
         {
-            reader?.Release();
+            Reader?.Release();
         }
     }
 }

@@ -11,7 +11,7 @@ namespace Carillon.SocketIO;
 abstract class WebSocketConnection(int maxPayload, bool deflated)
 {
     Task _sent = Task.CompletedTask;          // what was sent while no session owns the order
-    FrameReader? _reader;
+    EngineSocket? _session;
     int _dismissed;
 
     /// <summary>How many bytes a message may have, from the next frame on.</summary>
@@ -21,12 +21,15 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
         set
         {
             field = value;
-            if (_reader is { } reader) reader.MaxPayload = value;
+            if (Reader is { } reader) reader.MaxPayload = value;
         }
     } = maxPayload;
 
     /// <summary>How many bytes are held for a message that is half received.</summary>
-    public int Held => _reader?.Held ?? 0;
+    public int Held => Reader?.Held ?? 0;
+
+    /// <summary>Puts messages together; null: what comes is dropped.</summary>
+    protected FrameReader? Reader { get; set; }
 
     /// <summary>Whether compressed messages were agreed on (RFC 7692).</summary>
     public bool Deflated => deflated;
@@ -69,15 +72,26 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Cuts the connection at once.</summary>
     public abstract void Abort();
 
-    /// <summary>Reads until the client closes, breaks the protocol, goes away, or the callback says stop. An incomplete message counts in the budget.</summary>
+    /// <summary>Reads for a session until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
-    public Task<CloseCode> ReadAsync(FrameHandler onFrame, BufferBudget buffers) => ReadAsync(_reader = new FrameReader(MaxPayload, onFrame, deflated, buffers));
+    public Task<CloseCode> ReadAsync(FrameHandler onFrame, EngineSocket session)
+    {
+        (_session, Reader) = (session, new FrameReader(MaxPayload, onFrame, deflated, session.Buffers));
+        return ReadAsync();
+    }
 
     /// <summary>Reads and drops what comes, until the client has closed or the connection is cut.</summary>
-    public Task DiscardAsync() => ReadAsync(reader: null);
+    public Task DiscardAsync()
+    {
+        Reader = null;
+        return ReadAsync();
+    }
 
     /// <summary>Reads until there is an end, which is never an exception. Without a reader everything is dropped.</summary>
-    protected abstract Task<CloseCode> ReadAsync(FrameReader? reader);
+    protected abstract Task<CloseCode> ReadAsync();
+
+    /// <summary>Completes when the connection may be read; null: at once. One that holds a lot waits while all together hold too much of what is half received.</summary>
+    protected Task? WhenReadable() => Reader is null ? null : _session?.WhenReadable();
 
     /// <summary>Hands a piece to the reader. The bytes may be changed; they are not needed afterwards.</summary>
     protected CloseCode Feed(FrameReader reader, Span<byte> piece, out bool goOn)

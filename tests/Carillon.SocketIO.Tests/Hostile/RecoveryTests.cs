@@ -171,7 +171,8 @@ public class RecoveryTests
             Assert.StartsWith("40/passing2,{", await visitor.TextAsync(), StringComparison.Ordinal);
         }
         await siege.AssertNothingLeftAsync();
-        Assert.Equal((1, 1), (siege.Server.Io.Hold("/passing", out _)!.Holders, siege.Server.Io.Hold("/passing2", out _)!.Holders));
+        var client = Assert.Single(siege.Engine.Connections);
+        Assert.Equal((1, 1), (siege.Server.Io.Hold("/passing", client, out _)!.Holders, siege.Server.Io.Hold("/passing2", client, out _)!.Holders));
     }
 
     Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options => options.RecoverWithin = TimeSpan.FromMinutes(2), io =>
