@@ -50,7 +50,8 @@ sealed class SocketClient
     {
         try
         {
-            // A packet that cannot be read ends the transport, and the sockets with it; one that is not allowed at this point ends the sockets at once.
+            // A packet that cannot be read ends the transport, and the sockets with it; one that is not allowed at this point ends the
+            // sockets at once.
             if (message.IsBinary ? !OnBinary(message.Data) : !OnText(message.Data)) OnMalformed();
         }
         catch (InvalidOperationException)
@@ -239,7 +240,8 @@ sealed class SocketClient
         }
     }
 
-    // What a request to join holds until it is decided: bytes on the wire, which have a limit of their own before the first join, and bytes of memory.
+    // What a request to join holds until it is decided: bytes on the wire, which have a limit of their own before the first join, and bytes
+    // of memory.
     readonly record struct Reservation(int Wire, int Memory);
 
     bool TryReserve(JsonElement auth, out Reservation reserved)
@@ -299,7 +301,8 @@ sealed class SocketClient
     bool TryRestore(SocketNamespace nsp, Handshake handshake, Socket? admitted)
     {
         if (nsp.Recovery is not { } recovery || !TryReadPosition(handshake.Auth, out var pid, out var offset)) return false;
-        // A phone that changed its network is back before anybody has noticed that it was gone. The secret of a session proves its ownership: the connection that held it ends.
+        // A phone that changed its network is back before anybody has noticed that it was gone. The secret of a session proves its
+        // ownership: the connection that held it ends.
         if (recovery.Find(pid) is { } before && before.Connection != Engine && (admitted is null || admitted.Account == before.Account))
         {
             before.Connection.Drop(DisconnectReason.TransportClose);

@@ -124,7 +124,8 @@ public sealed class SocketServer
             }
     }
 
-    // All connections together hold too much. The namespaces that keep most for clients that come back give way first, down to an equal part of what may stay.
+    // All connections together hold too much. The namespaces that keep most for clients that come back give way first, down to an equal
+    // part of what may stay.
     void ForgetKept(Func<bool> isMissing, long mayStay)
     {
         var kept = _namespaces.Values.Select(nsp => nsp.Recovery).OfType<Recovery>().Where(recovery => recovery.Bytes > 0).OrderByDescending(recovery => recovery.Bytes).ToArray();

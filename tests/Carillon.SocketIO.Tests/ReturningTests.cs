@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Carillon.SocketIO.Tests.Hostile;
 
@@ -74,8 +75,8 @@ public class ReturningTests
     [InlineData(true)]
     public async Task While_the_server_still_holds_the_old_connection_which_ends(bool direct)
     {
-        List<string> ends = [];
-        await using var siege = await StartAsync(direct, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)));
+        ConcurrentQueue<string> ends = [];
+        await using var siege = await StartAsync(direct, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Enqueue(reason)));
         var client = await JoinAsync(siege);
         var offset = await AlertAsync(siege, client, 1);
         // It does not read any more, and nobody knows.
@@ -95,8 +96,8 @@ public class ReturningTests
     [InlineData(true)]
     public async Task After_the_server_closed_the_engine_whose_reason_is_forced_close(bool unread)
     {
-        List<string> ends = [];
-        await using var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)));
+        ConcurrentQueue<string> ends = [];
+        await using var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Enqueue(reason)));
         var client = await JoinAsync(siege);
         var offset = await AlertAsync(siege, client, 1);
         var socket = siege.Server.Io.Root.Everyone.Sockets().Single(socket => socket.Id == client.Sid);
@@ -119,17 +120,17 @@ public class ReturningTests
     [Fact]
     public async Task An_engine_that_is_closed_as_a_whole_says_forced_close_and_one_that_stops_with_its_host_says_so()
     {
-        List<string> ends = [];
-        await using (var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason)))) siege.Engine.Close();
+        ConcurrentQueue<string> ends = [];
+        await using (var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Enqueue(reason)))) siege.Engine.Close();
         await RunningServer.UntilAsync(() => ends.Count == 1, "closed");
-        await using (var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Add(reason))))
+        await using (var siege = await StartAsync(direct: true, setUp: io => io.Root.OnDisconnect((_, reason) => ends.Enqueue(reason))))
         {
             var stopping = siege.Server.Host.StopAsync();
-            while (!stopping.IsCompleted)
+            await RunningServer.UntilAsync(() =>
             {
                 _clock.Advance(TimeSpan.FromSeconds(1));      // the bystander does not answer the close frame
-                await Task.Yield();
-            }
+                return stopping.IsCompleted;
+            }, "it has stopped");
             await stopping;
         }
         Assert.Equal([DisconnectReason.ForcedClose, DisconnectReason.ServerShuttingDown], ends);

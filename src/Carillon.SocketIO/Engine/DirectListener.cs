@@ -161,7 +161,8 @@ sealed partial class DirectListener : IConnectionListener
             ThreadPool.UnsafeQueueUserWorkItem(static listener => listener.BeginNext(), this, preferLocal: false);
     }
 
-    // A work item for each, which queues that of the next before it begins: the code of the application runs in it and may block, and the other newcomers must not wait for that.
+    // A work item for each, which queues that of the next before it begins: the code of the application runs in it and may block, and the
+    // other newcomers must not wait for that.
     void BeginNext()
     {
         _ready.TryDequeue(out var arrival);

@@ -132,7 +132,8 @@ public sealed partial class EngineServer
             ThreadPool.UnsafeQueueUserWorkItem(static server => _ = server.ShedAsync(), this, preferLocal: false);
     }
 
-    // Again and again while too much is held, but with a rest between: where nothing comes back, because handlers do not end, looking at all connections without a pause would not help.
+    // Again and again while too much is held, but with a rest between: where nothing comes back, because handlers do not end, looking at
+    // all connections without a pause would not help.
     async Task ShedAsync()
     {
         do
@@ -152,8 +153,9 @@ public sealed partial class EngineServer
         if (Buffers.IsExceeded) BeginShedding();
     }
 
-    // Closes the connections that hold most until enough is free, or on its way back. One that is far behind holds what others have received long ago; one that is served well holds
-    // nothing. Events kept for recovery keep a share of their own, so that nobody can wipe them by reading nothing.
+    // Closes the connections that hold most until enough is free, or on its way back. One that is far behind holds what others have
+    // received long ago; one that is served well holds nothing. Events kept for recovery keep a share of their own, so that nobody can wipe
+    // them by reading nothing.
     internal void ShedLargest()
     {
         var onTheWay = Holders.Where(session => session.IsShed).Sum(session => session.Held);
@@ -186,7 +188,8 @@ public sealed partial class EngineServer
         }
     }
 
-    // Connections that hold a lot of what is half received are not read while all together hold too much of it. Where that does not move, it never would: those that hold most of it go.
+    // Connections that hold a lot of what is half received are not read while all together hold too much of it. Where that does not move,
+    // it never would: those that hold most of it go.
     void WatchReaders()
     {
         if (!Interlocked.Exchange(ref _areReadersWatched, true)) _ = WatchReadersAsync();

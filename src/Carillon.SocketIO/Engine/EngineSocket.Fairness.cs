@@ -8,7 +8,9 @@ public sealed partial class EngineSocket
     bool _isFlooding;     // it went on after its events were refused
     Budget? _budget;      // made when something is spent: those who only listen need none
 
-    /// <summary>Its place among the idle sessions of its address: opened, and never used. Null once the client has come back to it.</summary>
+    /// <summary>
+    /// Its place among the idle sessions of its address: opened, and never used. Null once the client has come back to it.
+    /// </summary>
     internal LinkedListNode<EngineSocket>? IdlePlace { get; set; }
 
     /// <summary>Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.</summary>
@@ -51,7 +53,8 @@ public sealed partial class EngineSocket
     /// <summary>Spends one event of some bytes, before it is read. False: it is to be refused, see <see cref="Overspent"/>.</summary>
     internal bool TrySpend(int bytes, long now, out TimeSpan retryAfter) => Budget.TrySpend(bytes, now, out retryAfter, IsHalfOpen);
 
-    // What comes after the end was decided is dropped, and costs what an event costs all the same. False: it is too much, and nothing more is read.
+    // What comes after the end was decided is dropped, and costs what an event costs all the same. False: it is too much, and nothing more
+    // is read.
     bool TryPayAfterEnd(int bytes) => TrySpend(bytes, _server.Clock.GetTimestamp(), out _);
 
     // A frame or a packet that is no message costs what an event costs. False: it is dropped, and so is a client that goes on.

@@ -8,13 +8,19 @@ public sealed partial class EngineSocket
     // An ordinary handshake is part of the cost of every connection and is not counted.
     const int OrdinaryHandshake = 4 * 1024;
 
-    // Bytes besides the queue and the WebSocket: bodies and copied answers of polling, incomplete packets, the arguments of unfinished handlers.
+    // Bytes besides the queue and the WebSocket: bodies and copied answers of polling, incomplete packets, the arguments of unfinished
+    // handlers.
     long _kept;
 
-    /// <summary>How many bytes the connection holds of what all of them may hold together. A frame that others hold as well counts in full.</summary>
+    /// <summary>
+    /// How many bytes the connection holds of what all of them may hold together. A frame that others hold as well counts in full.
+    /// </summary>
     internal long Held => Waiting + Volatile.Read(ref _kept) + (_webSocket?.Held ?? 0) + (_probe?.Held ?? 0) + SharedBytesOfAnswers;
 
-    /// <summary>Whether the connection is being closed because it is too slow: what it still holds is given back in a moment, or when its handlers end.</summary>
+    /// <summary>
+    /// Whether the connection is being closed because it is too slow: what it still holds is given back in a moment, or when its handlers
+    /// end.
+    /// </summary>
     internal bool IsShed => _isTooSlow;
 
     long HandshakeCost => Math.Max(0, Handshake.Bytes - OrdinaryHandshake);
@@ -57,7 +63,9 @@ public sealed partial class EngineSocket
 
     internal BufferBudget Buffers => _server.Buffers;
 
-    /// <summary>Completes when the client may be read; null: at once. After the end it always may, because reading then brings about the end.</summary>
+    /// <summary>
+    /// Completes when the client may be read; null: at once. After the end it always may, because reading then brings about the end.
+    /// </summary>
     internal Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(BytesFromClient) ? _server.Buffers.WhenRoom() : null;
 
     /// <summary>
@@ -97,7 +105,8 @@ public sealed partial class EngineSocket
         _server.Buffers.WakeReaders();      // one that is not read must see its end
     }
 
-    // A connection that has ended may hold something still: the arguments of a handler, a write that hangs, an answer that is not read. The server must see it to know what comes back.
+    // A connection that has ended may hold something still: the arguments of a handler, a write that hangs, an answer that is not read. The
+    // server must see it to know what comes back.
     void WatchWhatIsHeld()
     {
         if (Held == 0) return;

@@ -49,7 +49,8 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there are.</summary>
     public void Send(SharedFrame frame)
     {
-        // A lock of this connection alone: the first write goes to the network, or to TLS, under it. The object itself is the lock, because an idle connection must not pay for one.
+        // A lock of this connection alone: the first write goes to the network, or to TLS, under it. The object itself is the lock, because
+        // an idle connection must not pay for one.
         lock (this) _sent = SendAfterAsync(_sent, frame);
     }
 
@@ -90,7 +91,10 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Reads until there is an end, which is never an exception. Without a reader everything is dropped.</summary>
     protected abstract Task<CloseCode> ReadAsync();
 
-    /// <summary>Completes when the connection may be read; null: at once. One that holds a lot waits while all together hold too much of what is half received.</summary>
+    /// <summary>
+    /// Completes when the connection may be read; null: at once. One that holds a lot waits while all together hold too much of what is
+    /// half received.
+    /// </summary>
     protected Task? WhenReadable() => Reader is null ? null : _session?.WhenReadable();
 
     /// <summary>Hands a piece to the reader. The bytes may be changed; they are not needed afterwards.</summary>

@@ -42,8 +42,8 @@ sealed class Budget(Shares shares)
         return false;
     }
 
-    // A bucket counts in time, so that what was spent at one rate is another amount at the next: at the rates of those who have joined, the seconds that a token took before would be
-    // megabytes. The buckets begin anew.
+    // A bucket counts in time, so that what was spent at one rate is another amount at the next: at the rates of those who have joined, the
+    // seconds that a token took before would be megabytes. The buckets begin anew.
     Share ShareOf(bool beforeJoin)
     {
         if (beforeJoin) return shares.BeforeJoin;

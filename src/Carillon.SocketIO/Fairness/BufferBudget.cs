@@ -32,7 +32,10 @@ sealed class BufferBudget(long? limit, Action exceeded, Action? readersWait = nu
     /// <summary>How many bytes are to be given back once the limit was exceeded: down to nine tenths of it, so that the next message does not exceed it again.</summary>
     public long Excess => Held - _limit / 10 * 9;
 
-    /// <summary>How many of the bytes events kept for recovery may be while too much is held: a quarter. Connections that hold a lot are closed before that is touched.</summary>
+    /// <summary>
+    /// How many of the bytes events kept for recovery may be while too much is held: a quarter. Connections that hold a lot are closed
+    /// before that is touched.
+    /// </summary>
     public long ShareOfKept => _limit / 4;
 
     /// <summary>Counts bytes, or gives them back.</summary>

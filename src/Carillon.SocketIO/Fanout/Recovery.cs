@@ -110,7 +110,10 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         lock (Gate) Forget();
     }
 
-    /// <summary>Forgets the oldest events, and where there are none any more the oldest sessions, while a condition holds and more than a number of bytes is kept.</summary>
+    /// <summary>
+    /// Forgets the oldest events, and where there are none any more the oldest sessions, while a condition holds and more than a number of
+    /// bytes is kept.
+    /// </summary>
     public void ForgetOldest(Func<bool> isMissing, long mayStay)
     {
         lock (Gate)

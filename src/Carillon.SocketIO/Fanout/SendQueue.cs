@@ -11,7 +11,8 @@ sealed class SendQueue(BufferBudget? buffers = null)
     // The smallest frames cost more in memory than on the wire: a client that pings and never reads must reach the limit too.
     const int FrameOverhead = 64;
 
-    // The budget is one line of memory for all processors. Places are charged in steps, so that a queue that is never short does not touch it for each message; less than a step is free.
+    // The budget is one line of memory for all processors. Places are charged in steps, so that a queue that is never short does not touch
+    // it for each message; less than a step is free.
     const int ChargeStep = 1024;
 
     // A critical frame overtakes so many at most, so that stalled clients cost a publisher little.

@@ -11,7 +11,8 @@ sealed class SharedFrame
 {
     public const byte Separator = 0x1e;
 
-    // The overhead that each queue counts for a frame covers frames as small as this. Among them are the pings, which all servers of a process share.
+    // The overhead that each queue counts for a frame covers frames as small as this. Among them are the pings, which all servers of a
+    // process share.
     const int TooSmallToCount = 64;
 
     readonly ReadOnlyMemory<byte>[] _attachments;
