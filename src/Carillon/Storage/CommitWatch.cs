@@ -1,6 +1,6 @@
 namespace Carillon.Storage;
 
-/// <summary>Tells whether something was committed in the course of an asynchronous call, however that call ended.</summary>
+/// <summary>Notes whether something was committed in the course of an asynchronous call, however that call ended.</summary>
 internal sealed class CommitWatch : IDisposable
 {
     static readonly AsyncLocal<CommitWatch?> Current = new();

@@ -12,8 +12,12 @@ namespace Carillon.Storage;
 /// </summary>
 public sealed class Database : IAsyncDisposable
 {
-    // So long a writer waits for its turn and for the writes of other processes together; much longer than any healthy transaction. Readers wait as long.
+    // So long a writer waits for its turn and for the writes of other processes together; much longer than any healthy transaction. Readers wait as long to open.
     const int BusyTimeoutMilliseconds = 10_000;
+
+    // A statement that reads waits on its thread, and only for what began after the connection was opened.
+    const int ReadBusyTimeoutMilliseconds = 1000;
+    static readonly TimeSpan OpenAgainAfter = TimeSpan.FromMilliseconds(20);
     internal static readonly TimeSpan WriteTimeout = TimeSpan.FromMilliseconds(BusyTimeoutMilliseconds);
 
     // SQLite copies its write-ahead log into the database within whichever commit finds it long: measured at 100 ms and more, once in a
@@ -50,6 +54,9 @@ public sealed class Database : IAsyncDisposable
     /// <summary>The full path of the database file.</summary>
     public string Path { get; }
 
+    /// <summary>How many writers wait for their turn.</summary>
+    internal int WaitingWriters => writers.Waiting;
+
     /// <summary>
     /// Raised after each transaction of this process that was committed through <see cref="BeginAsync(string, CancellationToken)"/>. A hint to look now: it must
     /// return at once, and nothing may depend on it, because writes of others do not raise it.
@@ -66,18 +73,21 @@ public sealed class Database : IAsyncDisposable
     public ValueTask<DatabaseTransaction> BeginAsync(string? actor, CancellationToken ct) => BeginAsync(actor, WriterLane.Ordinary, ct);
 
     /// <summary>Begins a write transaction in a lane of its own, so that what an operator decides does not queue behind everybody's writes.</summary>
-    internal async ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, CancellationToken ct)
+    internal ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, CancellationToken ct) => BeginAsync(actor, lane, WriteTimeout, ct);
+
+    internal async ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, TimeSpan timeout, CancellationToken ct)
     {
         await MigrateOnceAsync(ct);
-        return await BeginUnmigratedAsync(actor, lane, WriteTimeout, ct);
+        return await BeginUnmigratedAsync(actor, lane, timeout, ct);
     }
 
     /// <summary>Opens a connection that can read and refuses to write. It sees the last committed state; dispose it after use.</summary>
     /// <param name="ct">Ends the opening.</param>
+    /// <exception cref="DatabaseUnavailableException">Another program held the file for itself for 10 seconds, or it cannot be opened.</exception>
     public async ValueTask<DbConnection> OpenReadAsync(CancellationToken ct)
     {
         await MigrateOnceAsync(ct);
-        return await OpenAsync(reading, "PRAGMA query_only = ON;", ct);
+        return await OpenAsync(reading, ReadBusyTimeoutMilliseconds, "PRAGMA query_only = ON;", ct);
     }
 
     /// <summary>
@@ -88,7 +98,7 @@ public sealed class Database : IAsyncDisposable
     public async ValueTask<DbConnection> OpenOwnAsync(CancellationToken ct)
     {
         await MigrateOnceAsync(ct);
-        return await OpenAsync(owned, "", ct);
+        return await OpenAsync(owned, BusyTimeoutMilliseconds, "", ct);
     }
 
     /// <summary>Says that something was committed on a connection of the application's own: it is announced at once.</summary>
@@ -101,7 +111,7 @@ public sealed class Database : IAsyncDisposable
     public async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null, CancellationToken ct = default)
     {
         await using var connection = await OpenReadAsync(ct);
-        return (await connection.QueryAsync<T>(new CommandDefinition(sql, parameters, cancellationToken: ct))).AsList();
+        return (await TranslateAsync(connection.QueryAsync<T>(new CommandDefinition(sql, parameters, cancellationToken: ct)))).AsList();
     }
 
     /// <summary>Reads one row, or the default where there is none.</summary>
@@ -111,7 +121,7 @@ public sealed class Database : IAsyncDisposable
     public async Task<T?> QuerySingleOrDefaultAsync<T>(string sql, object? parameters = null, CancellationToken ct = default)
     {
         await using var connection = await OpenReadAsync(ct);
-        return await connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, cancellationToken: ct));
+        return await TranslateAsync(connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, cancellationToken: ct)));
     }
 
     /// <summary>Closes the connections that are kept for reuse.</summary>
@@ -125,9 +135,14 @@ public sealed class Database : IAsyncDisposable
     internal void CloseIdleConnections()
     {
         // Also after the file was replaced: pooled handles would go on with the file that is gone.
+        ClearPools();
+        migrated = false;
+    }
+
+    internal void ClearPools()
+    {
         using (var connection = new SqliteConnection(writing)) SqliteConnection.ClearPool(connection);
         using (var connection = new SqliteConnection(reading)) SqliteConnection.ClearPool(connection);
-        migrated = false;
     }
 
     /// <summary>
@@ -218,6 +233,19 @@ public sealed class Database : IAsyncDisposable
     /// <summary>Takes a connection whose transaction ended badly, and all others that wait to write, out of the pool.</summary>
     internal static void Discard(SqliteConnection connection) => SqliteConnection.ClearPool(connection);
 
+    /// <summary>Awaits what SQLite does, and says in one way that the disk, the file or its locks are in the way.</summary>
+    internal async Task<T> TranslateAsync<T>(Task<T> work)
+    {
+        try
+        {
+            return await work;
+        }
+        catch (SqliteException ex) when (DatabaseUnavailableException.ReasonOf(ex) is { } reason)
+        {
+            throw Unavailable(reason, ex);
+        }
+    }
+
     internal DatabaseUnavailableException Unavailable(string reason, Exception? cause) =>
         new($"The database {System.IO.Path.GetFileName(Path)} is not available: {reason}.", cause);
 
@@ -226,12 +254,12 @@ public sealed class Database : IAsyncDisposable
     {
         try
         {
-            await using var connection = await OpenAsync(writing, "", CancellationToken.None);
+            await using var connection = await OpenAsync(writing, ReadBusyTimeoutMilliseconds, "", CancellationToken.None);
             await using var command = connection.CreateCommand();
             command.CommandText = "PRAGMA wal_checkpoint(PASSIVE)";
             await command.ExecuteNonQueryAsync();
         }
-        catch (SqliteException)
+        catch (DbException)
         {
             // The file is busy or gone, or the disk is full: the next writer meets it and says so.
         }
@@ -253,10 +281,23 @@ public sealed class Database : IAsyncDisposable
         migrated = true;
     }
 
-    static ValueTask<SqliteConnection> OpenAsync(string connectionString, string also, CancellationToken ct)
+    // Another program may hold the file for itself (locking_mode = EXCLUSIVE): a reader waits for it without a thread, because every request reads.
+    async ValueTask<SqliteConnection> OpenAsync(string connectionString, int busyTimeout, string also, CancellationToken ct)
     {
-        ct.ThrowIfCancellationRequested();
-        return new(Open(connectionString, BusyTimeoutMilliseconds, also));
+        var began = Environment.TickCount64;
+        while (true)
+        {
+            ct.ThrowIfCancellationRequested();
+            try
+            {
+                return Open(connectionString, 0, $"{also} PRAGMA busy_timeout = {busyTimeout}");
+            }
+            catch (SqliteException ex) when (DatabaseUnavailableException.ReasonOf(ex) is { } reason)
+            {
+                if (ex.SqliteErrorCode is not (5 or 6) || Environment.TickCount64 - began >= BusyTimeoutMilliseconds) throw Unavailable(reason, ex);
+            }
+            await Task.Delay(OpenAgainAfter, ct);
+        }
     }
 
     static SqliteConnection Open(string connectionString, int busyTimeout, string also)
@@ -265,13 +306,12 @@ public sealed class Database : IAsyncDisposable
         try
         {
             connection.Open();
-            using var command = connection.CreateCommand();
-            // SQLite does the waiting. The provider's own loop of retries comes on top of it and ends after its first look.
-            connection.DefaultTimeout = command.CommandTimeout = 1;
-            // WAL is a property of the file: setting it again costs a look. NORMAL loses no committed change when the process dies,
+            // SQLite does the waiting. The provider's own loop of retries, which blocks, comes on top of it: it ends after its first attempt, and has no part in this.
+            connection.DefaultTimeout = 1;
+            // WAL is a property of the file: setting it again costs a read. NORMAL loses no committed change when the process dies,
             // only (and still consistently) when the machine does.
-            command.CommandText = $"PRAGMA busy_timeout = {busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}";
-            command.ExecuteNonQuery();
+            var result = SQLitePCL.raw.sqlite3_exec(connection.Handle, $"PRAGMA busy_timeout = {busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}");
+            SqliteException.ThrowExceptionForRC(result, connection.Handle);
             return connection;
         }
         catch

@@ -33,29 +33,30 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     /// <param name="sql">The statement, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters, or a list of such objects to run it for each.</param>
     /// <param name="ct">Ends the statement.</param>
+    /// <exception cref="DatabaseUnavailableException">The disk is full or failed. The transaction cannot be committed.</exception>
     public Task<int> ExecuteAsync(string sql, object? parameters = null, CancellationToken ct = default) =>
-        connection.ExecuteAsync(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
+        database.TranslateAsync(connection.ExecuteAsync(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
 
     /// <summary>Runs a statement and reads the one value that it answers.</summary>
     /// <param name="sql">The statement, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters.</param>
     /// <param name="ct">Ends the statement.</param>
     public Task<T?> ExecuteScalarAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
-        connection.ExecuteScalarAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
+        database.TranslateAsync(connection.ExecuteScalarAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
 
     /// <summary>Reads rows, those that this transaction wrote included.</summary>
     /// <param name="sql">The query, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters.</param>
     /// <param name="ct">Ends the query.</param>
     public async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
-        (await connection.QueryAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct))).AsList();
+        (await database.TranslateAsync(connection.QueryAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)))).AsList();
 
     /// <summary>Reads one row, or the default where there is none.</summary>
     /// <param name="sql">The query, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters.</param>
     /// <param name="ct">Ends the query.</param>
     public Task<T?> QuerySingleOrDefaultAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
-        connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct));
+        database.TranslateAsync(connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
 
     /// <summary>
     /// Does something after the commit and before the next writer begins: what it puts in line is in the order of the commits. It must return at once, and nothing of it happens where the
@@ -71,21 +72,20 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     {
         // Within the same transaction: no other writer ever sees an actor that is not its own.
         if (namesAnActor) await ExecuteAsync("UPDATE carillon_context SET actor = NULL", ct: ct);
-        try
-        {
-            await transaction.CommitAsync(ct);
-        }
-        catch (SqliteException ex)
-        {
-            isBroken = true;
-            if (DatabaseUnavailableException.ReasonOf(ex) is { } reason) throw database.Unavailable(reason, ex);
-            throw;
-        }
+        isBroken = true;       // until it is known that it is not
+        await database.TranslateAsync(CommitOnlyAsync(ct));
+        isBroken = false;
         committed = true;
         CommitWatch.Note();
         var failures = RunWhenCommitted();
         await EndAsync();
         if (failures.Count > 0) throw new AggregateException("The transaction is committed; what was to be done then has failed.", failures);
+    }
+
+    async Task<bool> CommitOnlyAsync(CancellationToken ct)
+    {
+        await transaction.CommitAsync(ct);
+        return true;
     }
 
     List<Exception> RunWhenCommitted()

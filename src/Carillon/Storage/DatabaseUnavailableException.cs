@@ -26,10 +26,12 @@ public sealed class DatabaseUnavailableException : DbException
     internal static string? ReasonOf(SqliteException exception) => exception.SqliteErrorCode switch
     {
         5 or 6 => "another program holds its lock",
+        7 => "there is no memory for it",
         8 => "it may not be written",
         10 => "the disk reports an error",
         13 => "the disk is full",
         14 => "it cannot be opened",
+        15 => "its locks cannot be taken",
         _ => null,
     };
 }

@@ -7,7 +7,7 @@ namespace Carillon.Storage;
 /// <summary>Watches the free space on the disk of the database. While it is short, optional writes stop, so that the others go on for longer.</summary>
 internal sealed partial class FreeSpace : BackgroundService
 {
-    static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan CheckEvery = TimeSpan.FromSeconds(1);
 
     readonly Database _db;
     readonly TimeProvider _clock;
@@ -39,8 +39,8 @@ internal sealed partial class FreeSpace : BackgroundService
     /// <summary>Short below the threshold, and until there is a quarter more than it: not on and off at the line.</summary>
     internal static bool Decide(long free, long least, bool wasShort) => least > 0 && free < (wasShort ? least + (least / 4) : least);
 
-    /// <summary>Looks now.</summary>
-    internal void Look()
+    /// <summary>Reads how much is free.</summary>
+    internal void Check()
     {
         try
         {
@@ -60,9 +60,16 @@ internal sealed partial class FreeSpace : BackgroundService
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
-        using var timer = new PeriodicTimer(LookEvery, _clock);
-        do Look();
-        while (await timer.WaitForNextTickAsync(stopping).AsTask().ContinueWith(tick => tick.IsCompletedSuccessfully && tick.Result, TaskScheduler.Default));
+        using var timer = new PeriodicTimer(CheckEvery, _clock);
+        try
+        {
+            do Check();
+            while (await timer.WaitForNextTickAsync(stopping));
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // The server stops.
+        }
     }
 
     /// <inheritdoc/>

@@ -23,6 +23,9 @@ internal sealed class WriterQueue : IDisposable
     readonly SemaphoreSlim _turn = new(1);
     int _waiting;
 
+    /// <summary>How many wait for their turn.</summary>
+    public int Waiting => Volatile.Read(ref _waiting);
+
     /// <summary>Waits for the turn. False: it did not come in time, or too many wait already.</summary>
     public async ValueTask<WriterTurn?> EnterAsync(WriterLane lane, TimeSpan timeout, CancellationToken ct)
     {

@@ -84,7 +84,7 @@ public sealed class FailingWritesTests : IAsyncDisposable
         await using (await LockAsync())
         {
             var began = TimeProvider.System.GetTimestamp();
-            Task<DatabaseTransaction>[] waiting = [.. Enumerable.Range(0, 3).Select(_ => _db.BeginAsync(null, Ct).AsTask())];
+            Task<DatabaseTransaction>[] waiting = [.. Enumerable.Range(0, 3).Select(_ => _db.BeginAsync(null, WriterLane.Ordinary, TimeSpan.FromSeconds(2), Ct).AsTask())];
             Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(1));
             Assert.All(waiting, task => Assert.False(task.IsCompleted));
             // All of them within the time that one waits, not one after the other.
@@ -93,10 +93,79 @@ public sealed class FailingWritesTests : IAsyncDisposable
                 var error = await Assert.ThrowsAsync<DatabaseUnavailableException>(() => task);
                 Assert.Contains("another program holds its lock", error.Message, StringComparison.Ordinal);
             }
-            Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.FromSeconds(9), TimeSpan.FromSeconds(15));
+            Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.FromSeconds(1.5), TimeSpan.FromSeconds(5));
         }
         await WriteAsync("INSERT INTO t VALUES (1)");
     }
+
+    [Fact]
+    public async Task Readers_wait_without_a_thread_while_another_program_holds_the_file_for_itself()
+    {
+        await WriteAsync("CREATE TABLE t (n INT); INSERT INTO t VALUES (7)");
+        _db.ClearPools();
+        Task<int>[] reading;
+        await using (var other = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = _db.Path, Pooling = false }.ConnectionString))
+        {
+            await other.OpenAsync(Ct);
+            await other.ExecuteAsync("PRAGMA locking_mode = EXCLUSIVE; INSERT INTO t VALUES (8)");
+            var began = TimeProvider.System.GetTimestamp();
+            reading = [.. Enumerable.Range(0, 50).Select(_ => _db.QuerySingleOrDefaultAsync<int>("SELECT min(n) FROM t", ct: Ct))];
+            Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(2));
+            Assert.All(reading, task => Assert.False(task.IsCompleted));
+        }
+        Assert.All(await Task.WhenAll(reading).WaitAsync(Patience, Ct), n => Assert.Equal(7, n));
+    }
+
+    [Fact]
+    public async Task A_commit_that_meets_a_full_disk_is_unavailable_and_the_next_one_succeeds()
+    {
+        await WriteAsync("CREATE TABLE t (n INT)");
+        for (var round = 0; round < 5; round++)
+        {
+            await FullDisk.ForNextTransactionAsync(_db);
+            await using (var tx = await BeginAsync())
+            {
+                await tx.ExecuteAsync("INSERT INTO t VALUES (1)", ct: Ct);
+                var error = await Assert.ThrowsAsync<DatabaseUnavailableException>(() => tx.CommitAsync(Ct));
+                Assert.Contains("the disk is full", error.Message, StringComparison.Ordinal);
+            }
+            await WriteAsync("INSERT INTO t VALUES (2)");
+        }
+        Assert.Equal(5, await _db.QuerySingleOrDefaultAsync<int>("SELECT count(*) FROM t", ct: Ct));
+    }
+
+    [Fact]
+    public async Task A_statement_that_meets_a_full_disk_is_unavailable_like_a_commit()
+    {
+        await WriteAsync("CREATE TABLE t (b BLOB)");
+        var fill = "INSERT INTO t VALUES (randomblob(100000)) RETURNING length(b)";
+        Func<DatabaseTransaction, Task>[] statements =
+        [
+            tx => tx.ExecuteAsync(fill, ct: Ct), tx => tx.ExecuteScalarAsync<int>(fill, ct: Ct), tx => tx.QueryAsync<int>(fill, ct: Ct), tx => tx.QuerySingleOrDefaultAsync<int>(fill, ct: Ct),
+        ];
+        foreach (var statement in statements)
+            await using (var tx = await BeginAsync())
+            {
+                await tx.ExecuteAsync("PRAGMA max_page_count = 1", ct: Ct);        // which is: as many as there are
+                var error = await Assert.ThrowsAsync<DatabaseUnavailableException>(() => statement(tx));
+                Assert.Contains("the disk is full", error.Message, StringComparison.Ordinal);
+            }
+    }
+
+    [Theory]
+    [InlineData(5, true)]
+    [InlineData(6, true)]
+    [InlineData(7, true)]
+    [InlineData(8, true)]
+    [InlineData(10, true)]
+    [InlineData(13, true)]
+    [InlineData(14, true)]
+    [InlineData(15, true)]
+    [InlineData(1, false)]
+    [InlineData(11, false)]
+    [InlineData(19, false)]
+    public void Faults_of_the_disk_the_file_and_its_locks_are_unavailable_and_faults_of_a_statement_are_not(int code, bool unavailable) =>
+        Assert.Equal(unavailable, DatabaseUnavailableException.Is(new SqliteException("", code)));
 
     [Fact]
     public async Task Administrative_writes_do_not_queue_behind_ordinary_ones()
