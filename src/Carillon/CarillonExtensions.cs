@@ -15,6 +15,7 @@ using Carillon.Votes;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -45,6 +46,11 @@ public static class CarillonExtensions
         services.TryAddSingleton<ChangeLog>();
         services.TryAddSingleton<ChangePump>();
         services.AddHostedService(provider => provider.GetRequiredService<ChangePump>());
+        services.TryAddSingleton<ChangesHealth>();
+        services.AddOptions<HealthCheckServiceOptions>().Configure<IOptions<CarillonOptions>>(static (health, carillon) =>
+        {
+            if (carillon.Value.Changes.Tables.Count > 0) health.Registrations.Add(new("changes", static provider => provider.GetRequiredService<ChangesHealth>(), null, null));
+        });
         services.TryAddSingleton(CreateChannels);
         AddAccess(services);
         AddLive(services);

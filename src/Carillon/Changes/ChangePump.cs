@@ -28,12 +28,16 @@ internal sealed partial class ChangePump(
     LogEnd remembered = LogEnd.Unknown;   // what the file beside the database says
     long rememberedAt;
     volatile bool cannotRemember;
+    volatile string? trouble;
 
     /// <summary>
     /// Raised with the table's name and its position when a table begins a new epoch while we run: its subscribers cannot recover and
     /// must be told. Raised before anything of the new epoch is published; the handler must return at once.
     /// </summary>
     public event Action<string, Position>? EpochChanged;
+
+    /// <summary>Why the database cannot be followed now; null where it can.</summary>
+    internal string? Trouble => trouble;
 
     /// <summary>Whether the file beside the database could not be written the last time.</summary>
     internal bool CannotRemember => cannotRemember;
@@ -44,11 +48,11 @@ internal sealed partial class ChangePump(
         try
         {
             // A configuration that cannot work stops the start, with the reason.
-            await tables.StartAsync(cancellationToken).AsTask().WaitAsync(StartWithin, clock, cancellationToken);
+            await tables.StartStrictlyAsync(cancellationToken).WaitAsync(StartWithin, clock, cancellationToken);
         }
         catch (Exception ex) when (ex is DbException or IOException or TimeoutException)
         {
-            // The loop tries again, and says what is in the way.
+            // The loop tries again, and says what is in the way; clients are served by then, so that a table which cannot be live stops nothing any more, and shows in the health check.
         }
 
         await base.StartAsync(cancellationToken);
@@ -72,7 +76,6 @@ internal sealed partial class ChangePump(
     {
         await Task.Yield();
         var backOff = options.PollInterval;
-        string? trouble = null;
         while (!stoppingToken.IsCancellationRequested)
             try
             {
@@ -86,6 +89,12 @@ internal sealed partial class ChangePump(
             {
                 if (ex.Message != trouble) LogDatabaseInTrouble(ex);
                 trouble = ex.Message;
+                // A statement of our own is wrong only where our tables are missing: the file was replaced while nothing had it open.
+                if (ex is SqliteException { SqliteErrorCode: 1 })
+                {
+                    db.CloseIdleConnections();
+                    tables.Restart();
+                }
                 await Task.Delay(backOff, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff;
             }
@@ -123,7 +132,7 @@ internal sealed partial class ChangePump(
                 dataVersion = await PragmaAsync(connection, "PRAGMA data_version", ct);
                 if (await PragmaAsync(connection, "PRAGMA schema_version", ct) is var schema && schema != schemaVersion)
                 {
-                    await tables.VerifyAsync(atStart: false, ct);
+                    await tables.VerifyAsync(ct);
                     schemaVersion = schema;
                 }
 
@@ -154,7 +163,7 @@ internal sealed partial class ChangePump(
         }
         catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
         {
-            // Said once, tried again and again: a disk that was full for a minute must not end the guard for good.
+            // Logged once, tried again and again: a disk that was full for a minute must not end the guard for good.
             if (!cannotRemember) LogCannotRemember(ex);
             cannotRemember = true;
         }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Carillon.Channels;
 using Carillon.Storage;
 using Microsoft.Data.Sqlite;
@@ -13,7 +14,7 @@ public sealed partial class LiveTables : IDisposable
 {
     readonly Database db;
     readonly HashSet<string> released = new(StringComparer.Ordinal);
-    readonly HashSet<string> complainedAbout = new(StringComparer.Ordinal);
+    readonly ConcurrentDictionary<string, string> notLive = new(StringComparer.Ordinal);     // the reason, by table
     readonly SemaphoreSlim verifying = new(1);
     readonly ILogger logger;
     volatile StartingPoint? start;
@@ -21,7 +22,7 @@ public sealed partial class LiveTables : IDisposable
     /// <summary>Names the tables; nothing is opened yet.</summary>
     /// <param name="db">The application's database.</param>
     /// <param name="options">Which tables are live.</param>
-    /// <param name="logger">Where installing and refusing is told.</param>
+    /// <param name="logger">Logs what is installed and what is refused.</param>
     /// <exception cref="InvalidOperationException">The options make no sense; the message says why.</exception>
     public LiveTables(Database db, ChangesOptions options, ILogger<LiveTables> logger)
     {
@@ -65,24 +66,40 @@ public sealed partial class LiveTables : IDisposable
     }
 
     /// <summary>
-    /// Makes sure, once, that the triggers are there, and answers where the log ended at that moment. Whoever reads the history waits for
+    /// Makes sure, once, that the triggers are there, and answers where the log ended at that moment. Reading the history waits for
     /// this: what is committed after it is announced by the pump, what was committed before it is in the history.
     /// </summary>
-    internal async ValueTask<StartingPoint> StartAsync(CancellationToken ct) => start ?? await VerifyAsync(atStart: true, ct);
+    internal async ValueTask<StartingPoint> StartAsync(CancellationToken ct) => start ?? await VerifyAsync(Mode.Start, ct);
+
+    /// <summary>The same at the start of the process, where a table that cannot be live is a mistake in the configuration.</summary>
+    /// <exception cref="InvalidOperationException">A table cannot be live; the message says why.</exception>
+    internal Task<StartingPoint> StartStrictlyAsync(CancellationToken ct) => VerifyAsync(Mode.StrictStart, ct);
 
     /// <summary>The file is another one now: begin again.</summary>
     internal void Restart() => start = null;
 
-    /// <summary>Compares every live table with its triggers and puts right what is not.</summary>
-    internal async Task<StartingPoint> VerifyAsync(bool atStart, CancellationToken ct)
+    /// <summary>Compares every live table with its triggers and puts right what is not. A table that cannot be live is logged, and the others go on.</summary>
+    internal Task<StartingPoint> VerifyAsync(CancellationToken ct) => VerifyAsync(Mode.Again, ct);
+
+    /// <summary>The tables that cannot be live, in a sentence; null where all can.</summary>
+    internal string? Warning => notLive.IsEmpty ? null : string.Join(" ", notLive.OrderBy(table => table.Key).Select(table => $"Table {table.Key} is not live: {table.Value}"));
+
+    enum Mode
+    {
+        StrictStart,
+        Start,
+        Again,
+    }
+
+    async Task<StartingPoint> VerifyAsync(Mode mode, CancellationToken ct)
     {
         await verifying.WaitAsync(ct);
         try
         {
-            if (atStart && start is { } known) return known;
+            if (mode == Mode.Start && start is { } known) return known;
             await using var tx = await db.BeginAsync(null, ct);
             foreach (var table in Names)
-                if (atStart) await VerifyAsync(tx, table, atStart, ct);
+                if (mode == Mode.StrictStart) await VerifyAsync(tx, table, ct);
                 else await TryVerifyAsync(tx, table, ct);
             if (start is null && await LastSeen.ContradictsAsync(db, tx, ct))
             {
@@ -109,14 +126,17 @@ public sealed partial class LiveTables : IDisposable
         await tx.ExecuteAsync("SAVEPOINT carillon_table", ct: ct);
         try
         {
-            await VerifyAsync(tx, table, atStart: false, ct);
+            await VerifyAsync(tx, table, ct);
+            notLive.TryRemove(table, out _);
         }
         catch (Exception ex) when (ex is InvalidOperationException or SqliteException && !DatabaseUnavailableException.Is(ex))
         {
             await tx.ExecuteAsync("ROLLBACK TO carillon_table", ct: ct);
-            if (complainedAbout.Add(table)) LogCannotBeLive(table, ex.Message);
+            if (!notLive.ContainsKey(table)) LogCannotBeLive(table, ex.Message);
+            notLive[table] = ex.Message;
             var present = await PresentAsync(tx, table, ct);
-            var watched = await tx.ExecuteScalarAsync<bool>("SELECT watched FROM carillon_tables WHERE table_name = @table", new { table }, ct);
+            await NameAsync(tx, table, ct);
+            var watched = await IsWatchedAsync(tx, table, ct);
             await DropAsync(tx, present, ct);
             await SetAsync(tx, table, watched: false, newEpoch: watched, ct);
         }
@@ -126,14 +146,19 @@ public sealed partial class LiveTables : IDisposable
     static Task<IReadOnlyList<PresentTrigger>> PresentAsync(DatabaseTransaction tx, string table, CancellationToken ct) => tx.QueryAsync<PresentTrigger>(
         "SELECT name, tbl_name AS OnTable, sql FROM sqlite_master WHERE type = 'trigger' AND name IN @names", new { names = Triggers.NamesFor(table) }, ct);
 
-    async Task VerifyAsync(DatabaseTransaction tx, string table, bool atStart, CancellationToken ct)
+    static async Task<bool> NameAsync(DatabaseTransaction tx, string table, CancellationToken ct) => await tx.ExecuteAsync(
+        "INSERT INTO carillon_tables (table_name) SELECT @table WHERE NOT EXISTS (SELECT 1 FROM carillon_tables WHERE table_name = @table)", new { table }, ct) > 0;
+
+    static Task<bool> IsWatchedAsync(DatabaseTransaction tx, string table, CancellationToken ct) =>
+        tx.ExecuteScalarAsync<bool>("SELECT watched FROM carillon_tables WHERE table_name = @table", new { table }, ct);
+
+    async Task VerifyAsync(DatabaseTransaction tx, string table, CancellationToken ct)
     {
-        var isNew = await tx.ExecuteAsync(
-            "INSERT INTO carillon_tables (table_name) SELECT @table WHERE NOT EXISTS (SELECT 1 FROM carillon_tables WHERE table_name = @table)", new { table }, ct) > 0;
-        var watched = await tx.ExecuteScalarAsync<bool>("SELECT watched FROM carillon_tables WHERE table_name = @table", new { table }, ct);
+        var isNew = await NameAsync(tx, table, ct);
+        var watched = await IsWatchedAsync(tx, table, ct);
         if (released.Contains(table)) return;
 
-        var shape = await ReadShapeAsync(tx, table, atStart, ct);
+        var shape = await TableShape.ReadAsync(tx, table, ct);
         var present = await PresentAsync(tx, table, ct);
 
         switch (Decide(shape, shape is null ? [] : Triggers.For(table, shape), present, watched, isNew))
@@ -178,30 +203,14 @@ public sealed partial class LiveTables : IDisposable
         return wanted.All(trigger => onTheTable[trigger.Name] == trigger.Sql) ? Verdict.Right : Verdict.Outdated;
     }
 
-    // At the start a table that cannot be live is a mistake in the configuration; later it is the database that changed, and the others go on.
-    async Task<TableShape?> ReadShapeAsync(DatabaseTransaction tx, string table, bool atStart, CancellationToken ct)
-    {
-        try
-        {
-            var shape = await TableShape.ReadAsync(tx, table, ct);
-            complainedAbout.Remove(table);
-            return shape;
-        }
-        catch (InvalidOperationException ex) when (!atStart)
-        {
-            if (complainedAbout.Add(table)) LogCannotBeLive(table, ex.Message);
-            return null;
-        }
-    }
-
     static async Task InstallAsync(DatabaseTransaction tx, string table, TableShape shape, IReadOnlyList<PresentTrigger> present, CancellationToken ct)
     {
         await DropAsync(tx, present, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_replaced WHERE table_name = @table", new { table }, ct);
         foreach (var trigger in Triggers.For(table, shape)) await tx.ExecuteAsync(trigger.Sql, ct: ct);
 
-        // A trigger's names are resolved when it is compiled into a statement: compile each kind now, so that a mistake of ours is told
-        // here, rolled back, and never to the application that writes.
+        // A trigger's names are resolved when it is compiled into a statement: compile each kind now, so that a mistake of ours fails
+        // here and is rolled back, and never fails a write of the application.
         var name = Triggers.Name(shape.Name);
         try
         {
@@ -249,7 +258,7 @@ public sealed partial class LiveTables : IDisposable
             {
                 tables.verifying.Release();
             }
-            await tables.VerifyAsync(atStart: false, CancellationToken.None);
+            await tables.VerifyAsync(CancellationToken.None);
         }
     }
 }

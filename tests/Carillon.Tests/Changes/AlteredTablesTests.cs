@@ -48,6 +48,14 @@ public sealed class AlteredTablesTests
         await live.RawAsync("INSERT INTO done DEFAULT VALUES");
         Assert.Equal("insert 1", (await live.NextAsync()).ToString());
         Assert.Equal(0, await live.ScalarAsync<long>("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 't'"));
+
+        // It is checked again at each change of the schema, and logged once.
+        for (var i = 2; i < 6; i++)
+        {
+            await live.RawAsync($"CREATE TABLE other{i} (id); INSERT INTO done DEFAULT VALUES");
+            Assert.Equal($"insert {i}", (await live.NextAsync()).ToString());
+        }
+        Assert.Single(live.Logged.At(Microsoft.Extensions.Logging.LogLevel.Error));
     }
 
     [Fact]

@@ -6,7 +6,6 @@ using Carillon.Changes;
 using Carillon.Channels;
 using Carillon.Storage;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Changes;
 
@@ -25,13 +24,14 @@ public sealed class LiveDatabase : IAsyncDisposable
     {
         (this.folder, this.ownsFolder, Options) = (folder, ownsFolder, options);
         Db = new Database(Path.Combine(folder.FullName, "shop's database.db"));
-        Tables = new LiveTables(Db, options, NullLogger<LiveTables>.Instance);
+        Tables = new LiveTables(Db, options, Logged.Of<LiveTables>());
         Log = new ChangeLog(Db, Tables, options, TimeProvider.System);
         Layer = new InProcessChannelLayer(TimeProvider.System);
-        Pump = new ChangePump(Db, Tables, Log, Layer, options, TimeProvider.System, NullLogger<ChangePump>.Instance);
+        Pump = new ChangePump(Db, Tables, Log, Layer, options, TimeProvider.System, Logged.Of<ChangePump>());
     }
 
     public Database Db { get; }
+    internal Lines Logged { get; } = new();
     public ChangesOptions Options { get; }
     public LiveTables Tables { get; }
     internal ChangeLog Log { get; }

@@ -1,7 +1,11 @@
 using Carillon.Channels;
 using Carillon.Changes;
 using Carillon.Storage;
+using Carillon.Tests.Live;
+using Carillon.Tests.Storage;
+using Dapper;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Carillon.Tests.Changes;
 
@@ -178,6 +182,54 @@ public sealed class RecoveryTests
         await live.Sqlite3Async("INSERT INTO t (v) VALUES (2);");
         Assert.Equal("insert 1", (await live.NextAsync()).ToString());
         Assert.False((await live.HistoryAsync("t", before)).Recovered);
+    }
+
+    [Fact]
+    public async Task A_file_replaced_by_one_with_a_bad_table_is_followed_without_that_table()
+    {
+        await using var live = await LiveDatabase.StartAsync(Schema + "; CREATE TABLE done (id INTEGER PRIMARY KEY)", "t", "done");
+        foreach (var file in new[] { live.Db.Path, live.Db.Path + "-wal", live.Db.Path + "-shm" }) File.Delete(file);
+        await live.Sqlite3Async("CREATE TABLE done (id INTEGER PRIMARY KEY); CREATE VIEW t AS SELECT 1 AS id;");
+
+        await LiveDatabase.UntilAsync(async () => await live.ScalarAsync<long>("SELECT count(*) FROM sqlite_master WHERE name = 'carillon_after_insert_done'") == 1, "triggers in the new file");
+        await live.RawAsync("INSERT INTO done DEFAULT VALUES");
+        Assert.Equal("insert 1", (await live.NextAsync()).ToString());
+        Assert.False((await live.HistoryAsync("t", null)).Recovered);
+        Assert.Contains("Table t is not live", live.Tables.Warning, StringComparison.Ordinal);
+        Assert.Null(live.Pump.Trouble);
+
+        await live.RawAsync("DROP VIEW t; CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        await LiveDatabase.UntilAsync(() => Task.FromResult(live.Tables.Warning is null), "the table is live again");
+    }
+
+    [Fact]
+    public async Task A_bad_table_stops_the_start_only_where_it_is_found_in_time()
+    {
+        var folder = Directory.CreateTempSubdirectory("carillon-");
+        await using (var before = await LiveDatabase.StartAtAsync(folder)) await before.RawAsync("CREATE TABLE done (id INTEGER PRIMARY KEY); CREATE VIEW t AS SELECT 1 AS id");
+        await Assert.ThrowsAsync<InvalidOperationException>(() => LiveDatabase.StartAtAsync(folder, "t", "done"));
+
+        var locked = await ForeignLock.TakeAsync(Path.Combine(folder.FullName, "shop's database.db"));
+        await using var live = await LiveDatabase.StartAtAsync(folder, "t", "done");      // gives up waiting
+        await locked.DisposeAsync();
+        await LiveDatabase.UntilAsync(async () => await live.ScalarAsync<long>("SELECT count(*) FROM sqlite_master WHERE name = 'carillon_after_insert_done'") == 1, "triggers");
+        await live.RawAsync("INSERT INTO done DEFAULT VALUES");
+        Assert.Equal("insert 1", (await live.NextAsync()).ToString());
+        Assert.Contains("Table t is not live", live.Tables.Warning, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Readiness_names_a_table_that_cannot_be_live_and_a_database_that_cannot_be_followed()
+    {
+        await using var app = await TestApp.StartAsync(options => options.Changes.Tables.Add("t"));
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync()).Status);
+        await using (var own = await app.Database.OpenOwnAsync(Ct)) await own.ExecuteAsync("CREATE VIEW t AS SELECT 1 AS id");
+        app.Database.LookNow();
+        await Wait.UntilAsync(async () => await CheckAsync() is { Status: HealthStatus.Degraded, Description: var why } && why!.Contains("\"t\" is a view", StringComparison.Ordinal));
+        using (app.HideDatabase())
+            await Wait.UntilAsync(async () => await CheckAsync() is { Status: HealthStatus.Unhealthy, Description: var why } && why!.Contains("cannot be followed", StringComparison.Ordinal));
+
+        async Task<HealthReportEntry> CheckAsync() => (await app.Get<HealthCheckService>().CheckHealthAsync(Ct)).Entries["changes"];
     }
 
     [Fact]

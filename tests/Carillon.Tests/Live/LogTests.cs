@@ -25,30 +25,4 @@ public class LogTests
         await app.StopAsync();
         Assert.Equal(expected, lines.All.Count(line => line == "Broadcasting news to 1 clients on news:sport"));
     }
-
-    sealed class Lines : ILoggerProvider, ILogger
-    {
-        readonly List<string> _lines = [];
-
-        public IReadOnlyList<string> All
-        {
-            get { lock (_lines) return [.. _lines]; }
-        }
-
-        public ILogger CreateLogger(string categoryName) => this;
-
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(
-            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            lock (_lines) _lines.Add(formatter(state, exception));
-        }
-
-        public void Dispose()
-        {
-        }
-    }
 }

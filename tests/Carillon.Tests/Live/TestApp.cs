@@ -133,6 +133,20 @@ sealed class TestApp : IAsyncDisposable
         return client;
     }
 
+    /// <summary>Takes the database away until the answer is disposed: it can be neither read nor written, and every attempt fails at once.</summary>
+    public IDisposable HideDatabase()
+    {
+        var away = _folder.FullName + "-away";
+        Directory.Move(_folder.FullName, away);
+        Database.CloseIdleConnections();
+        return new Hidden(() => Directory.Move(away, _folder.FullName));
+    }
+
+    sealed class Hidden(Action end) : IDisposable
+    {
+        public void Dispose() => end();
+    }
+
     public Task StopAsync() => _app.StopAsync();
 
     /// <summary>Ends as a process does that is killed: nobody is told, and nothing is saved.</summary>
