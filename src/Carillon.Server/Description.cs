@@ -52,10 +52,11 @@ static class Description
 
     public static void Map(WebApplication app)
     {
-        var document = new Lazy<Task<Document>>(() => BuildAsync(app.Services));
+        Lock gate = new();
+        Task<Document>? building = null;
         app.MapGet($"/openapi/{Name}.json", async (HttpContext http) =>
         {
-            var (json, tag) = await document.Value;
+            var (json, tag) = await DocumentAsync();
             var headers = http.Response.GetTypedHeaders();
             headers.ETag = tag;
             headers.CacheControl = new CacheControlHeaderValue { NoCache = true };     // the next version of the program has another
@@ -68,6 +69,12 @@ static class Description
             http.Response.ContentLength = json.Length;
             await http.Response.Body.WriteAsync(json, http.RequestAborted);
         }).ExcludeFromDescription();
+
+        Task<Document> DocumentAsync()
+        {
+            // A build that failed is tried again.
+            lock (gate) return building is { IsFaulted: false, IsCanceled: false } ? building : building = BuildAsync(app.Services);
+        }
     }
 
     sealed record Document(byte[] Json, EntityTagHeaderValue Tag);

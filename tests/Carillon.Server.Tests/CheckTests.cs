@@ -75,6 +75,34 @@ public sealed class CheckTests : IDisposable
         Assert.DoesNotContain("ove it away", _terminal.Out.All, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("UPDATE sqlite_master SET rootpage = 99")]
+    [InlineData("INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES ('index', 'lost', 'nothing', 2, NULL)")]
+    public async Task A_schema_that_points_to_nothing_is_damage_and_not_a_newer_one(string damage)
+    {
+        Run($"CREATE TABLE a (id INTEGER PRIMARY KEY, n INT); CREATE INDEX i ON a (n); PRAGMA writable_schema = ON; {damage}");
+        await AssertWrongAsync("database: ", ".recover", "CARILLON__Database", "sqlite:s.db");
+        Assert.DoesNotContain("The file is sound", _terminal.Out.All, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n TEXT COLLATE german); CREATE INDEX i ON a (n)", "no such collation sequence: german")]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n TEXT COLLATE german)", "no such collation sequence: german")]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n TEXT CHECK (known(n)))", "unknown function: known()")]
+    [InlineData("CREATE TABLE a (id INTEGER PRIMARY KEY, n TEXT)", null)]
+    [InlineData("CREATE TABLE b (id INTEGER PRIMARY KEY)", null)]
+    public async Task A_live_table_that_needs_what_only_the_application_knows_is_found_before_the_start(string schema, string? missing)
+    {
+        Run(schema);
+        _terminal["CARILLON__Changes__Tables__0"] = "a";
+        if (missing is not null) await AssertWrongAsync("database: ", missing, "CARILLON__Database", "sqlite:s.db");
+        else
+        {
+            _terminal["CARILLON__Database"] = "sqlite:s.db";
+            Assert.Equal(ExitCode.Done, await _terminal.RunAsync("check"));
+        }
+    }
+
     [Fact]
     public async Task A_damaged_database_is_told_how_to_be_rescued()
     {
@@ -108,6 +136,7 @@ public sealed class CheckTests : IDisposable
         using var connection = new SqliteConnection($"Data Source={_terminal.Path("s.db")};Pooling=False");
         connection.Open();
         connection.CreateCollation("german", string.CompareOrdinal);
+        connection.CreateFunction("known", (string? text) => text is not null);
         using var command = new SqliteCommand(sql, connection);
         command.ExecuteNonQuery();
     }

@@ -18,7 +18,7 @@ static class Check
         [
             .. settings.Problems.Count == 0 ? [("configuration", null)] : settings.Problems.Select(problem => ("configuration", (string?)problem)),
             // Where the setting is wrong there is no file to look at, and another one must not be called fine.
-            .. settings.HasDatabase ? [("database", Database(settings.DatabaseFile)?.Sentence)] : Array.Empty<(string, string?)>(),
+            .. settings.HasDatabase ? [("database", Database(settings.DatabaseFile, settings.Carillon.Changes.Tables)?.Sentence)] : Array.Empty<(string, string?)>(),
             ("tokens", await TokensAsync(settings, ct)),
             .. settings.Urls.Select(url => ($"address {url}", Address(url))),
         ];
@@ -31,8 +31,8 @@ static class Check
     /// <param name="Passes">Whether it may pass by itself, so that a server starts and waits for it.</param>
     internal sealed record DatabaseProblem(string Sentence, bool Passes = false);
 
-    /// <summary>What is wrong with the database; null where nothing is. Nothing is written, and no file is made.</summary>
-    internal static DatabaseProblem? Database(string file)
+    /// <summary>What is wrong with the database and its live tables; null where nothing is. Nothing is written, and no file is made.</summary>
+    internal static DatabaseProblem? Database(string file, IEnumerable<string> liveTables)
     {
         SQLitePCL.Batteries_V2.Init();
         if (Directory.Exists(file)) return new($"{file} is a folder. Name a file in {Settings.Prefix}Database.");
@@ -47,11 +47,35 @@ static class Check
             using var command = connection.CreateCommand();
             (command.Transaction, command.CommandText) = (transaction, "SELECT count(*) FROM sqlite_master");
             command.ExecuteScalar();
-            return null;
+            return liveTables.Select(table => LiveTable(connection, transaction, table)).FirstOrDefault(problem => problem is not null);
         }
         catch (SqliteException ex)
         {
             return ProblemOf(file, ex);
+        }
+    }
+
+    // What stops the start: SQLite cannot compile statements on the table, as the triggers need it, because only the application knows its functions and collations.
+    static DatabaseProblem? LiveTable(SqliteConnection connection, SqliteTransaction transaction, string table)
+    {
+        var name = $"\"{table.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "SELECT group_concat('a.\"' || replace(name, '\"', '\"\"') || '\" IS b.\"' || replace(name, '\"', '\"\"') || '\"', ' AND ') FROM pragma_table_info(@table)";
+        command.Parameters.AddWithValue("@table", table);
+        if (command.ExecuteScalar() is not string comparison) return null;      // it may be made later
+        try
+        {
+            foreach (var statement in new[] { $"INSERT INTO {name} DEFAULT VALUES", $"DELETE FROM {name}", $"SELECT 1 FROM {name} AS a, {name} AS b WHERE {comparison}" })
+            {
+                command.CommandText = "EXPLAIN " + statement;
+                command.ExecuteNonQuery();
+            }
+            return null;
+        }
+        catch (SqliteException ex) when (ex.SqliteErrorCode == 1)
+        {
+            return new($"the table {table} cannot be live: {ex.Message}. Leave it out of {Settings.Prefix}Changes__Tables, or use only what SQLite knows by itself in it.");
         }
     }
 
@@ -61,13 +85,17 @@ static class Check
         5 or 6 => new($"another program holds the lock of {file}. A server starts and waits for it.", Passes: true),
         8 => new($"{file} cannot be written. Let this user write the file and its folder."),
         10 or 13 => new($"{file} cannot be used: {ex.Message}. Look at the disk.", Passes: true),
-        11 when ex.Message.Contains("malformed database schema", StringComparison.Ordinal) => new(
+        11 when IsNewerSchema(ex.Message) => new(
             $"the schema of {file} uses something that SQLite {SQLitePCL.raw.sqlite3_libversion().utf8_to_string()} in this program does not know. The file is sound; keep it as it is. {ex.Message}"),
         11 => new($"{file} is damaged: {ex.Message}. Stop every program that uses it, copy it with its -wal and -shm files, and let `sqlite3 {file} .recover` read the copy."),
         14 => new($"{file} cannot be opened. Let this user read and write the file and its folder."),
         26 => new($"{file} is not an SQLite database, or it is encrypted. Name another file in {Settings.Prefix}Database."),
         _ => new($"{file} cannot be used: {ex.Message}"),
     };
+
+    // "malformed database schema (x) - invalid rootpage" is damage; only text that cannot be parsed comes from a newer SQLite.
+    static bool IsNewerSchema(string message) => message.Contains("malformed database schema", StringComparison.Ordinal)
+        && (message.Contains("syntax error", StringComparison.Ordinal) || message.Contains("unrecognized token", StringComparison.Ordinal) || message.Contains("unknown table option", StringComparison.Ordinal));
 
     static string? FolderOf(string file)
     {

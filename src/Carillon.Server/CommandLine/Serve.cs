@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Carillon.Access;
@@ -6,7 +7,6 @@ using Carillon.Storage;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.Data.Sqlite;
 
 namespace Carillon.Server.CommandLine;
 
@@ -17,7 +17,7 @@ static class Serve
     {
         var settings = Settings.Read(shell, file, urls);
         if (settings.Problems.Count > 0) return await RefuseAsync(shell, settings.Problems);
-        if (Check.Database(settings.DatabaseFile) is { Passes: false } wrong)
+        if (Check.Database(settings.DatabaseFile, settings.Carillon.Changes.Tables) is { Passes: false } wrong)
         {
             await shell.Error.WriteLineAsync($"Carillon cannot start: {wrong.Sentence}");
             return ExitCode.Failed;
@@ -48,7 +48,7 @@ static class Serve
                     $"Carillon cannot start: {ex.Message} Choose another address with --urls, or stop the program that uses this one.");
                 return ExitCode.Failed;
             }
-            catch (Exception ex) when (ex is IOException or SocketException or SqliteException or UnauthorizedAccessException or InvalidOperationException or CryptographicException)
+            catch (Exception ex) when (ex is IOException or SocketException or DbException or UnauthorizedAccessException or InvalidOperationException or CryptographicException)
             {
                 hostLog.Failed();
                 await shell.Error.WriteLineAsync($"Carillon cannot start: {ex.Message}\n`check` says what is missing, and how to mend it.");
