@@ -42,6 +42,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
     readonly Channel<AuditEntry> _waiting = Channel.CreateBounded<AuditEntry>(new BoundedChannelOptions(Most) { SingleReader = true });
     readonly SemaphoreSlim _look = new(0, 1);
     readonly SemaphoreSlim _writing = new(1, 1);
+    readonly SemaphoreSlim _pruning = new(1, 1);
     readonly List<AuditEntry> _batch = [];
     readonly AuditThrottle _acts = new(clock, ActsAtOnce);
     readonly AuditThrottle _refusals = new(clock, RefusalsAtOnce);
@@ -49,6 +50,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
     long? _told;
     int _writtenSincePruned;
     bool _isFailing;
+    bool _isUnpublished;
 
     /// <summary>Raised for each entry after it was written, in the order of the log.</summary>
     public Func<AuditItem, CancellationToken, ValueTask>? Written { get; set; }
@@ -74,7 +76,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
 
     /// <summary>
     /// Notes that somebody was refused. Of one person, and of one address where nobody knows the person, so many are written one by one; what is beyond is counted, and written as one entry,
-    /// so that whoever is not let in can neither drown the log nor fill the disk.
+    /// so that a client that is not let in can neither drown the log nor fill the disk.
     /// </summary>
     public void NoteRefusal(string? actor, string action, string? subject, IPAddress? from, string code)
     {
@@ -140,7 +142,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
                     await PruneAsync(stopping);
                     (pruned, _writtenSincePruned) = (clock.GetTimestamp(), 0);
                 }
-                await _look.WaitAsync(_refusals.HasFolded || _acts.HasFolded ? AuditThrottle.For : PruneEvery, stopping);
+                await _look.WaitAsync(_isUnpublished ? AgainAfter : _refusals.HasFolded || _acts.HasFolded ? AuditThrottle.For : PruneEvery, stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -148,7 +150,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
             }
             catch (Exception ex)
             {
-                // What waits stays, up to its bound; the file may be busy, or back in a moment. Said once, not every second.
+                // What waits stays, up to its bound; the file may be busy, or back in a moment. Logged once, not every second.
                 if (!_isFailing) LogFailed(ex);
                 _isFailing = true;
                 await Task.Delay(AgainAfter, clock, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -200,30 +202,82 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
             var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told }, ct);
             foreach (var item in items)
             {
-                if (Written is { } tell) await tell(item, ct);
+                if (!await TryPublishAsync(item, ct)) return;
                 _told = told = item.Id;
             }
             if (items.Count < 500) return;
         }
     }
 
+    // An entry that cannot be published is written all the same: it is published later, and the log is pruned meanwhile.
+    async Task<bool> TryPublishAsync(AuditItem item, CancellationToken ct)
+    {
+        try
+        {
+            if (Written is { } publish) await publish(item, ct);
+            _isUnpublished = false;
+        }
+        catch (Exception ex) when (!ct.IsCancellationRequested)
+        {
+            if (!_isUnpublished) LogNotPublished(ex);
+            _isUnpublished = true;
+        }
+        return !_isUnpublished;
+    }
+
     Task<long> FirstToTellAsync(CancellationToken ct) => db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
 
-    // By age, and by number: ids have gaps at most, so the number of entries is never more than their range.
-    async Task PruneAsync(CancellationToken ct)
+    // Deletes a few at a time, by an index: the writers' queue is not ours alone.
+    const int PrunedAtOnce = 2000;
+    internal const string DeleteOld = "DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit WHERE at < @before LIMIT @most)";
+
+    // The condition of the index carillon_audit_repeatable, word for word: what clients can repeat at will. The decisions of administrators outlive it, so that a flood cannot push them out.
+    internal const string DeleteRepeatable = """
+        DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit
+            WHERE (outcome = 'refused' OR action IN ('connect', 'disconnect', 'connection:ended', 'subscribe', 'unsubscribed', 'token:refresh', 'ticket:given', 'publish', 'acts:more'))
+            ORDER BY id LIMIT @most)
+        """;
+
+    internal const string DeleteFirst = "DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit ORDER BY id LIMIT @most)";
+
+    internal async Task PruneAsync(CancellationToken ct)
+    {
+        await _pruning.WaitAsync(ct);
+        try
+        {
+            await PruneInTurnAsync(ct);
+        }
+        finally
+        {
+            _pruning.Release();
+        }
+    }
+
+    async Task PruneInTurnAsync(CancellationToken ct)
     {
         var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > options.KeepAudit ? Iso.Of(clock.GetUtcNow() - options.KeepAudit) : Iso.Of(DateTimeOffset.UnixEpoch);
-        int pruned;
-        do
+        while (await DeleteAsync(DeleteOld, before, PrunedAtOnce, ct) == PrunedAtOnce)
         {
-            // A few at a time: the writers' queue is not ours alone.
-            await using var tx = await db.BeginAsync(null, ct);
-            pruned = await tx.ExecuteAsync("""
-                DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit
-                    WHERE at < @before OR id <= (SELECT max(id) FROM carillon_audit) - @AuditMaxEntries ORDER BY id LIMIT 2000)
-                """, new { before, options.AuditMaxEntries }, ct);
-            await tx.CommitAsync(ct);
-        } while (pruned == 2000);
+        }
+        // Counted without the write lock.
+        var excess = await db.QuerySingleOrDefaultAsync<long>("SELECT count(*) FROM carillon_audit", ct: ct) - options.AuditMaxEntries;
+        var statement = DeleteRepeatable;
+        while (excess > 0)
+        {
+            var most = (int)Math.Min(excess, PrunedAtOnce);
+            var deleted = await DeleteAsync(statement, before, most, ct);
+            if (deleted < most && statement == DeleteFirst) return;
+            if (deleted < most) statement = DeleteFirst;
+            excess -= deleted;
+        }
+    }
+
+    async Task<int> DeleteAsync(string statement, string before, int most, CancellationToken ct)
+    {
+        await using var tx = await db.BeginAsync(null, ct);
+        var deleted = await tx.ExecuteAsync(statement, new { before, most }, ct);
+        await tx.CommitAsync(ct);
+        return deleted;
     }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "The audit log cannot be written; entries wait or are counted as lost")]
@@ -231,4 +285,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "The audit log is written again")]
     partial void LogWritten();
+
+    [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "Entries of the audit log cannot be published to its channel; they are written, and are published later")]
+    partial void LogNotPublished(Exception error);
 }

@@ -98,7 +98,7 @@ sealed class AuditThrottle(TimeProvider clock, int burst)
         return _shares.Count >= Most ? _others : _shares[(actor, from)] = new Share(actor, from);
     }
 
-    // Whoever has one address of IPv6 has all of its /64.
+    // The owner of one address of IPv6 has all of its /64.
     internal static IPAddress? NetworkOf(IPAddress? address)
     {
         if (address is null || address.AddressFamily != AddressFamily.InterNetworkV6) return address;
