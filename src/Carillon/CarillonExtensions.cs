@@ -64,6 +64,7 @@ public static class CarillonExtensions
         services.TryAddSingleton(provider => new Tokens(
             provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Tokens>>()));
         services.TryAddSingleton<AccessNews>();
+        services.TryAddSingleton<DailyQuotas>();
         services.TryAddSingleton<PendingDecisions>();
         services.AddHostedService(provider => provider.GetRequiredService<PendingDecisions>());
         services.TryAddSingleton<UserDirectory>();
@@ -92,7 +93,6 @@ public static class CarillonExtensions
         services.AddHostedService(provider => provider.GetRequiredService<PresenceBoard>());
         services.TryAddSingleton<ReadPresence>();
         services.TryAddSingleton<CastVote>();
-        services.TryAddSingleton<SuggestionQuota>();
     }
 
     /// <summary>Gives Carillon its path, and operators theirs under <c>/api</c>.</summary>

@@ -46,7 +46,7 @@ public sealed partial class AccessOptions
     public IList<string> ManagerRoles { get; set; } = ["admin"];
 
     /// <summary>
-    /// Whether tokens may bring <c>capabilities</c>: rights beside those that areas grant, as far as <c>{"*":["*"]}</c>, which is every right to every channel and the right to administer. On:
+    /// Whether the <c>capabilities</c> of tokens count: rights beside those that areas grant, as far as <c>{"*":["*"]}</c>, which is every right to every channel and the right to administer. On:
     /// the issuer of tokens is trusted with that. Turn it off where the issuer lets people influence the claims of their tokens.
     /// </summary>
     public bool TokenCapabilities { get; set; } = true;
@@ -74,15 +74,25 @@ public sealed partial class AccessOptions
     public long AuditMaxEntries { get; set; } = 2_000_000;
 
     /// <summary>
-    /// How long the id of a revoked token is kept: 400 days. A token that was issued longer ago is refused as expired, so that no revoked token becomes valid again.
+    /// How long the id of a revoked token is kept at least: 400 days. A token that was issued longer ago is refused as expired, so that no revoked token becomes valid again. Older ids are
+    /// deleted where there are more than a million, because the age of a token without <c>iat</c> is not known.
     /// </summary>
     public TimeSpan RevocationRetention { get; set; } = TimeSpan.FromDays(400);
+
+    /// <summary>Beyond so many, ids of revoked tokens older than the retention are deleted: some 100 MB.</summary>
+    internal int MaxRevokedTokens { get; set; } = 1_000_000;
+
+    /// <summary>Whether a token is so old that its revocation may have been deleted.</summary>
+    internal bool OutlivesRevocation(DateTimeOffset? issuedAt, DateTimeOffset now) => now - issuedAt > RevocationRetention;
 
     /// <summary>How many tickets one user may ask for in a day: 5,000. Zero is no limit.</summary>
     public int TicketsPerDay { get; set; } = 5_000;
 
     /// <summary>How many writes with an <c>Idempotency-Key</c> one user may make in a day: 5,000. Zero is no limit. API keys have none.</summary>
     public int IdempotencyKeysPerDay { get; set; } = 5_000;
+
+    /// <summary>How many API keys one user who administers may make in a day: 100. Zero is no limit. API keys have none.</summary>
+    public int KeysPerDay { get; set; } = 100;
 
     /// <summary>How many memberships one user who manages channels may change in a day: 5,000. Zero is no limit. API keys have none.</summary>
     public int MembershipsPerDay { get; set; } = 5_000;
@@ -98,6 +108,6 @@ public sealed partial class AccessOptions
         KeepAudit <= TimeSpan.Zero ? "KeepAudit must be longer than zero." :
         AuditMaxEntries < 1000 ? "AuditMaxEntries must be at least 1,000." :
         RevocationRetention < TimeSpan.FromDays(1) ? "RevocationRetention must be at least a day." :
-        TicketsPerDay < 0 || IdempotencyKeysPerDay < 0 || MembershipsPerDay < 0 ? "Quotas must not be negative; zero is no limit." :
+        TicketsPerDay < 0 || IdempotencyKeysPerDay < 0 || KeysPerDay < 0 || MembershipsPerDay < 0 ? "Quotas must not be negative; zero is no limit." :
         TokenProblem();
 }

@@ -24,16 +24,17 @@ sealed class ApiKeys
     readonly (ApiKey Key, byte[] Hash)[] _configured;
     readonly Database _db;
     readonly UserDirectory _directory;
+    readonly PendingDecisions _decisions;
     readonly TimeProvider _clock;
 
     [method: ExplicitConstructor]
-    sealed record Row(string Name, string Hash, string Scopes, string CreatedAt, string? ExpiresAt, string? Maker, long ByRole);
+    sealed record Row(string Name, string Hash, string Scopes, string? ExpiresAt, string? Maker, string? MakerToken);
 
-    public ApiKeys(AccessOptions options, Database db, UserDirectory directory, TimeProvider clock)
+    public ApiKeys(AccessOptions options, Database db, UserDirectory directory, PendingDecisions decisions, TimeProvider clock)
     {
         _configured = [.. options.ApiKeys.Distinct(StringComparer.Ordinal)
             .Select((key, i) => (new ApiKey($"configured-{i}", "of the configuration", [Scopes.All]), HashOf(key)))];
-        (_db, _directory, _clock) = (db, directory, clock);
+        (_db, _directory, _decisions, _clock) = (db, directory, decisions, clock);
     }
 
     /// <summary>The key that an Authorization header brings; null where it brings none at all.</summary>
@@ -61,14 +62,16 @@ sealed class ApiKeys
 
     async ValueTask<ApiKey?> FindMadeAsync(string id, byte[] hash, CancellationToken ct)
     {
+        if (_decisions.DeletesKey(id)) return null;
         var row = await _db.QuerySingleOrDefaultAsync<Row>("""
-            SELECT name AS Name, hash AS Hash, scopes AS Scopes, created_at AS CreatedAt, expires_at AS ExpiresAt, maker AS Maker, maker_by_role AS ByRole
+            SELECT name AS Name, hash AS Hash, scopes AS Scopes, expires_at AS ExpiresAt, maker AS Maker, maker_token AS MakerToken
             FROM carillon_api_keys WHERE id = @id
             """, new { id }, ct);
         if (row is null || !CryptographicOperations.FixedTimeEquals(Convert.FromHexString(row.Hash), hash)) return null;
         if (row.ExpiresAt is { } end && string.CompareOrdinal(end, Iso.Of(_clock.GetUtcNow())) <= 0) return null;
         // What a person made ends when that person loses the right to make it.
-        if (row.Maker is { } maker && !await _directory.MayStillMakeKeysAsync(maker, row.ByRole == 1, TimeOf(row.CreatedAt), ct)) return null;
+        var token = row.MakerToken is null ? null : JsonSerializer.Deserialize<Token>(row.MakerToken);
+        if (row.Maker is { } maker && !await _directory.MayStillMakeKeysAsync(maker, token, ct)) return null;
         return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.ExpiresAt is null ? null : TimeOf(row.ExpiresAt));
     }
 

@@ -8,7 +8,7 @@ namespace Carillon.Access;
 /// </summary>
 /// <param name="perDay">How many a day, all at once if need be; zero is no limit.</param>
 /// <param name="clock">The clock.</param>
-class DailyQuota(int perDay, TimeProvider clock)
+sealed class DailyQuota(int perDay, TimeProvider clock)
 {
     static readonly TimeSpan SweepEvery = TimeSpan.FromMinutes(10);
 
@@ -25,7 +25,7 @@ class DailyQuota(int perDay, TimeProvider clock)
     readonly Share _others = new();
     long _sweptAt = clock.GetTimestamp();
 
-    /// <summary>Counts a row. False: the caller has created enough for a day, and may go on after a while.</summary>
+    /// <summary>Counts a row before it is created. False: the caller has created enough for a day, and may go on after a while.</summary>
     public bool TryTake(Caller caller, out TimeSpan retryAfter)
     {
         retryAfter = default;
@@ -35,6 +35,29 @@ class DailyQuota(int perDay, TimeProvider clock)
         if (clock.GetElapsedTime(swept, now) >= SweepEvery && Interlocked.CompareExchange(ref _sweptAt, now, swept) == swept) ForgetRested(now);
         var share = _shares.TryGetValue(user, out var known) ? known : _shares.Count < MostPeople ? _shares.GetOrAdd(user, static _ => new Share()) : _others;
         return share.Rows.TryTake(_rate, 1, now, out retryAfter);
+    }
+
+    /// <summary>Gives a row back that was counted and not created: a client that tries again while the disk is full does not use its quota up.</summary>
+    public void GiveBack(Caller caller)
+    {
+        if (caller.UserId is not { } user) return;
+        (_shares.TryGetValue(user, out var known) ? known : _others).Rows.TryTake(_rate, -1, clock.GetTimestamp(), out _);
+    }
+
+    /// <summary>Creates a row that was counted, and gives it back where that fails.</summary>
+    /// <param name="caller">The caller whom it was counted for.</param>
+    /// <param name="create">Creates it. False: there was nothing to create.</param>
+    public async Task<bool> SpendAsync(Caller caller, Func<Task<bool>> create)
+    {
+        var created = false;
+        try
+        {
+            return created = await create();
+        }
+        finally
+        {
+            if (!created) GiveBack(caller);
+        }
     }
 
     void ForgetRested(long now)

@@ -16,15 +16,17 @@ namespace Carillon.Access;
 /// </summary>
 sealed partial class Guard(
     AccessOptions options, Identification identification, ApiKeys keys, Audit audit, SocketServer server, RequestShares shares, Idempotency idempotency, StorageGate gate,
-    ILogger<Guard> logger)
+    TimeProvider clock, ILogger<Guard> logger)
 {
     const int MaxBody = 1_000_000;
 
     // Bytes of JSON become objects, copies and answers; this many times as much was the most that a publication held at once.
     const int Unfolded = 4;
 
-    readonly long _mostInHand = MemoryShare.OneIn(8);
-    long _inHand;
+    // Long enough for a body of the greatest length over 150 kbit/s; each small one comes in one piece.
+    internal static readonly TimeSpan BodyWithin = TimeSpan.FromMinutes(1);
+
+    internal BodyBudget Bodies { get; set; } = new(MemoryShare.OneIn(8), Math.Max(MemoryShare.OneIn(8) / 4, Unfolded * MaxBody));
 
     /// <summary>The group of all endpoints of Carillon's API.</summary>
     public static RouteGroupBuilder Map(IEndpointRouteBuilder endpoints)
@@ -74,12 +76,14 @@ sealed partial class Guard(
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = MaxBody;
         try
         {
-            if (need.Admits(caller)) await ServeWithinMemoryAsync(http, caller, next);
-            else await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+            if (!need.Admits(caller)) await RefuseAsync(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+            // Administrators get through whatever the others do: revoking a token must not wait for memory.
+            else if (need.IsAdministrative) await ServeAsync(http, caller, next);
+            else await ServeWithinMemoryAsync(http, caller, next);
         }
         finally
         {
-            // Whoever refused it: the guard all callers of this kind, or the handler this one for this channel.
+            // The guard refuses all callers of this kind, a handler this one for this channel.
             if (http.Response.StatusCode == StatusCodes.Status403Forbidden) NoteForbidden(http, caller);
         }
     }
@@ -88,14 +92,18 @@ sealed partial class Guard(
     async Task ServeWithinMemoryAsync(HttpContext http, Caller caller, RequestDelegate next)
     {
         var bytes = Unfolded * Math.Min(http.Request.ContentLength ?? (http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == false ? 0 : MaxBody), MaxBody);
+        if (!Bodies.TryTake(caller.Actor!, bytes))
+        {
+            await RefuseAsync(http, ErrorCode.Unavailable, "Too many large requests are being handled.", TimeSpan.FromSeconds(1));
+            return;
+        }
         try
         {
-            if (Interlocked.Add(ref _inHand, bytes) <= _mostInHand) await ServeAsync(http, caller, next);
-            else await RefuseAsync(http, ErrorCode.Unavailable, "Too many large requests are being handled.", TimeSpan.FromSeconds(1));
+            await ServeAsync(http, caller, next);
         }
         finally
         {
-            Interlocked.Add(ref _inHand, -bytes);
+            Bodies.GiveBack(caller.Actor!, bytes);
         }
     }
 
@@ -112,14 +120,15 @@ sealed partial class Guard(
     {
         try
         {
-            if (!await JsonBody.IsWritableAsync(http))
-                await RefuseAsync(http, ErrorCode.InvalidPayload, "The body holds a text that is no Unicode, such as half a surrogate pair.");
+            if (!await IsWritableAsync(http))
+                await RefuseAsync(http, ErrorCode.InvalidPayload, "The body holds text that is not valid Unicode, such as a lone surrogate.");
             else if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersSecret>() is not null) await next(http);
             else await idempotency.ServeAsync(http, caller, next);
         }
         catch (BadHttpRequestException ex) when (!http.Response.HasStarted)
         {
-            await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload, "The body is not as it should be.");
+            await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload,
+                ex.StatusCode == StatusCodes.Status408RequestTimeout ? $"The body did not arrive within {BodyWithin.TotalSeconds} seconds." : "The body is not as it should be.");
             return;
         }
         catch (ChannelsFullException) when (!http.Response.HasStarted)
@@ -138,6 +147,22 @@ sealed partial class Guard(
         if (http.Response is { StatusCode: >= 400 and < 500, HasStarted: false, ContentType: null })
             await RefuseAsync(http, http.Response.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload,
                 "The body must be JSON of the form that this address takes, with the content type application/json.");
+    }
+
+    // A body that arrives drop by drop holds its share of the memory no longer than a whole one on a slow line.
+    async ValueTask<bool> IsWritableAsync(HttpContext http)
+    {
+        if (!JsonBody.MayCome(http)) return true;
+        using var limit = new CancellationTokenSource(BodyWithin, clock);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, http.RequestAborted);
+        try
+        {
+            return await JsonBody.IsWritableAsync(http, both.Token);
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
+        {
+            throw new BadHttpRequestException("The body did not arrive in time.", StatusCodes.Status408RequestTimeout);
+        }
     }
 
     // An id may hold a slash, which HTTP servers leave escaped in a path. Where somebody means the three characters, their percent sign is escaped itself.

@@ -27,42 +27,47 @@ static class Keys
         api.MapPost("/keys", CreateAsync).Needs(Need.Manage).WithMetadata(AnswersSecret.Yes)
             .WithSummary($"Makes a key with a name and scopes ({string.Join(", ", Scopes.Known)}), which is shown this once.").Produces<Item>(StatusCodes.Status201Created);
         api.MapGet("/keys", ListAsync).Needs(Need.Manage).WithSummary("Lists the keys that were made, without their secrets.").Produces<Page<Item>>();
-        api.MapDelete("/keys/{id}", DeleteAsync).Needs(Need.Manage).WithSummary("Takes a key away.").Produces(StatusCodes.Status204NoContent);
+        api.MapDelete("/keys/{id}", DeleteAsync).Needs(Need.Manage).WithMetadata(ActsWithoutStorage.Yes).WithSummary("Takes a key away.").Produces(StatusCodes.Status204NoContent);
     }
 
     static async Task<IResult> CreateAsync(
-        Request request, Caller caller, Database db, UserDirectory directory, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+        Request request, Caller caller, Database db, UserDirectory directory, DailyQuotas quotas, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
         if (request.Name is not { Length: > 0 and <= 200 } || request.Scopes is not { Count: > 0 and <= 10 } || request.Scopes.Except(Scopes.Known).Any() || request.ExpiresAt <= now)
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A key has a name, at least one of the scopes {string.Join(", ", Scopes.Known)}, and may have a time to come as expiresAt.");
         // Nobody gives what they have not.
         if (caller.KeyId is not null && !request.Scopes.All(caller.HasScope)) return Problem.Of(http, ErrorCode.Forbidden, "A key cannot make one with more scopes than its own.");
+        if (!quotas.Keys.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the keys of a day.", wait);
         // Nor longer than they have it: a key its own time, a person the role in the directory, or the time of the token that says so.
         var byRole = caller.UserId is not null && await directory.ManagesByRoleAsync(caller.UserId, ct);
         var expiresAt = !byRole && caller.ExpiresAt is { } last && !(request.ExpiresAt < last) ? last : request.ExpiresAt;
         var (id, text, hash) = ApiKeys.Create();
         var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), expiresAt is { } end ? Iso.Of(end) : null, text);
-        await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
-        await tx.ExecuteAsync("""
-            INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, expires_at, maker, maker_by_role)
-            VALUES (@Id, @Name, @hash, @scopes, @CreatedBy, @CreatedAt, @ExpiresAt,
-                coalesce(@UserId, (SELECT maker FROM carillon_api_keys WHERE id = @KeyId)), coalesce(@byRole, (SELECT maker_by_role FROM carillon_api_keys WHERE id = @KeyId), 0))
-            """, new
+        await quotas.Keys.SpendAsync(caller, async () =>
         {
-            item.Id,
-            item.Name,
-            hash,
-            scopes = JsonSerializer.Serialize(item.Scopes),
-            item.CreatedBy,
-            item.CreatedAt,
-            item.ExpiresAt,
-            caller.UserId,
-            caller.KeyId,
-            byRole = caller.UserId is null ? (bool?)null : byRole,
-        }, ct);
-        await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "key:made", id, caller.Address, AuditEntry.Allowed), ct);
-        await tx.CommitAsync(ct);
+            await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
+            await tx.ExecuteAsync("""
+                INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, expires_at, maker, maker_token)
+                VALUES (@Id, @Name, @hash, @scopes, @CreatedBy, @CreatedAt, @ExpiresAt,
+                    coalesce(@UserId, (SELECT maker FROM carillon_api_keys WHERE id = @KeyId)), coalesce(@token, (SELECT maker_token FROM carillon_api_keys WHERE id = @KeyId)))
+                """, new
+            {
+                item.Id,
+                item.Name,
+                hash,
+                scopes = JsonSerializer.Serialize(item.Scopes),
+                item.CreatedBy,
+                item.CreatedAt,
+                item.ExpiresAt,
+                caller.UserId,
+                caller.KeyId,
+                token = caller.UserId is null || byRole ? null : JsonSerializer.Serialize(caller.Token),
+            }, ct);
+            await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "key:made", id, caller.Address, AuditEntry.Allowed), ct);
+            await tx.CommitAsync(ct);
+            return true;
+        });
         return TypedResults.Created($"/api/keys/{id}", item);
     }
 
@@ -77,12 +82,16 @@ static class Keys
             new Item(row.Id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.CreatedBy, row.CreatedAt, row.ExpiresAt))], item => item.Id));
     }
 
-    static async Task<IResult> DeleteAsync(string id, Caller caller, Database db, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
-        if (await tx.ExecuteAsync("DELETE FROM carillon_api_keys WHERE id = @id", new { id }, ct) == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such key.");
-        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed), ct);
-        await tx.CommitAsync(ct);
-        return TypedResults.NoContent();
+        var entry = new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed);
+        return await decisions.ApplyAsync(new AccessDecision { KeyId = id, Characters = id.Length, StoreAsync = StoreAsync }, http, ct) ?? TypedResults.NoContent();
+
+        async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
+        {
+            if (await tx.ExecuteAsync("DELETE FROM carillon_api_keys WHERE id = @id", new { id }, stopping) == 0) return false;
+            await audit.WriteAsync(tx, entry, stopping);
+            return true;
+        }
     }
 }

@@ -33,6 +33,9 @@ sealed record Need(IReadOnlyList<string> Scopes, bool People = false, bool Manag
     /// <summary>A back end that reads, or keeps the directory, or an administrator.</summary>
     public static readonly Need ReadUsers = new([Access.Scopes.Read, Access.Scopes.Users], Managers: true);
 
+    /// <summary>Whether only those who keep the directory or administer may call it.</summary>
+    public bool IsAdministrative => this == Users || this == Manage;
+
     /// <summary>Whether a caller may.</summary>
     public bool Admits(Caller caller) =>
         Scopes.Any(caller.HasScope) || (People && caller.IsKnown) || (Managers && caller.Manages);

@@ -7,17 +7,28 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.Access;
 
-/// <summary>A decision after which some connections may not go on: a token or all tokens of a user are revoked, or a user is disabled or deleted.</summary>
+/// <summary>
+/// A decision after which something may not go on: a token or all tokens of a user are revoked, a user is disabled or deleted, or an API key is deleted. Exactly one of the ids is set.
+/// </summary>
 sealed class AccessDecision
 {
-    /// <summary>Its user; null for a single token.</summary>
+    // The object itself, its closure and its entries in the tables.
+    const int BaseBytes = 2048;
+
+    /// <summary>Its user.</summary>
     public string? UserId { get; init; }
 
-    /// <summary>Its token; null where it concerns the user.</summary>
+    /// <summary>Its token (<c>jti</c>).</summary>
     public string? TokenId { get; init; }
+
+    /// <summary>Its API key.</summary>
+    public string? KeyId { get; init; }
 
     /// <summary>The moment up to which tokens of the user are revoked; null where the user is disabled or deleted.</summary>
     public DateTimeOffset? RevokedBefore { get; init; }
+
+    /// <summary>How many characters it holds until it is stored.</summary>
+    public int Characters { get; init; }
 
     /// <summary>Stores it. False: there is nothing that it applies to.</summary>
     public required Func<DatabaseTransaction, CancellationToken, Task<bool>> StoreAsync { get; init; }
@@ -28,77 +39,134 @@ sealed class AccessDecision
     /// <summary>Whether the first attempt failed because of the disk.</summary>
     public bool WasDelayed { get; set; }
 
+    public long Bytes => BaseBytes + (2L * Characters);
+
+    public (DecisionSubject Kind, string Id) Subject =>
+        TokenId is { } token ? (DecisionSubject.Token, token) : KeyId is { } key ? (DecisionSubject.Key, key) : (DecisionSubject.User, UserId!);
+
+    /// <summary>Whether it disables or deletes its user.</summary>
+    public bool BarsUser => UserId is not null && RevokedBefore is null;
+
     /// <summary>Why a token is refused while the decision waits to be stored; null where it is not.</summary>
     public ErrorCode? Refuses(Token token) =>
+        KeyId is not null ? null :
         TokenId is not null ? (TokenId == token.Id ? ErrorCode.TokenRevoked : null) :
         UserId != token.Subject ? null :
         RevokedBefore is not { } before ? ErrorCode.UnknownUser :
         token.IssuedAt >= before ? null : ErrorCode.TokenRevoked;
 }
 
+enum DecisionSubject
+{
+    User,
+    Token,
+    Key,
+}
+
 /// <summary>
-/// Decisions that end connections apply at once, from memory, whatever the state of the disk. One loop stores them in their order; what cannot be stored stays in force in this process, and
+/// Decisions that end access apply at once, from memory, whatever the state of the disk. One loop stores them in their order; what cannot be stored stays in force in this process, and
 /// is stored as soon as the database can be written.
 /// </summary>
 sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider clock, ILogger<PendingDecisions> logger) : BackgroundService
 {
-    const int Most = 10_000;
+    // Some thousand decisions. Beyond it a decision is refused, and the answer says that it is not in force.
+    internal const long MostBytes = 16 << 20;
+
     static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
 
     // A caller is answered within this time, even where another program holds the lock for longer.
     static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(1);
 
     readonly ConcurrentQueue<AccessDecision> _unstored = new();
-    readonly ConcurrentDictionary<AccessDecision, bool> _inForce = [];
-    readonly SemaphoreSlim _look = new(0);
+    readonly SemaphoreSlim _wake = new(0);
+    readonly Lock _gate = new();
+    readonly Dictionary<(DecisionSubject Kind, string Id), List<AccessDecision>> _inForce = [];
+    long _bytes;
+    volatile int _count;
 
-    /// <summary>How many decisions wait to be stored.</summary>
-    public int Count => _inForce.Count;
+    /// <summary>How many decisions are in force and not stored.</summary>
+    public int Count => _count;
 
     /// <summary>Why a token is refused by a decision that is not stored yet; null where none concerns it.</summary>
     public ErrorCode? Refuses(Token token)
     {
-        if (_inForce.IsEmpty) return null;
-        foreach (var (decision, _) in _inForce)
-            if (decision.Refuses(token) is { } error) return error;
-        return null;
+        if (_count == 0) return null;
+        lock (_gate)
+            return (token.Id is { } id ? In((DecisionSubject.Token, id)) : []).Concat(In((DecisionSubject.User, token.Subject))).Select(decision => decision.Refuses(token)).FirstOrDefault(error => error is not null);
     }
 
     /// <summary>Whether a user is disabled or deleted by a decision that is not stored yet.</summary>
     public bool Bars(string userId)
     {
-        if (_inForce.IsEmpty) return false;
-        foreach (var (decision, _) in _inForce)
-            if (decision.UserId == userId && decision.RevokedBefore is null) return true;
-        return false;
+        if (_count == 0) return false;
+        lock (_gate) return In((DecisionSubject.User, userId)).Any(decision => decision.BarsUser);
+    }
+
+    /// <summary>Whether an API key is deleted by a decision that is not stored yet.</summary>
+    public bool DeletesKey(string keyId)
+    {
+        if (_count == 0) return false;
+        lock (_gate) return _inForce.ContainsKey((DecisionSubject.Key, keyId));
     }
 
     /// <summary>Puts a decision into force, and answers the call that made it once it is stored, or when it is clear that this has to wait.</summary>
     /// <returns>Null where the decision is stored; else the answer.</returns>
     public async Task<IResult?> ApplyAsync(AccessDecision decision, HttpContext http, CancellationToken ct)
     {
-        if (_inForce.Count >= Most) return Problem.Of(http, ErrorCode.Unavailable, "Too many decisions wait to be stored. This one is not in force.", RetryEvery);
-        _inForce[decision] = true;
+        if (!TryAdd(decision))
+            return Problem.Of(http, ErrorCode.Unavailable, "Too many decisions wait to be stored. This one is not in force: repeat it.", RetryEvery, ("inForce", false));
         _unstored.Enqueue(decision);
-        _look.Release();
-        news.Tell(new AccessChange(decision.UserId, decision.TokenId));
+        _wake.Release();
+        if (decision.KeyId is null) news.Tell(new AccessChange(decision.UserId, decision.TokenId));
         try
         {
-            return await decision.FirstAttempt.Task.WaitAsync(AnswerWithin, clock, ct) ? null : Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
+            return await decision.FirstAttempt.Task.WaitAsync(AnswerWithin, clock, ct) ? null : Problem.Of(http, ErrorCode.NotFound, ErrorCode.NotFound.Message);
         }
-        catch (Exception ex) when (ex is TimeoutException || DatabaseUnavailableException.Is(ex))
+        catch (Exception) when (!ct.IsCancellationRequested)
         {
             return Problem.Of(http, ErrorCode.Unavailable,
-                "This is in force on this server now, and is stored as soon as the database can be written. A crash before then loses it.", RetryEvery);
+                "This is in force on this server now and not stored yet. A crash before it is stored loses it.", RetryEvery, ("inForce", true));
         }
     }
 
     /// <summary>A user is let in again: what waits to be stored against the user is void.</summary>
     public void Withdraw(string userId)
     {
-        foreach (var (decision, _) in _inForce)
-            if (decision.UserId == userId && decision.RevokedBefore is null) _inForce.TryRemove(decision, out _);
+        lock (_gate)
+            foreach (var decision in In((DecisionSubject.User, userId)).Where(decision => decision.BarsUser).ToArray()) Remove(decision);
     }
+
+    bool TryAdd(AccessDecision decision)
+    {
+        lock (_gate)
+        {
+            if (_bytes + decision.Bytes > MostBytes) return false;
+            _bytes += decision.Bytes;
+            _count++;
+            if (_inForce.TryGetValue(decision.Subject, out var others)) others.Add(decision);
+            else _inForce[decision.Subject] = [decision];
+            return true;
+        }
+    }
+
+    void Remove(AccessDecision decision)
+    {
+        lock (_gate)
+        {
+            if (!_inForce.TryGetValue(decision.Subject, out var those) || !those.Remove(decision)) return;
+            if (those.Count == 0) _inForce.Remove(decision.Subject);
+            _bytes -= decision.Bytes;
+            _count--;
+        }
+    }
+
+    bool IsInForce(AccessDecision decision)
+    {
+        lock (_gate) return In(decision.Subject).Contains(decision);
+    }
+
+    // The gate is held.
+    List<AccessDecision> In((DecisionSubject Kind, string Id) subject) => _inForce.TryGetValue(subject, out var decisions) ? decisions : [];
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stopping)
@@ -108,7 +176,7 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
         {
             try
             {
-                if (_unstored.IsEmpty || isWaiting) await _look.WaitAsync(_unstored.IsEmpty ? Timeout.InfiniteTimeSpan : RetryEvery, stopping);
+                if (_unstored.IsEmpty || isWaiting) await _wake.WaitAsync(_unstored.IsEmpty ? Timeout.InfiniteTimeSpan : RetryEvery, stopping);
                 isWaiting = !await StoreAllAsync(stopping);
             }
             catch (Exception) when (stopping.IsCancellationRequested)
@@ -116,7 +184,8 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
                 break;
             }
         }
-        if (!await StoreAllAsync(CancellationToken.None)) LogLost(_inForce.Count);
+        await StoreAllAsync(CancellationToken.None);
+        if (_count > 0) LogLost(_count);
     }
 
     /// <inheritdoc/>
@@ -124,7 +193,7 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
     {
         // The loop first, which still runs where the host could not start and stops nothing.
         base.Dispose();
-        _look.Dispose();
+        _wake.Dispose();
     }
 
     // False: the database cannot be written now.
@@ -138,6 +207,7 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
                 var applied = await StoreAsync(decision, ct);
                 decision.FirstAttempt.TrySetResult(applied);
                 waited |= applied && decision.WasDelayed;
+                Remove(decision);
             }
             catch (Exception ex) when (DatabaseUnavailableException.Is(ex))
             {
@@ -148,13 +218,13 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
             }
             catch (Exception ex) when (!ct.IsCancellationRequested)
             {
-                // It is not the disk: trying again would not help, and those behind it must not wait for it.
+                // Trying again would not help, and those behind it must not wait for it. Its call is answered, perhaps with "in force": it stays so until the process ends.
+                LogCannotBeStored(ex, decision.Subject.Kind, decision.Subject.Id);
                 decision.FirstAttempt.TrySetException(ex);
             }
             _unstored.TryDequeue(out _);
-            _inForce.TryRemove(decision, out _);
         }
-        if (waited) LogStored();
+        if (waited && _count == 0) LogStored();
         return true;
     }
 
@@ -170,18 +240,21 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
     async Task<bool> StoreAsync(AccessDecision decision, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, WriterLane.Administrative, ct);
-        if (!_inForce.ContainsKey(decision)) return true;      // withdrawn, under the same lock
+        if (!IsInForce(decision)) return true;      // withdrawn, under the same lock
         if (!await decision.StoreAsync(tx, ct)) return false;
         await tx.CommitAsync(ct);
         return true;
     }
 
-    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "A revocation or a disabled user could not be stored. It is in force on this server, and is stored as soon as the database can be written: {Reason}")]
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "A decision that ends access could not be stored. It is in force on this server, and is stored as soon as the database can be written: {Reason}")]
     partial void LogDelayed(string reason);
 
-    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "All revocations and disabled users are stored")]
+    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "All decisions that end access are stored")]
     partial void LogStored();
 
-    [LoggerMessage(EventId = 3, Level = LogLevel.Critical, Message = "{Count} revocations or disabled users could not be stored before the server stopped, and are lost. Repeat them")]
+    [LoggerMessage(EventId = 3, Level = LogLevel.Critical, Message = "{Count} decisions that end access could not be stored before the server stopped, and are lost. Repeat them")]
     partial void LogLost(int count);
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Critical, Message = "A decision that ends access cannot be stored ({Kind} {Subject}). It is in force on this server until the process ends: repeat it once the fault is mended")]
+    partial void LogCannotBeStored(Exception error, DecisionSubject kind, string subject);
 }

@@ -30,6 +30,7 @@ static class Revoke
             TokenId = request.Jti,
             UserId = request.UserId,
             RevokedBefore = request.UserId is null ? null : DateTimeOffset.FromUnixTimeMilliseconds(before),
+            Characters = 2 * MaxLength,
             StoreAsync = StoreAsync,
         }, http, ct) ?? TypedResults.NoContent();
 
@@ -41,8 +42,11 @@ static class Revoke
                 await tx.ExecuteAsync("""
                     INSERT INTO carillon_revoked_users (user_id, before_ms) VALUES (@UserId, @before) ON CONFLICT (user_id) DO UPDATE SET before_ms = max(before_ms, @before)
                     """, new { request.UserId, before }, stopping);
-            // A token that is so old is refused as expired (Claims.Judge): its id need not be kept.
-            await tx.ExecuteAsync("DELETE FROM carillon_revoked_tokens WHERE at < @before", new { before = Iso.Of(now - options.RevocationRetention) }, stopping);
+            // A token that is so old is refused as expired (OutlivesRevocation): its id need not be kept. One without iat may live for longer, so ids are kept while there are not too many.
+            await tx.ExecuteAsync("""
+                DELETE FROM carillon_revoked_tokens
+                WHERE at < @before AND at <= (SELECT at FROM carillon_revoked_tokens ORDER BY at DESC LIMIT 1 OFFSET @MaxRevokedTokens)
+                """, new { before = Iso.Of(now - options.RevocationRetention - options.ClockSkew), options.MaxRevokedTokens }, stopping);
             await audit.WriteAsync(tx, entry, stopping);
             return true;
         }

@@ -17,7 +17,6 @@ namespace Carillon.Access;
 sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvider clock)
 {
     const string Prefix = "ct_";
-    readonly DailyQuota _quota = new(options.TicketsPerDay, clock);
 
     const int MostAtOnce = 50;            // a person's devices and pages, all connecting at once
     static readonly int Length = Prefix.Length + 43;
@@ -38,10 +37,11 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
 
     public static bool IsTicket(string? text) => text?.Length == Length && text.StartsWith(Prefix, StringComparison.Ordinal);
 
-    static async Task<IResult> HandleAsync(Caller caller, Tickets tickets, HttpContext http, CancellationToken ct)
+    static async Task<IResult> HandleAsync(Caller caller, Tickets tickets, DailyQuotas quotas, HttpContext http, CancellationToken ct)
     {
-        if (!tickets._quota.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have asked for all the tickets of a day.", wait);
-        return await tickets.GiveAsync(caller, ct) is { } given
+        if (!quotas.Tickets.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have asked for all the tickets of a day.", wait);
+        Given? given = null;
+        return await quotas.Tickets.SpendAsync(caller, async () => (given = await tickets.GiveAsync(caller, ct)) is not null)
             ? TypedResults.Ok(given)
             : Problem.Of(http, ErrorCode.RateLimited, $"At most {MostAtOnce} tickets of one user are good at once.", tickets.LastFor);
     }

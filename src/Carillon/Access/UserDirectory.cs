@@ -47,15 +47,22 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
     /// <summary>Looks a token's user up, and enters a new one where the options say so.</summary>
     public async ValueTask<(Caller? Caller, ErrorCode? Error)> LookUpAsync(Token token, IPAddress? address, CancellationToken ct)
     {
-        if (decisions.Refuses(token) is { } refused) return (null, refused);
+        if (RefusesUnread(token) is { } refused) return (null, refused);
         var standing = await ReadAsync(token, ct);
         if (!standing.IsKnown && options.UnknownUsers == UnknownUsers.Create)
         {
             await EnterAsync(token, address, ct);
             standing = await ReadAsync(token, ct);
         }
-        return Decide(standing, token) is { } error ? (null, error) : (CallerOf(standing, token, address), null);
+        return Judge(standing, token, address);
     }
+
+    // Tokens of the host and the tokens of keys pass here too, and not the checks of signed ones.
+    ErrorCode? RefusesUnread(Token token) =>
+        decisions.Refuses(token) ?? (token.Id is not null && options.OutlivesRevocation(token.IssuedAt, clock.GetUtcNow()) ? ErrorCode.TokenExpired : null);
+
+    (Caller? Caller, ErrorCode? Error) Judge(Standing standing, Token token, IPAddress? address) =>
+        Decide(standing, token) is { } error ? (null, error) : (CallerOf(standing, token, address), null);
 
     /// <summary>Whether a user may administer by a role in the directory.</summary>
     public async ValueTask<bool> ManagesByRoleAsync(string userId, CancellationToken ct) =>
@@ -66,18 +73,12 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
 
     /// <summary>Whether the person who made a key may still make keys.</summary>
     /// <param name="userId">The person.</param>
-    /// <param name="byRole">Whether the right came from a role in the directory; else it came from a token, whose time the key has.</param>
-    /// <param name="madeAt">When the key was made.</param>
+    /// <param name="token">The token that gave the right, and is judged as if it were presented now; null where a role in the directory gave it.</param>
     /// <param name="ct">Ends the query.</param>
-    public async ValueTask<bool> MayStillMakeKeysAsync(string userId, bool byRole, DateTimeOffset madeAt, CancellationToken ct)
-    {
-        if (decisions.Bars(userId)) return false;
-        if (byRole) return await ManagesByRoleAsync(userId, ct);
-        return await db.QuerySingleOrDefaultAsync<int>("""
-            SELECT 1 FROM carillon_users u LEFT JOIN carillon_revoked_users r ON r.user_id = u.id
-            WHERE u.id = @userId AND u.disabled = 0 AND u.deleted = 0 AND coalesce(r.before_ms, 0) <= @madeMs
-            """, new { userId, madeMs = madeAt.ToUnixTimeMilliseconds() }, ct) == 1;
-    }
+    public async ValueTask<bool> MayStillMakeKeysAsync(string userId, Token? token, CancellationToken ct) =>
+        token is null
+            ? !decisions.Bars(userId) && await ManagesByRoleAsync(userId, ct)
+            : RefusesUnread(token) is null && Judge(await ReadAsync(token, ct), token, null).Caller?.Manages == true;
 
     /// <summary>Whether somebody with such a record and such a token is let in.</summary>
     internal static ErrorCode? Decide(Standing standing, Token token) =>

@@ -48,24 +48,48 @@ static class Users
     {
         if (Wrong(id, entry) is { } wrong) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
         var now = clock.GetUtcNow();
+        var givesAnyRole = caller.HasScope(Scopes.Manage);
         if (entry.Disabled == true)
         {
-            if (MakesAdmin(entry, (await FindAsync(db, id, ct))?.Roles, caller, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
-            if (await decisions.ApplyAsync(new AccessDecision { UserId = id, StoreAsync = StoreAsync }, http, ct) is { } delayed) return delayed;
+            // Disabling does not wait for a database that cannot be read; the transaction checks the roles again.
+            if (!givesAnyRole && await TryReadTodayAsync() is { } before && MakesAdmin(entry, before, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
+            if (await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = CharactersIn(entry), StoreAsync = StoreAsync }, http, ct) is { } delayed) return delayed;
         }
         else
         {
             await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
-            var row = await tx.QuerySingleOrDefaultAsync<Row>(Select + " AND id = @id", new { id }, ct);
-            if (MakesAdmin(entry, row is null ? null : Words(row.Roles), caller, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
-            await StoreAsync(tx, ct);
+            var today = givesAnyRole ? null : await TodayAsync(tx, id, ct);
+            if (today is not null && MakesAdmin(entry, today, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
+            if (today is not null && LetsTokenDecide(entry, today)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageEmptiesRoles);
+            await WriteAsync(tx, entry.Roles ?? [], ct);
             tx.WhenCommitted(() => decisions.Withdraw(id));
             await tx.CommitAsync(ct);
         }
         news.Tell(new AccessChange(id, null));
         return TypedResults.Ok(await FindAsync(db, id, ct));
 
+        async Task<Today?> TryReadTodayAsync()
+        {
+            try
+            {
+                return TodayOf(await db.QuerySingleOrDefaultAsync<TodayRow>(SelectToday, new { id }, ct));
+            }
+            catch (Exception ex) when (DatabaseUnavailableException.Is(ex))
+            {
+                return null;
+            }
+        }
+
         async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
+        {
+            var roles = entry.Roles ?? [];
+            // The user is disabled either way; roles that the key may not give stay as they are.
+            if (!givesAnyRole && await TodayAsync(tx, id, stopping) is var today && (MakesAdmin(entry, today, options) || LetsTokenDecide(entry, today))) roles = today.Roles;
+            await WriteAsync(tx, roles, stopping);
+            return true;
+        }
+
+        async Task WriteAsync(DatabaseTransaction tx, IReadOnlyList<string> roles, CancellationToken stopping)
         {
             await tx.ExecuteAsync("""
                 INSERT INTO carillon_users (id, name, roles, region, interests, disabled, created_at, updated_at) VALUES (@id, @Name, @roles, @Region, @interests, @disabled, @now, @now)
@@ -74,7 +98,7 @@ static class Users
             {
                 id,
                 entry.Name,
-                roles = JsonSerializer.Serialize((entry.Roles ?? []).Distinct()),
+                roles = JsonSerializer.Serialize(roles.Distinct()),
                 entry.Region,
                 interests = JsonSerializer.Serialize((entry.Interests ?? []).Distinct()),
                 disabled = entry.Disabled == true ? 1 : 0,
@@ -82,14 +106,13 @@ static class Users
             }, stopping);
             var action = entry.Disabled == true ? "user:disabled" : "user:changed";
             await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, action, id, caller.Address, AuditEntry.Allowed), stopping);
-            return true;
         }
     }
 
     static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
-        return await decisions.ApplyAsync(new AccessDecision { UserId = id, StoreAsync = StoreAsync }, http, ct) ?? TypedResults.NoContent();
+        return await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = id.Length, StoreAsync = StoreAsync }, http, ct) ?? TypedResults.NoContent();
 
         async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
         {
@@ -104,11 +127,31 @@ static class Users
         }
     }
 
+    /// <summary>What limits the roles that a key with the scope <c>users</c> may give.</summary>
+    /// <param name="Roles">The roles in the directory.</param>
+    /// <param name="WasDeleted">Whether the user was deleted, and the roles with it.</param>
+    internal sealed record Today(IReadOnlyList<string> Roles, bool WasDeleted = false);
+
+    [method: ExplicitConstructor]
+    sealed record TodayRow(string Roles, long Deleted);
+
+    const string SelectToday = "SELECT roles AS Roles, deleted AS Deleted FROM carillon_users WHERE id = @id";
+
+    static async Task<Today> TodayAsync(DatabaseTransaction tx, string id, CancellationToken ct) => TodayOf(await tx.QuerySingleOrDefaultAsync<TodayRow>(SelectToday, new { id }, ct));
+
+    static Today TodayOf(TodayRow? row) => row is null ? new([]) : new(Words(row.Roles), row.Deleted == 1);
+
     const string OnlyManageMakesAdmins = "Only an API key with the scope manage gives a user a role that administers.";
 
+    const string OnlyManageEmptiesRoles = "Only an API key with the scope manage leaves a user without roles who had some or was deleted: the roles of the user's token would count.";
+
     // A key that keeps the directory must not give itself, by way of a user, what its scope withholds. An administrator who is one already stays one.
-    static bool MakesAdmin(Entry entry, IReadOnlyList<string>? today, Caller caller, AccessOptions options) =>
-        !caller.HasScope(Scopes.Manage) && (entry.Roles ?? []).Except(today ?? []).Any(options.ManagerRoles.Contains);
+    internal static bool MakesAdmin(Entry entry, Today today, AccessOptions options) => (entry.Roles ?? []).Except(today.Roles).Any(options.ManagerRoles.Contains);
+
+    // Nor by taking away the roles that win over those of the token.
+    internal static bool LetsTokenDecide(Entry entry, Today today) => entry.Roles is not { Count: > 0 } && (today.Roles.Count > 0 || today.WasDeleted);
+
+    static int CharactersIn(Entry entry) => (entry.Name?.Length ?? 0) + (entry.Region?.Length ?? 0) + (entry.Roles ?? []).Concat(entry.Interests ?? []).Sum(word => word.Length + 16);
 
     static string? Wrong(string id, Entry entry) =>
         !Claims.IsSubject(id) ? $"An id has 1 to {Claims.LongestSubject} characters, no colon and no control characters." :

@@ -14,23 +14,25 @@ namespace Carillon.Api;
 /// Writes with an <c>Idempotency-Key</c> happen once: the same request again, within a day, gets the first one's answer; another request with the same key, or the same while the
 /// first is under way, is a conflict. Refused requests are not remembered: they did nothing.
 /// </summary>
-sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions options, TimeProvider clock, ILogger<Idempotency> logger)
+sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quotas, TimeProvider clock, ILogger<Idempotency> logger)
 {
     // What a write answers is an id and a few members. A longer answer is not stored: the request that comes again gets its status and its Location.
     const int LongestAnswer = 8 * 1024;
 
     // Requests that happened while their outcome could not be stored. Each is stored when it comes again; beyond this number the oldest rule holds: the data tells.
-    const int MostUnstored = 10_000;
+    internal int MaxUnstored { get; set; } = 10_000;
 
     // What is stored of a request that happened and whose answer is not known.
     const int HappenedStatus = StatusCodes.Status409Conflict;
 
     readonly ConcurrentDictionary<(string Caller, string Key), Taken> _unstored = [];
-    readonly DailyQuota _quota = new(options.IdempotencyKeysPerDay, clock);
 
     static readonly TimeSpan KeepFor = TimeSpan.FromDays(1);
 
-    // Whoever died while it worked does not keep the key for ever.
+    // A decision that ends access does not wait for its key for longer: repeating it does no harm.
+    static readonly TimeSpan UrgentWithin = TimeSpan.FromSeconds(1);
+
+    // A server that died while it worked does not keep the key for ever.
     static readonly TimeSpan UnderWayFor = TimeSpan.FromMinutes(1);
 
     const int MaxLength = 200;
@@ -38,8 +40,11 @@ sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions opt
     [method: ExplicitConstructor]
     sealed record Row(string Request, long? Status, string? Type, string? Location, byte[]? Body);
 
-    /// <summary>A key that was taken, and when: whoever comes after a request that took too long has taken it anew.</summary>
-    readonly record struct Taken(string Caller, string Key, long AtMs);
+    /// <summary>A key that was taken, and when: after a request that took too long another one has taken it anew.</summary>
+    readonly record struct Taken(string Caller, string Key, long AtMs, bool IsUrgent);
+
+    /// <summary>How many requests happened while their outcome could not be stored.</summary>
+    internal int Unstored => _unstored.Count;
 
     public async Task ServeAsync(HttpContext http, Caller by, RequestDelegate next)
     {
@@ -55,30 +60,32 @@ sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions opt
             await Problem.Of(http, ErrorCode.InvalidPayload, $"An Idempotency-Key has 1 to {MaxLength} characters.").ExecuteAsync(http);
             return;
         }
-        if (!_quota.TryTake(by, out var wait))
+        if (!quotas.IdempotencyKeys.TryTake(by, out var wait))
         {
             await Problem.Of(http, ErrorCode.RateLimited, "You have used all the idempotency keys of a day.", wait).ExecuteAsync(http);
             return;
         }
         var request = await HashOfAsync(http);
-        var taken = clock.GetUtcNow().ToUnixTimeMilliseconds();
+        var taken = new Taken(caller, key, clock.GetUtcNow().ToUnixTimeMilliseconds(), http.GetEndpoint()?.Metadata.GetMetadata<ActsWithoutStorage>() is not null);
         Row? earlier;
         try
         {
             if (_unstored.TryGetValue((caller, key), out var happened))
             {
-                await EndAsync(happened, Outcome.Happened, http.Response, Stream.Null, http.RequestAborted);
+                await EndAsync(happened with { IsUrgent = taken.IsUrgent }, Outcome.Happened, http.Response, Stream.Null, http.RequestAborted);
                 _unstored.TryRemove((caller, key), out _);
             }
-            earlier = await TakeAsync(caller, key, request, taken, http.RequestAborted);
+            earlier = await TakeAsync(taken, request, http.RequestAborted);
         }
-        catch (Exception ex) when (DatabaseUnavailableException.Is(ex) && http.GetEndpoint()?.Metadata.GetMetadata<ActsWithoutStorage>() is not null)
+        catch (Exception ex) when (DatabaseUnavailableException.Is(ex))
         {
+            quotas.IdempotencyKeys.GiveBack(by);
+            if (!taken.IsUrgent) throw;
             await next(http);
             return;
         }
         if (earlier is not null) await AnswerAgainAsync(http, earlier, request);
-        else await ServeFirstAsync(http, new Taken(caller, key, taken), next);
+        else await ServeFirstAsync(http, taken, next);
     }
 
     async Task ServeFirstAsync(HttpContext http, Taken taken, RequestDelegate next)
@@ -123,9 +130,18 @@ sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions opt
         }
         catch (Exception ex) when (DatabaseUnavailableException.Is(ex))
         {
-            if (outcome != Outcome.Nothing && _unstored.Count < MostUnstored) _unstored[(taken.Caller, taken.Key)] = taken;
+            if (outcome != Outcome.Nothing) Remember(taken);
             LogNotStored(ex);
         }
+    }
+
+    void Remember(Taken taken)
+    {
+        // Most are never repeated: those whose rows have been deleted by their age make room.
+        if (_unstored.Count >= MaxUnstored)
+            foreach (var (whose, old) in _unstored)
+                if (taken.AtMs - old.AtMs > (long)KeepFor.TotalMilliseconds) _unstored.TryRemove(whose, out _);
+        if (_unstored.Count < MaxUnstored) _unstored[(taken.Caller, taken.Key)] = taken;
     }
 
     static async Task AnswerAgainAsync(HttpContext http, Row earlier, string request)
@@ -159,23 +175,27 @@ sealed partial class Idempotency(Database db, FreeSpace space, AccessOptions opt
     }
 
     /// <summary>Takes the key for a new request; or answers what is known of an earlier one.</summary>
-    async Task<Row?> TakeAsync(string caller, string key, string request, long now, CancellationToken ct)
+    async Task<Row?> TakeAsync(Taken taken, string request, CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(null, ct);
+        var (caller, key, now, _) = taken;
+        await using var tx = await BeginAsync(taken, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)KeepFor.TotalMilliseconds }, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key AND status IS NULL AND at_ms < @stuck",
             new { caller, key, stuck = now - (long)UnderWayFor.TotalMilliseconds }, ct);
-        var taken = await tx.ExecuteAsync(
-            "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, key) DO NOTHING", new { caller, key, request, now }, ct);
-        var earlier = taken == 1 ? null : await tx.QuerySingleOrDefaultAsync<Row>(
+        var isFirst = await tx.ExecuteAsync(
+            "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, key) DO NOTHING", new { caller, key, request, now }, ct) == 1;
+        var earlier = isFirst ? null : await tx.QuerySingleOrDefaultAsync<Row>(
             "SELECT request AS Request, status AS Status, type AS Type, location AS Location, body AS Body FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
         await tx.CommitAsync(ct);
         return earlier;
     }
 
+    ValueTask<DatabaseTransaction> BeginAsync(Taken taken, CancellationToken ct) =>
+        taken.IsUrgent ? db.BeginAsync(null, WriterLane.Administrative, UrgentWithin, ct) : db.BeginAsync(null, ct);
+
     async Task EndAsync(Taken taken, Outcome outcome, HttpResponse response, Stream body, CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(null, ct);
+        await using var tx = await BeginAsync(taken, ct);
         if (outcome == Outcome.Nothing)
             await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @Caller AND key = @Key AND at_ms = @AtMs", taken, ct);
         else

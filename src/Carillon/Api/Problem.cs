@@ -5,9 +5,10 @@ namespace Carillon.Api;
 /// <summary>What goes wrong over HTTP is told as a problem document (RFC 9457) with a stable code.</summary>
 static class Problem
 {
-    public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null)
+    public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null, (string Name, object Value)? member = null)
     {
         Dictionary<string, object?> members = new() { ["code"] = error.Code, ["retryable"] = error.Retryable };
+        if (member is var (name, value)) members[name] = value;
         if (retryAfter is { } wait)
         {
             var seconds = ErrorCode.SecondsOf(wait);

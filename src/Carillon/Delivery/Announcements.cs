@@ -1,3 +1,4 @@
+using Carillon.Channels;
 using Carillon.Live;
 using Carillon.Storage;
 using Microsoft.Extensions.Hosting;
@@ -6,10 +7,10 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Delivery;
 
 /// <summary>
-/// Publishes what features have committed, in the order of the commits, without making the next writer wait. Of several states of one thing that wait, only the latest is published:
-/// whoever follows it never sees it go backwards.
+/// Publishes what features have committed, in the order of the commits, without making the next writer wait. Of several states of one thing that wait, only the latest is published, so
+/// that it is never seen to go backwards.
 /// </summary>
-sealed partial class Announcements(LiveChannels live, ILogger<Announcements> logger) : BackgroundService
+sealed partial class Announcements(LiveChannels live, IChannelLayer layer, TimeProvider clock, ILogger<Announcements> logger) : BackgroundService
 {
     sealed record Announcement(string Channel, string? Key)
     {
@@ -21,6 +22,13 @@ sealed partial class Announcements(LiveChannels live, ILogger<Announcements> log
     readonly Dictionary<(string Channel, string Key), Announcement> _latest = [];
     readonly SemaphoreSlim _look = new(0);
     readonly SemaphoreSlim _publishing = new(1, 1);
+    volatile Announcement? _postponed;
+
+    public const string NoMemory = "Memory is short; nothing was stored.";
+    public static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
+
+    /// <summary>Whether nothing can be published now, so that nothing must be committed that would have to be.</summary>
+    public bool IsRefusing => live.IsShortOfMemory || _postponed is not null || (layer is InProcessChannelLayer inProcess && inProcess.HeldBytes > inProcess.MaxBytes);
 
     /// <summary>Announces something when its transaction is committed.</summary>
     /// <param name="tx">The transaction.</param>
@@ -35,15 +43,24 @@ sealed partial class Announcements(LiveChannels live, ILogger<Announcements> log
         await _publishing.WaitAsync(ct);
         try
         {
-            while (!ct.IsCancellationRequested && TakeNext() is { } next)
+            while (!ct.IsCancellationRequested && (_postponed ?? TakeNext()) is { } next)
                 try
                 {
                     // Not given up half-way: it is taken already, and committed.
                     await live.PublishAsync(next.Channel, next.Payload, importance: null, next.Key, CancellationToken.None);
+                    _postponed = null;
+                }
+                catch (ChannelsFullException ex)
+                {
+                    // It is committed and acknowledged: it waits for room, and those behind it with it.
+                    if (_postponed is null) LogPostponed(ex, next.Channel);
+                    _postponed = next;
+                    return;
                 }
                 catch (Exception ex)
                 {
-                    LogNotPublished(ex, next.Channel);      // it is committed: whoever loads anew sees it
+                    _postponed = null;
+                    LogNotPublished(ex, next.Channel);      // it is committed: clients that load again see it
                 }
         }
         finally
@@ -59,13 +76,15 @@ sealed partial class Announcements(LiveChannels live, ILogger<Announcements> log
         {
             while (true)
             {
-                await _look.WaitAsync(stopping);
+                if (_postponed is null) await _look.WaitAsync(stopping);
+                else await Task.Delay(RetryEvery, clock, stopping);
                 await FlushAsync(stopping);
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
             await FlushAsync(CancellationToken.None);
+            if (_postponed is { } lost) LogNotPublished(new ChannelsFullException("There was no room until the end."), lost.Channel);
         }
     }
 
@@ -97,4 +116,7 @@ sealed partial class Announcements(LiveChannels live, ILogger<Announcements> log
 
     [LoggerMessage(Level = LogLevel.Error, Message = "An announcement on {Channel} could not be published")]
     partial void LogNotPublished(Exception error, string channel);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "There is no memory for {Channel}: announcements wait, and updates and votes are refused until there is")]
+    partial void LogPostponed(Exception error, string channel);
 }

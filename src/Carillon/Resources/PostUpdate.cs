@@ -11,7 +11,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Resources;
 
-/// <summary>A back end says what became of a resource; whoever follows that resource hears it. No resource needs creating first.</summary>
+/// <summary>A back end publishes an update of a resource to its subscribers. No resource needs creating first.</summary>
 static class PostUpdate
 {
     const int LongestWord = 100;
@@ -30,13 +30,13 @@ static class PostUpdate
             .WithSummary("Announces an update of a resource (an operation, with the new data or a patch) to those who follow it.").Produces<Update>(StatusCodes.Status201Created);
 
     static async Task<IResult> HandleAsync(
-        string id, Request request, Caller caller, Database db, LiveChannels live, Announcements announcements, TimeProvider clock, HttpContext http, CancellationToken ct)
+        string id, Request request, Caller caller, Database db, Announcements announcements, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (id.Contains(':') || !ChannelName.TryParse("resource:updates:" + id, out var channel))
             return Problem.Of(http, ErrorCode.InvalidPayload, "A resource's id has no colon and no control characters, and at most 183 characters.");
         if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
             return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters; with it comes data or patch, not both.");
-        if (live.IsShortOfMemory) return Problem.Of(http, ErrorCode.Unavailable, "Memory is short; nothing was published.", TimeSpan.FromSeconds(1));
+        if (announcements.IsRefusing) return Problem.Of(http, ErrorCode.Unavailable, Announcements.NoMemory, Announcements.RetryEvery);
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("""
             INSERT INTO carillon_resources (id, version) VALUES (@id, (SELECT version + 1 FROM carillon_resource_floor))

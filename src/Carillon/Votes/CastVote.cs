@@ -16,7 +16,7 @@ namespace Carillon.Votes;
 /// Votes for a suggestion or against it, changes the vote, or withdraws it. One vote a person; the tally is kept in the same transaction, and its version grows with each change, so that
 /// no screen that follows it ever goes backwards.
 /// </summary>
-sealed class CastVote(Database db, LiveChannels live, Announcements announcements, Audit audit, CarillonOptions options, TimeProvider clock)
+sealed class CastVote(Database db, LiveChannels live, Announcements announcements, DailyQuotas quotas, Audit audit, CarillonOptions options, TimeProvider clock)
 {
     public sealed record Request(JsonElement Value);
 
@@ -38,9 +38,15 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
     async Task<IResult> HandleAsync(string id, Request request, Caller caller, HttpContext http, CancellationToken ct)
     {
         if (ValueIn(request.Value) is not { } value) return Problem.Of(http, ErrorCode.InvalidPayload, "value is 1, -1 or 0.");
-        var (tally, error) = await VoteAsync(caller, id, value, ct);
-        return tally is not null ? TypedResults.Ok(tally) : Problem.Of(http, error!, error == ErrorCode.NotFound ? "There is no such suggestion." : "You may not vote.");
+        var (tally, error, wait) = await VoteAsync(caller, id, value, ct);
+        return tally is not null ? TypedResults.Ok(tally) : Problem.Of(http, error!, DetailOf(error!), wait);
     }
+
+    static string DetailOf(ErrorCode error) =>
+        error == ErrorCode.NotFound ? "There is no such suggestion." :
+        error == ErrorCode.RateLimited ? "You have cast all the votes of a day." :
+        error == ErrorCode.Unavailable ? Announcements.NoMemory :
+        "You may not vote.";
 
     async Task HandleEventAsync(SocketEvent e)
     {
@@ -58,11 +64,11 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
         }
         try
         {
-            var (tally, error) = await VoteAsync(subscriber.Caller, id, value, CancellationToken.None);
+            var (tally, error, wait) = await VoteAsync(subscriber.Caller, id, value, CancellationToken.None);
             if (tally is null)
             {
                 audit.NoteRefusal(subscriber.Caller.Actor, e.Name, id, subscriber.Caller.Address, error!.Code);
-                Answer.Refuse(e, error, channel: null);
+                Answer.Refuse(e, error, channel: null, wait);
             }
             else e.Ack(new { ok = true, tally.SuggestionId, tally.Up, tally.Down, tally.Score, tally.Version });
         }
@@ -75,16 +81,29 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
 
     static int? ValueIn(JsonElement json) => json.ValueKind == JsonValueKind.Number && json.TryGetInt32(out var value) && value is 1 or -1 or 0 ? value : null;
 
-    async Task<(Tally? Tally, ErrorCode? Error)> VoteAsync(Caller caller, string id, int value, CancellationToken ct)
+    async Task<(Tally? Tally, ErrorCode? Error, TimeSpan? Wait)> VoteAsync(Caller caller, string id, int value, CancellationToken ct)
     {
-        if (caller.UserId is not { } userId || !await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Votes.MayVote)) return (null, ErrorCode.Forbidden);
+        if (caller.UserId is not { } userId || !await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Votes.MayVote)) return (null, ErrorCode.Forbidden, null);
+        if (announcements.IsRefusing) return (null, ErrorCode.Unavailable, Announcements.RetryEvery);
+        if (!quotas.Votes.TryTake(caller, out var wait)) return (null, ErrorCode.RateLimited, wait);
+        var (tally, error) = (default(Tally), default(ErrorCode));
+        await quotas.Votes.SpendAsync(caller, async () =>
+        {
+            ((tally, error), var hasChanged) = await StoreAsync(userId, id, value, ct);
+            return hasChanged;
+        });
+        return (tally, error, null);
+    }
+
+    async Task<((Tally? Tally, ErrorCode? Error) Answer, bool HasChanged)> StoreAsync(string userId, string id, int value, CancellationToken ct)
+    {
         await using var tx = await db.BeginAsync(userId, ct);
         var row = await tx.QuerySingleOrDefaultAsync<Row>("""
             SELECT s.up AS Up, s.down AS Down, s.version AS Version, COALESCE((SELECT value FROM carillon_votes WHERE suggestion_id = s.id AND user_id = @userId), 0) AS Mine
             FROM carillon_suggestions s WHERE s.id = @id
             """, new { id, userId }, ct);
-        if (row is null) return (null, ErrorCode.NotFound);
-        if (row.Mine == value) return (new Tally(id, row.Up, row.Down, row.Up - row.Down, row.Version), null);
+        if (row is null) return ((null, ErrorCode.NotFound), false);
+        if (row.Mine == value) return ((new Tally(id, row.Up, row.Down, row.Up - row.Down, row.Version), null), false);
 
         var (up, down) = Change((int)row.Mine, value);
         var tally = new Tally(id, row.Up + up, row.Down + down, row.Up + up - row.Down - down, row.Version + 1);
@@ -98,6 +117,6 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
         await tx.ExecuteAsync("UPDATE carillon_suggestions SET up = @Up, down = @Down, version = @Version WHERE id = @SuggestionId", tally, ct);
         announcements.Add(tx, options.Areas.Suggestions.Pattern, tally, key: id);
         await tx.CommitAsync(ct);
-        return (tally, null);
+        return ((tally, null), true);
     }
 }

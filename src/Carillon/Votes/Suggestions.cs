@@ -37,16 +37,20 @@ static class Suggestions
     }
 
     static async Task<IResult> CreateAsync(
-        Request request, Caller caller, Database db, LiveChannels live, SuggestionQuota quota, CarillonOptions options, TimeProvider clock, HttpContext http, CancellationToken ct)
+        Request request, Caller caller, Database db, LiveChannels live, DailyQuotas quotas, CarillonOptions options, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (request.Title?.Trim() is not { Length: > 0 and <= LongestTitle } title || request.Body?.Length > LongestBody)
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A suggestion has a title of at most {LongestTitle} characters and may have a body of at most {LongestBody}.");
         if (!await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Votes.MaySuggest)) return Problem.Of(http, ErrorCode.Forbidden, "You may not make suggestions.");
-        if (!quota.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the suggestions of a day.", wait);
+        if (!quotas.Suggestions.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the suggestions of a day.", wait);
         var item = new Item(Guid.CreateVersion7(clock.GetUtcNow()).ToString(), title, request.Body, caller.UserId!, 0, 0, 0, 0, 0, Iso.Of(clock.GetUtcNow()));
-        await using var tx = await db.BeginAsync(caller.Actor, ct);
-        await tx.ExecuteAsync("INSERT INTO carillon_suggestions (id, title, body, author, created_at) VALUES (@Id, @Title, @Body, @Author, @CreatedAt)", item, ct);
-        await tx.CommitAsync(ct);
+        await quotas.Suggestions.SpendAsync(caller, async () =>
+        {
+            await using var tx = await db.BeginAsync(caller.Actor, ct);
+            await tx.ExecuteAsync("INSERT INTO carillon_suggestions (id, title, body, author, created_at) VALUES (@Id, @Title, @Body, @Author, @CreatedAt)", item, ct);
+            await tx.CommitAsync(ct);
+            return true;
+        });
         return TypedResults.Created($"/api/suggestions/{item.Id}", item);
     }
 
@@ -76,7 +80,7 @@ static class Suggestions
             : Problem.Of(http, ErrorCode.NotFound, "There is no such suggestion.");
     }
 
-    // Whoever may not hear the tallies may not read them either.
+    // Reading the tallies needs the same right as receiving them.
     static async ValueTask<bool> MayReadAsync(Caller caller, LiveChannels live, CarillonOptions options) =>
         caller.HasScope(Scopes.Read) || await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Areas.Suggestions.History);
 }

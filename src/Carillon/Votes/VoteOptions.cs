@@ -13,4 +13,7 @@ public sealed class VoteOptions
 
     /// <summary>How many suggestions one user may make in a day: 100, far more than anybody has ideas. Zero is no limit.</summary>
     public int SuggestionsPerDay { get; set; } = 100;
+
+    /// <summary>How many votes one user may cast or change in a day: 5,000, more than anybody reads suggestions. Zero is no limit.</summary>
+    public int VotesPerDay { get; set; } = 5000;
 }

@@ -1,9 +1,12 @@
 using System.Net;
+using System.Text;
 using System.Text.Json;
 using Carillon.Access;
 using Carillon.Changes;
 using Carillon.Live;
 using Carillon.Storage;
+using Dapper;
+using Carillon.Tests.Access;
 using Carillon.Tests.Changes;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
@@ -15,23 +18,15 @@ namespace Carillon.Tests.Storage;
 public class DiskUseTests
 {
     [Fact]
-    public async Task Suggestions_tickets_memberships_and_idempotency_keys_of_one_person_have_a_daily_quota()
+    public async Task Suggestions_votes_tickets_keys_memberships_and_idempotency_keys_of_one_person_have_a_daily_quota()
     {
         var clock = new HandDrivenClock();
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
         {
-            options.Votes.SuggestionsPerDay = options.Access.TicketsPerDay = options.Access.IdempotencyKeysPerDay = options.Access.MembershipsPerDay = 3;
+            SetQuotas(options, 3);
             options.Areas.Add(new Area("team:{id}", "team") { Subscribe = Grant.Members, Manage = Grant.Users });
         }, services => services.AddSingleton<TimeProvider>(clock));
-        var n = 0;
-        Func<string, Task<(HttpStatusCode Status, JsonElement Body)>>[] acts =
-        [
-            user => app.CallAsAsync(user, "POST", "/api/suggestions", new { title = "Open on Sundays" }),
-            user => app.CallAsAsync(user, "POST", "/api/tickets"),
-            user => app.CallAsAsync(user, "PUT", $"/api/channels/team:red/members/m{n++}"),
-            // The vote itself is refused: the key alone counts.
-            user => app.CallAsync("POST", "/api/suggestions/none/vote", new { value = 1 }, $"Bearer {app.TokenOf(user)}", ("Idempotency-Key", $"k{n++}")),
-        ];
+        var acts = await ActsAsync(app);
         foreach (var act in acts)
         {
             for (var i = 0; i < 3; i++) Assert.NotEqual("rate-limited", CodeIn(await act("alice")));
@@ -43,6 +38,86 @@ public class DiskUseTests
         Assert.Equal(HttpStatusCode.NoContent, (await app.CallAsync("PUT", "/api/channels/team:red/members/alice")).Status);      // a back end has none
         clock.Advance(TimeSpan.FromHours(8));
         foreach (var act in acts) Assert.NotEqual("rate-limited", CodeIn(await act("alice")));
+    }
+
+    [Fact]
+    public async Task A_full_disk_uses_no_daily_quota_up()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
+        {
+            SetQuotas(options, 3);
+            options.Areas.Add(new Area("team:{id}", "team") { Subscribe = Grant.Members, Manage = Grant.Users });
+        });
+        foreach (var act in await ActsAsync(app))
+        {
+            for (var i = 0; i < 5; i++)
+            {
+                await app.Get<Audit>().FlushAsync(default);
+                await FullDisk.ForNextTransactionAsync(app.Database);
+                Assert.Equal(HttpStatusCode.ServiceUnavailable, (await act("alice")).Status);
+            }
+            for (var i = 0; i < 3; i++) Assert.NotEqual("rate-limited", CodeIn(await act("alice")));
+            Assert.Equal("rate-limited", CodeIn(await act("alice")));
+        }
+    }
+
+    static void SetQuotas(CarillonOptions options, int perDay)
+    {
+        options.Votes.SuggestionsPerDay = options.Votes.VotesPerDay = perDay;
+        options.Access.TicketsPerDay = options.Access.IdempotencyKeysPerDay = options.Access.MembershipsPerDay = options.Access.KeysPerDay = perDay;
+    }
+
+    // What creates rows, each as a user does it.
+    static async Task<Func<string, Task<(HttpStatusCode Status, JsonElement Body)>>[]> ActsAsync(TestApp app)
+    {
+        await using (var tx = await app.Database.BeginAsync(null, default))
+        {
+            await tx.ExecuteAsync("INSERT INTO carillon_suggestions (id, title, author, created_at) VALUES ('s', 'Open on Sundays', 'carol', '2026-01-01T00:00:00.000Z')");
+            await tx.CommitAsync();
+        }
+        var n = 0;
+        return
+        [
+            user => app.CallAsAsync(user, "POST", "/api/suggestions", new { title = "Open on Sundays" }),
+            user => app.CallAsAsync(user, "POST", "/api/suggestions/s/vote", new { value = n++ % 2 == 0 ? 1 : -1 }),
+            user => app.CallAsAsync(user, "POST", "/api/tickets"),
+            user => app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "read" } }, $"Bearer {app.TokenOf(user, new { roles = new[] { "admin" } })}"),
+            user => app.CallAsAsync(user, "PUT", $"/api/channels/team:red/members/m{n++}"),
+            // The publication itself is refused: the key alone counts.
+            user => app.CallAsync("POST", "/api/publish", new { channel = "audit", data = 1 }, $"Bearer {app.TokenOf(user)}", ("Idempotency-Key", $"k{n++}")),
+        ];
+    }
+
+    [Theory]
+    [InlineData(Audit.DeleteOld, "SEARCH carillon_audit USING COVERING INDEX carillon_audit_at (at<?)")]
+    [InlineData(Audit.DeleteRepeatable, "SCAN carillon_audit USING INDEX carillon_audit_repeatable")]
+    [InlineData(Audit.DeleteFirst, "SCAN carillon_audit")]
+    public async Task Pruning_the_audit_log_reads_no_more_than_it_deletes(string statement, string plan)
+    {
+        await using var app = await TestApp.StartKnowingAsync([]);
+        await using var connection = await app.Database.OpenReadAsync(default);
+        var steps = (await connection.QueryAsync<(int, int, int, string Detail)>("EXPLAIN QUERY PLAN " + statement, new { before = "2026", most = 2000 })).Select(step => step.Detail).ToList();
+        Assert.Contains(plan, steps);
+        Assert.DoesNotContain(steps, step => step.Contains("TEMP B-TREE", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_flood_of_refusals_and_acts_does_not_push_decisions_out_of_the_audit_log()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], options => options.Access.AuditMaxEntries = 1000);
+        var audit = app.Get<Audit>();
+        for (var i = 0; i < 900; i++) audit.Note("root", "user:changed", $"u{i}", null, AuditEntry.Allowed);
+        for (var i = 0; i < 900; i++) audit.Note(null, "connect", null, null, AuditEntry.Refused, "unauthorized");
+        for (var i = 0; i < 900; i++) audit.Note($"u{i}", "subscribe", "suggestions:votes", null, AuditEntry.Allowed);
+        await audit.FlushAsync(default);
+        await audit.PruneAsync(default);
+        Assert.Equal((900, 1000), (await CountAsync(app, "action = 'user:changed'"), await CountAsync(app, "true")));
+        Assert.Equal(100, await CountAsync(app, "action = 'subscribe'"));       // the latest of the others
+        // Decisions alone are bounded as well.
+        for (var i = 0; i < 300; i++) audit.Note("root", "user:disabled", $"u{i}", null, AuditEntry.Allowed);
+        await audit.FlushAsync(default);
+        await audit.PruneAsync(default);
+        Assert.Equal((700, 300, 1000), (await CountAsync(app, "action = 'user:changed'"), await CountAsync(app, "action = 'user:disabled'"), await CountAsync(app, "true")));
     }
 
     [Fact]
@@ -71,8 +146,8 @@ public class DiskUseTests
             await audit.FlushAsync(CancellationToken.None);
         }
         audit.Note("last", "flood", null, null, AuditEntry.Allowed);       // wakes the loop that prunes
-        await UntilAsync(async () => await CountAsync(app, "true") <= 1000 + 10_000);     // pruned once in ten thousand entries
-        await UntilAsync(async () => await CountAsync(app, "actor = 'last'") == 1);
+        await Wait.UntilAsync(async () => await CountAsync(app, "true") <= 1000 + 10_000);     // pruned once in ten thousand entries
+        await Wait.UntilAsync(async () => await CountAsync(app, "actor = 'last'") == 1);
     }
 
     [Fact]
@@ -92,7 +167,7 @@ public class DiskUseTests
     public async Task A_disk_that_is_short_of_space_stops_optional_writes_first_and_shows_it()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.MinFreeSpace = long.MaxValue / 2);
-        await UntilAsync(() => Task.FromResult(app.Get<FreeSpace>().IsShort));
+        await Wait.UntilAsync(() => Task.FromResult(app.Get<FreeSpace>().IsShort));
         using var client = await app.ConnectAsAsync("alice");
         Assert.True((await client.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
         Assert.Equal("forbidden", (await client.AskAsync("subscribe", "notifications:bob")).GetProperty("error").GetProperty("code").GetString());
@@ -149,9 +224,45 @@ public class DiskUseTests
         Assert.Equal("token-revoked", await app.RefusedAsync(token));
         clock.Advance(TimeSpan.FromDays(31));
         await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "t3" });
-        Assert.Equal(["t3"], await app.Database.QueryAsync<string>("SELECT jti FROM carillon_revoked_tokens"));
+        Assert.Equal(["t1", "t3"], await app.Database.QueryAsync<string>("SELECT jti FROM carillon_revoked_tokens ORDER BY at"));     // there are few: nothing needs deleting
+        app.Get<AccessOptions>().MaxRevokedTokens = 1;
+        await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "t4" });
+        Assert.Equal(["t3", "t4"], await app.Database.QueryAsync<string>("SELECT jti FROM carillon_revoked_tokens ORDER BY at, jti"));     // the young one stays, though there are more
         Assert.Equal("token-expired", await app.RefusedAsync(token));
         Assert.Null(await app.RefusedAsync(app.TokenOf("alice", new { jti = "t1" })));      // given again, later
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_revoked_token_stays_revoked_until_it_expires_whatever_is_deleted(bool hasIat)
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
+            (options.Access.RevocationRetention, options.Access.ClockSkew) = (TimeSpan.FromDays(1), TimeSpan.FromMinutes(10)), services => services.AddSingleton<TimeProvider>(clock));
+        // Issued by a clock that is ahead, or at a time that nobody knows.
+        var now = clock.GetUtcNow().ToUnixTimeSeconds();
+        var iat = hasIat ? $",\"iat\":{now + 590}" : "";
+        if (hasIat) app.Get<AccessOptions>().MaxRevokedTokens = 0;
+        var token = Issuer.Hmac("""{"alg":"HS256"}""", $$"""{"sub":"alice","jti":"old","exp":{{now + (30 * 3600)}}{{iat}}}""", Encoding.UTF8.GetBytes(TestApp.Secret));
+        await app.CallAsync("POST", "/api/tokens/revoke", new { jti = "old" });
+        for (var minutes = 0; minutes < 30 * 60; minutes += 5)
+        {
+            clock.Advance(TimeSpan.FromMinutes(5));
+            await app.CallAsync("POST", "/api/tokens/revoke", new { jti = $"other{minutes}" });
+            Assert.NotEqual(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions", authorization: $"Bearer {token}")).Status);
+        }
+    }
+
+    [Fact]
+    public async Task A_token_of_the_host_that_outlives_its_revocation_is_refused()
+    {
+        var clock = new HandDrivenClock();
+        await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.RevocationRetention = TimeSpan.FromDays(1), services => services.AddSingleton<TimeProvider>(clock));
+        var now = clock.GetUtcNow();
+        Token TokenOf(TimeSpan age) => new("alice", null, [], null, [], "t1", now - age, DateTimeOffset.MaxValue, new Dictionary<string, IReadOnlyList<string>>());
+        Assert.Null((await app.Get<UserDirectory>().LookUpAsync(TokenOf(TimeSpan.FromHours(23)), null, default)).Error);
+        Assert.Equal(ErrorCode.TokenExpired, (await app.Get<UserDirectory>().LookUpAsync(TokenOf(TimeSpan.FromHours(25)), null, default)).Error);
     }
 
     [Fact]
@@ -163,23 +274,13 @@ public class DiskUseTests
         await live.RawAsync("INSERT INTO t VALUES (1)");
         await live.NextAsync();
         var before = File.Exists(file) ? File.ReadAllText(file) : "";
-        await UntilAsync(() => Task.FromResult(live.Pump.CannotRemember));
+        await Wait.UntilAsync(() => Task.FromResult(live.Pump.CannotRemember));
         Directory.Delete(file + "~");
-        await UntilAsync(() => Task.FromResult(File.Exists(file) && File.ReadAllText(file) != before));
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(file) && File.ReadAllText(file) != before));
     }
 
     static string? CodeIn((HttpStatusCode Status, JsonElement Body) answer) =>
         answer.Body.ValueKind == JsonValueKind.Object && answer.Body.TryGetProperty("code", out var code) ? code.GetString() : null;
 
     static Task<int> CountAsync(TestApp app, string condition) => app.Database.QuerySingleOrDefaultAsync<int>($"SELECT count(*) FROM carillon_audit WHERE {condition}")!;
-
-    static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        var began = TimeProvider.System.GetTimestamp();
-        while (!await holds())
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(10), "It did not come to be within ten seconds.");
-            await Task.Delay(20);
-        }
-    }
 }

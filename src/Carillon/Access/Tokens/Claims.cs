@@ -35,8 +35,7 @@ sealed record Claims(
         // Whoever revokes all tokens of a user up to now must reach this one as well.
         if (Iat is { } iat && Moment(iat) - now > skew) return TokenReading.Refused("The token was issued in the future.");
         if (now - Moment(exp) >= skew) return TokenReading.Expired();
-        // The id of a revoked token is forgotten after that time, and must not become valid again.
-        if (Jti is not null && Iat is { } at && now - Moment(at) > options.RevocationRetention) return TokenReading.Expired();
+        if (Jti is not null && Iat is { } at && options.OutlivesRevocation(Moment(at), now)) return TokenReading.Expired();
         if (Jti is not null && Iat is null && Moment(exp) - now > options.RevocationRetention) return TokenReading.Refused("The token lives for longer than RevocationRetention and has no iat.");
         return TokenReading.Good(new Token(Sub!, Name, Roles ?? [], Region, Interests ?? [], Jti, Iat is { } issued ? Moment(issued) : null, Moment(exp),
             (Capabilities ?? []).ToDictionary(entry => entry.Key, entry => (IReadOnlyList<string>)entry.Value, StringComparer.Ordinal)));

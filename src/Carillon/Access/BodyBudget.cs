@@ -1,0 +1,34 @@
+namespace Carillon.Access;
+
+/// <summary>
+/// How many bytes the bodies of all requests may hold at once, counted before they are read. One caller gets a part of it: slow bodies of one user do not close the API to the others.
+/// </summary>
+/// <param name="most">How many in all.</param>
+/// <param name="mostOfOne">How many of one caller.</param>
+sealed class BodyBudget(long most, long mostOfOne)
+{
+    readonly Lock _gate = new();
+    readonly Dictionary<string, long> _byCaller = new(StringComparer.Ordinal);
+    long _inHand;
+
+    public bool TryTake(string caller, long bytes)
+    {
+        lock (_gate)
+        {
+            var ofCaller = _byCaller.GetValueOrDefault(caller) + bytes;
+            if (_inHand + bytes > most || ofCaller > mostOfOne) return false;
+            _inHand += bytes;
+            _byCaller[caller] = ofCaller;
+            return true;
+        }
+    }
+
+    public void GiveBack(string caller, long bytes)
+    {
+        lock (_gate)
+        {
+            _inHand -= bytes;
+            if ((_byCaller[caller] -= bytes) == 0) _byCaller.Remove(caller);
+        }
+    }
+}
