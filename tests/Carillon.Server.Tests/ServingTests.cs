@@ -183,7 +183,7 @@ public sealed class ServingTests : IDisposable
     }
 
     [Fact]
-    public async Task The_description_of_the_API_is_built_once_and_again_only_where_that_failed()
+    public async Task The_description_of_the_API_is_built_once()
     {
         _terminal["CARILLON__AllowAnonymous"] = "true";
         await using var app = Host.Create(Settings.Read(_terminal.Shell, null, "http://127.0.0.1:0"));

@@ -214,7 +214,7 @@ public class RightsOfKeysTests
     [InlineData("""{"operation":"renamed","data":{"\ud83d":1}}""")]
     [InlineData("""{"operation":"renamed","patch":[{"op":"add","path":"/a","value":"x\uD83Dx"}]}""")]
     [InlineData("""{"operation":"\ud800"}""")]
-    public async Task A_lone_surrogate_is_refused_before_anything_is_written(string body)
+    public async Task Half_a_surrogate_pair_is_refused_before_anything_is_written(string body)
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"]);
         foreach (var (method, path) in new[] { ("POST", "/api/resources/7/updates"), ("POST", "/api/publish"), ("PUT", "/api/users/bob") })

@@ -18,7 +18,7 @@ namespace Carillon.Tests.Storage;
 public class DiskUseTests
 {
     [Fact]
-    public async Task Suggestions_votes_tickets_keys_memberships_and_idempotency_keys_of_one_person_have_a_daily_quota()
+    public async Task Suggestions_tickets_memberships_and_idempotency_keys_of_one_person_have_a_daily_quota()
     {
         var clock = new HandDrivenClock();
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
