@@ -11,6 +11,9 @@ sealed class BodyBudget(long most, long mostOfOne)
     readonly Dictionary<string, long> _byCaller = new(StringComparer.Ordinal);
     long _inHand;
 
+    /// <summary>How many bytes are held.</summary>
+    public long InHand => Volatile.Read(ref _inHand);
+
     public bool TryTake(string caller, long bytes)
     {
         lock (_gate)

@@ -35,7 +35,7 @@ public sealed class ForgeriesTests : IDisposable
         ("JSON", "unauthorized", _ => """{"sub":"alice"}"""),
         ("the JSON serialization", "unauthorized", i => FlattenedJson(i.Hs256(i.Claims()))),
         ("Unicode", "unauthorized", _ => "é.日本.😀"),
-        ("half a surrogate pair", "unauthorized", _ => "a.b.\ud800"),
+        ("a lone surrogate", "unauthorized", _ => "a.b.\ud800"),
         ("NUL", "unauthorized", i => i.Hs256(i.Claims()) + "\0"),
         ("Bearer before it", "unauthorized", i => "Bearer " + i.Hs256(i.Claims())),
         ("longer than may be", "unauthorized", i => i.Hs256(i.Claims("name", new string('n', 8000)))),
@@ -96,7 +96,7 @@ public sealed class ForgeriesTests : IDisposable
         ("kid of another type", "unauthorized", i => i.Rs256(i.Claims(), """{"alg":"RS256","kid":7}""")),
         ("kid empty", "unauthorized", i => i.Rs256(i.Claims(), """{"alg":"RS256","kid":""}""")),
         ("kid in other letters", "unauthorized", i => i.Rs256(i.Claims(), """{"alg":"RS256","kid":"RSA-1"}""")),
-        ("kid with half a surrogate pair", "unauthorized", i => i.Rs256(i.Claims(), """{"alg":"RS256","kid":"\ud800"}""")),
+        ("kid with a lone surrogate", "unauthorized", i => i.Rs256(i.Claims(), """{"alg":"RS256","kid":"\ud800"}""")),
 
         // What would have to be understood (RFC 7515, section 4.1.11), and other kinds of tokens.
         ("crit with something unknown", "unauthorized", i => i.Hs256(i.Claims(), """{"alg":"HS256","crit":["exp2"],"exp2":1}""")),
@@ -171,7 +171,7 @@ public sealed class ForgeriesTests : IDisposable
         ("a subject that reaches into another channel", "unauthorized", i => i.Hs256(i.Claims("sub", "alice:x"))),
         ("a subject with a line end", "unauthorized", i => i.Hs256(i.Claims("sub", "alice\nbob"))),
         ("a subject with NUL", "unauthorized", i => i.Hs256(i.Claims("sub", "alice\0"))),
-        ("a subject with half a surrogate pair", "unauthorized", i => i.Hs256(i.Claims().Replace("\"alice\"", "\"a\\ud800\""))),
+        ("a subject with a lone surrogate", "unauthorized", i => i.Hs256(i.Claims().Replace("\"alice\"", "\"a\\ud800\""))),
         ("a subject of another script", "good", i => i.Hs256(i.Claims("sub", "été 日本 😀"))),
         ("a name as a number", "unauthorized", i => i.Hs256(i.Claims("name", 7))),
         ("roles as a number", "unauthorized", i => i.Hs256(i.Claims("roles", 7))),

@@ -133,7 +133,6 @@ public class RightsOfKeysTests
             await tx.ExecuteAsync("""
                 DELETE FROM carillon_migrations WHERE number >= 15;
                 ALTER TABLE carillon_api_keys DROP COLUMN maker_token;
-                ALTER TABLE carillon_api_keys ADD COLUMN maker_by_role INTEGER NOT NULL DEFAULT 0;
                 DROP INDEX carillon_audit_repeatable;
                 """);
             await tx.ExecuteAsync("INSERT INTO carillon_api_keys (id, name, hash, scopes, created_by, created_at, maker) VALUES (@id, 'k', @hash, '[\"read\"]', @by, '2026-01-01T00:00:00.000Z', @maker)",
