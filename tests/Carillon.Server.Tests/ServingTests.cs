@@ -84,7 +84,8 @@ public sealed class ServingTests : IDisposable
 
         Directory.Delete(_terminal.Path("data"), recursive: true);
         HttpResponseMessage answer;
-        while ((answer = await server.Http.GetAsync("/health/ready")).IsSuccessStatusCode) await Task.Delay(20);
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while ((answer = await server.Http.GetAsync("/health/ready", patience.Token)).IsSuccessStatusCode) await Task.Delay(20, patience.Token);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.Equal("unhealthy", JsonElement.Parse(await answer.Content.ReadAsStringAsync()).GetProperty("status").GetString());
         Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("/health/live")).StatusCode);

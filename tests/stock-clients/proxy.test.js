@@ -55,7 +55,7 @@ for (const [name, start] of [["nginx", startNginx], ["HAProxy", startHaproxy]]) 
           } finally {
             socket.disconnect();
           }
-          assert.match(server.program.output(), /https:\/\/evil\.example.*AllowedOrigins/);
+          await until(() => /https:\/\/evil\.example.*AllowedOrigins/.test(server.program.output()));
         });
       }
 
@@ -76,6 +76,7 @@ for (const [name, start] of [["nginx", startNginx], ["HAProxy", startHaproxy]]) 
         const { body } = await server.call("GET", "/api/bans");
         assert.deepEqual(body.items.map((ban) => ban.address), trusted ? ["127.0.0.7"] : []);
         (await joined(client(proxy, "127.0.0.6"))).disconnect();
+        if (!trusted) await until(() => /sends the headers of a proxy/.test(server.program.output()));
         const named = server.program.output().match(/127\.0\.0\.1 of this machine sends the headers of a proxy/g)?.length ?? 0;
         assert.equal(named, trusted ? 0 : 1);
       });

@@ -162,6 +162,6 @@ test("the logs tell the story", async () => {
   const { client, changes } = await watcher(["websocket"]);
   await nextChange(changes, 250, () => shop.sell());
   await until(() => /Broadcasting change to 1 clients/.test(shop.program.output()));
-  assert.match(shop.program.output(), /INSERT INTO ventes/);
+  await until(() => /INSERT INTO ventes/.test(shop.program.output()));
   client.disconnect();
 });

@@ -81,7 +81,7 @@ sealed partial class DirectListener : IConnectionListener
                 var accepting = listener.AcceptAsync();
                 // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a second and more.
                 // Not here: what they bring about is the application's, and others must not wait for it to be accepted.
-                if (!accepting.IsCompleted || _ready.Count >= MostReady) BeginNextSoon();
+                if (!accepting.IsCompleted || _ready.Count >= MostReady) BeginReadySoon();
                 socket = await accepting;
             }
             catch (Exception ex) when (ex is SocketException or ObjectDisposedException)
@@ -155,20 +155,22 @@ sealed partial class DirectListener : IConnectionListener
         if (Interlocked.CompareExchange(ref _fullLoggedAt, now, last) == last) LogFull(_limit.Limit);
     }
 
-    void BeginNextSoon()
+    void BeginReadySoon()
     {
         if (!_ready.IsEmpty && !Interlocked.Exchange(ref _isBeginning, true))
-            ThreadPool.UnsafeQueueUserWorkItem(static listener => listener.BeginNext(), this, preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(static listener => listener.BeginAllReady(), this, preferLocal: false);
     }
 
-    // A work item for each, which queues that of the next before it begins: the code of the application runs in it and may block, and the
+    // Before each of them a work item is queued that goes on with the next: the code of the application runs here and may block, and the
     // other newcomers must not wait for that.
-    void BeginNext()
+    void BeginAllReady()
     {
-        _ready.TryDequeue(out var arrival);
-        Volatile.Write(ref _isBeginning, false);
-        BeginNextSoon();
-        if (arrival is not null) Begin(arrival);
+        Interlocked.Exchange(ref _isBeginning, false);
+        while (_ready.TryDequeue(out var arrival))
+        {
+            BeginReadySoon();
+            Begin(arrival);
+        }
     }
 
     /// <summary>Looks at what a connection has said first.</summary>

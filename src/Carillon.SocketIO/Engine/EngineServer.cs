@@ -175,7 +175,7 @@ public sealed partial class EngineServer
         var onTheWay = holders.Where(holder => holder.Session.IsShed).Sum(holder => holder.Size);
         foreach (var (session, _) in holders.Where(holder => !holder.Session.IsShed).OrderByDescending(holder => holder.Size))
         {
-            if (excess() <= onTheWay) return;
+            if (excess() <= onTheWay) break;
             try
             {
                 session.Shed();
@@ -186,6 +186,7 @@ public sealed partial class EngineServer
             }
             onTheWay += size(session);
         }
+        Buffers.WakeReaders();      // those that are not read must see their end
     }
 
     // Connections that hold a lot of what is half received are not read while all together hold too much of it. Where that does not move,
@@ -201,13 +202,13 @@ public sealed partial class EngineServer
         await Task.Delay(LongestStandstill, Clock);
         try
         {
-            if (Buffers.IsFlooded && !Buffers.IsMovement(Buffers.Received - before)) Shed(static session => session.BytesFromClient, () => Buffers.Flood);
+            if (Buffers.IsFlooded && !Buffers.IsMovement(Buffers.Received - before)) Shed(static session => session.HalfReceived, () => Buffers.Flood);
         }
         catch (Exception ex)
         {
             LogSheddingFailed(ex);
         }
-        Volatile.Write(ref _areReadersWatched, false);
+        Interlocked.Exchange(ref _areReadersWatched, false);      // before the next line reads who waits
         Buffers.WakeReaders();      // those that have to wait longer begin the next watch
     }
 

@@ -55,7 +55,7 @@ public sealed partial class EngineSocket
 
     // What comes after the end was decided is dropped, and costs what an event costs all the same. False: it is too much, and nothing more
     // is read.
-    bool TryPayAfterEnd(int bytes) => TrySpend(bytes, _server.Clock.GetTimestamp(), out _);
+    bool TryPayAfterEnd(int bytes) => Budget.TrySpend(bytes, _server.Clock.GetTimestamp(), out _, beforeJoin: true);
 
     // A frame or a packet that is no message costs what an event costs. False: it is dropped, and so is a client that goes on.
     bool TryPay(int bytes)

@@ -11,6 +11,7 @@ public sealed partial class EngineSocket
     // Bytes besides the queue and the WebSocket: bodies and copied answers of polling, incomplete packets, the arguments of unfinished
     // handlers.
     long _kept;
+    long _incoming;      // those of them that are half received
 
     /// <summary>
     /// How many bytes the connection holds of what all of them may hold together. A frame that others hold as well counts in full.
@@ -47,6 +48,7 @@ public sealed partial class EngineSocket
     internal void HoldIncoming(long bytes)
     {
         Interlocked.Add(ref _kept, bytes);
+        Interlocked.Add(ref _incoming, bytes);
         _server.Buffers.AddIncoming(bytes);
     }
 
@@ -54,19 +56,20 @@ public sealed partial class EngineSocket
     internal void ReleaseIncoming(long bytes)
     {
         Interlocked.Add(ref _kept, -bytes);
+        Interlocked.Add(ref _incoming, -bytes);
         _server.Buffers.AddIncoming(-bytes);
         ForgetWhenEmpty();
     }
 
-    /// <summary>How many bytes that came from the client the connection holds.</summary>
-    internal long BytesFromClient => Volatile.Read(ref _kept) + (_webSocket?.Held ?? 0);
+    /// <summary>How many bytes of messages that have not come as a whole the connection holds.</summary>
+    internal long HalfReceived => Volatile.Read(ref _incoming) + (_webSocket?.Held ?? 0);
 
     internal BufferBudget Buffers => _server.Buffers;
 
     /// <summary>
     /// Completes when the client may be read; null: at once. After the end it always may, because reading then brings about the end.
     /// </summary>
-    internal Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(BytesFromClient) ? _server.Buffers.WhenRoom() : null;
+    internal Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(HalfReceived) ? _server.Buffers.WhenRoom() : null;
 
     /// <summary>
     /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up at once; where a write or a message is
@@ -92,7 +95,6 @@ public sealed partial class EngineSocket
         if (isOpen)
         {
             Meters.Shed.Add(1);
-            _server.LogShed(Id, held);
             DropLater(DisconnectReason.SlowConsumer, CloseCode.TryAgainLater);
         }
         if (isHalfDone)
@@ -102,7 +104,7 @@ public sealed partial class EngineSocket
         }
         post?.Abort();
         foreach (var answer in answers) answer.Context.Abort();
-        _server.Buffers.WakeReaders();      // one that is not read must see its end
+        if (isOpen) _server.LogShed(Id, held);
     }
 
     // A connection that has ended may hold something still: the arguments of a handler, a write that hangs, an answer that is not read. The

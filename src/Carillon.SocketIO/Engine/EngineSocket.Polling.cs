@@ -302,9 +302,10 @@ public sealed partial class EngineSocket
             {
                 if (length == buffer.Length)
                 {
-                    var larger = Rent(length * 2);
+                    var larger = ArrayPool<byte>.Shared.Rent(length * 2);
                     buffer.AsSpan(0, length).CopyTo(larger);
-                    GiveBack(buffer);
+                    HoldIncoming(larger.Length - buffer.Length);
+                    ArrayPool<byte>.Shared.Return(buffer);
                     buffer = larger;
                 }
                 while (WhenReadable() is { } room) await room;

@@ -273,6 +273,7 @@ public sealed partial class EngineSocket
 
     void ReleasePending()
     {
+        if (_pendingFrame is null && _pendingBuffer == 0) return;
         _pendingFrame?.Release();
         if (_pendingBuffer > 0) _server.Buffers.Add(-_pendingBuffer);
         (_pendingFrame, _pendingBuffer) = (null, 0);
@@ -287,7 +288,11 @@ public sealed partial class EngineSocket
 
     void Begin(ValueTask write, int length)
     {
-        if (write.IsCompletedSuccessfully) return;
+        if (write.IsCompletedSuccessfully)
+        {
+            ReleasePending();      // it may have become complete since it was counted
+            return;
+        }
         (_writing, _inFlight) = (true, length);
         _ = WriteOnAsync(write);
     }
@@ -313,6 +318,7 @@ public sealed partial class EngineSocket
         {
             var write = IsPongNext ? WritePong(out length) : _queue!.Count == 1 ? WriteOne(Take(), out length) : WriteTogether(_queue, out length);
             if (!write.IsCompletedSuccessfully) return write;
+            ReleasePending();
         }
         return ValueTask.CompletedTask;
     }
@@ -386,6 +392,7 @@ public sealed partial class EngineSocket
                     _inFlight = 0;
                     write = WriteQueued(out _inFlight);
                     if (!write.IsCompletedSuccessfully) continue;
+                    ReleasePending();
                     (_writing, _inFlight) = (false, 0);
                     if (_state != State.Closing) return;
                 }

@@ -226,9 +226,9 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
             // Memory follows what has really come, not what a header promises.
             var larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, Math.Min(_messageLength * 2, MaxPayload)));
             _message.AsSpan(0, _messageLength).CopyTo(larger);
-            Release();
+            buffers?.AddIncoming(larger.Length - (_message?.Length ?? 0));      // at once: nothing was given up
+            if (_message is { } smaller) ArrayPool<byte>.Shared.Return(smaller);
             _message = larger;
-            buffers?.AddIncoming(larger.Length);
         }
         part.CopyTo(_message.AsSpan(_messageLength));
         _messageLength = needed;

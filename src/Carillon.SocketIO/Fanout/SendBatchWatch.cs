@@ -79,7 +79,7 @@ static class SendBatchWatch
         lock (Gate)
         {
             s_isWatching = false;
-            Interlocked.MemoryBarrier();
+            Interlocked.MemoryBarrierProcessWide();      // those who hold something pay for no barrier of their own
             s_isWatching = Holding().Any();
             return !s_isWatching;
         }

@@ -14,12 +14,17 @@ sealed class BodyBudget(long most, long mostOfOne)
     /// <summary>How many bytes are held.</summary>
     public long InHand => Volatile.Read(ref _inHand);
 
-    public bool TryTake(string caller, long bytes)
+    /// <summary>Takes bytes for a caller; false: there are not as many.</summary>
+    /// <param name="caller">Who it is.</param>
+    /// <param name="bytes">How many.</param>
+    /// <param name="isShared">Whether many people are behind the caller, as behind a back end: then it may have all that there is.</param>
+    public bool TryTake(string caller, long bytes, bool isShared = false)
     {
+        if (bytes == 0) return true;
         lock (_gate)
         {
             var ofCaller = _byCaller.GetValueOrDefault(caller) + bytes;
-            if (_inHand + bytes > most || ofCaller > mostOfOne) return false;
+            if (_inHand + bytes > most || (ofCaller > mostOfOne && !isShared)) return false;
             _inHand += bytes;
             _byCaller[caller] = ofCaller;
             return true;
@@ -28,6 +33,7 @@ sealed class BodyBudget(long most, long mostOfOne)
 
     public void GiveBack(string caller, long bytes)
     {
+        if (bytes == 0) return;
         lock (_gate)
         {
             _inHand -= bytes;

@@ -92,7 +92,7 @@ sealed partial class Guard(
     async Task ServeWithinMemoryAsync(HttpContext http, Caller caller, RequestDelegate next)
     {
         var bytes = Unfolded * Math.Min(http.Request.ContentLength ?? (http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == false ? 0 : MaxBody), MaxBody);
-        if (!Bodies.TryTake(caller.Actor!, bytes))
+        if (!Bodies.TryTake(caller.Actor!, bytes, isShared: caller.KeyId is not null))
         {
             await RefuseAsync(http, ErrorCode.Unavailable, "Too many large requests are being handled.", TimeSpan.FromSeconds(1));
             return;

@@ -45,7 +45,7 @@ static class Revoke
             // A token that is so old is refused as expired (OutlivesRevocation): its id need not be kept. One without iat may live for longer, so ids are kept while there are not too many.
             await tx.ExecuteAsync("""
                 DELETE FROM carillon_revoked_tokens
-                WHERE at < @before AND at <= (SELECT at FROM carillon_revoked_tokens ORDER BY at DESC LIMIT 1 OFFSET @MaxRevokedTokens)
+                WHERE EXISTS (SELECT 1 FROM carillon_revoked_tokens WHERE at < @before) AND at < @before AND at <= (SELECT at FROM carillon_revoked_tokens ORDER BY at DESC LIMIT 1 OFFSET @MaxRevokedTokens)
                 """, new { before = Iso.Of(now - options.RevocationRetention - options.ClockSkew), options.MaxRevokedTokens }, stopping);
             await audit.WriteAsync(tx, entry, stopping);
             return true;

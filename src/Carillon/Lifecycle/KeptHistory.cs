@@ -82,6 +82,7 @@ internal sealed partial class KeptHistory(
             waited = true;
             await Task.Delay(RetryEvery, clock, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
+        _taken = null;
         gate.Open();
         if (waited) LogOpened();
     }

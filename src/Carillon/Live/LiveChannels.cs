@@ -40,6 +40,7 @@ public sealed partial class LiveChannels : IDisposable
     /// <param name="ct">Ends the waiting.</param>
     /// <returns>The publication's position.</returns>
     /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
+    /// <exception cref="ChannelsFullException">Memory is short, and nothing was published. The same call may succeed a moment later.</exception>
     public ValueTask<Position> PublishAsync(string channel, object payload, CancellationToken ct = default) => PublishAsync(channel, payload, importance: null, key: null, ct);
 
     /// <summary>Publishes to a channel. Everyone who joined it hears it, on every node.</summary>
@@ -50,10 +51,12 @@ public sealed partial class LiveChannels : IDisposable
     /// <param name="ct">Ends the waiting.</param>
     /// <returns>The publication's position.</returns>
     /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
+    /// <exception cref="ChannelsFullException">Memory is short, and nothing was published. The same call may succeed a moment later.</exception>
     public ValueTask<Position> PublishAsync(string channel, object payload, Importance? importance, string? key = null, CancellationToken ct = default)
     {
         if (!ChannelName.TryParse(channel, out var name) || AreaOf(name) is not { } area)
             throw new ArgumentException($"No area has a channel \"{channel}\".", nameof(channel));
+        if (IsShortOfMemory) throw new ChannelsFullException("Memory is short; nothing was published.");
         return PublishAsync(name, area, area.Event, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web), importance, key, ct);
     }
 

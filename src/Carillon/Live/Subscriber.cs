@@ -20,8 +20,8 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
 
     public Socket Socket => socket;
 
-    /// <summary>The account that its subscriptions count for, from the first to the last: the user, or the address of somebody who is not known.</summary>
-    public string Account { get; } = caller.UserId is { } id ? "user:" + id : "address:" + caller.Address;
+    /// <summary>The account that its subscriptions count for, from the first to the last: the user, or the network of somebody who is not known.</summary>
+    public string Account { get; } = caller.UserId is { } id ? "user:" + id : "network:" + AuditThrottle.NetworkOf(caller.Address);
 
     /// <summary>Who it is, as of the last look.</summary>
     public Caller Caller => Volatile.Read(ref _caller);

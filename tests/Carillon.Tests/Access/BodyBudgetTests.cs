@@ -28,6 +28,27 @@ public class BodyBudgetTests
     }
 
     [Fact]
+    public void Requests_without_a_body_take_nothing_however_many_there_are_at_once()
+    {
+        var budget = new BodyBudget(100, 40);
+        Assert.True(budget.TryTake("alice", 5));
+        for (var i = 0; i < 2; i++) Assert.True(budget.TryTake("alice", 0));
+        budget.GiveBack("alice", 5);
+        for (var i = 0; i < 2; i++) budget.GiveBack("alice", 0);
+        Assert.True(budget.TryTake("alice", 40));
+        Assert.Equal(40, budget.InHand);
+    }
+
+    [Fact]
+    public void A_back_end_may_have_all_that_there_is()
+    {
+        var budget = new BodyBudget(100, 40);
+        Assert.True(budget.TryTake("key:shop", 90, isShared: true));
+        Assert.False(budget.TryTake("key:shop", 20, isShared: true));
+        Assert.True(budget.TryTake("alice", 10));
+    }
+
+    [Fact]
     public async Task Slow_bodies_of_some_users_keep_neither_others_nor_operators_out()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob", "carol"]);
@@ -69,6 +90,7 @@ public class BodyBudgetTests
         using var slow = await BeginPostAsync(app, "alice");
         var buffer = new byte[4096];
         var reading = slow.GetStream().ReadAsync(buffer).AsTask();
+        await Wait.UntilAsync(() => app.Get<Guard>().Bodies.InHand > 0);
         var advanced = TimeSpan.Zero;
         await Wait.UntilAsync(() =>
         {

@@ -112,6 +112,15 @@ public class MemoryTests
     }
 
     [Fact]
+    public async Task While_memory_is_short_publications_are_refused_wherever_they_come_from()
+    {
+        await using var app = await TestApp.StartKnowingAsync([], services: services => services.Configure<SocketIOOptions>(io => io.Engine.Fairness.MemoryThreshold = 1));
+        await Assert.ThrowsAsync<ChannelsFullException>(async () => await app.Live.PublishAsync("resource:updates:7", new { }));
+        var (status, problem) = await app.CallAsync("POST", "/api/publish", new { channel = "resource:updates:7", data = 1 });
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "unavailable"), (status, problem.GetProperty("code").GetString()));
+    }
+
+    [Fact]
     public async Task An_account_that_invents_channels_fills_its_own_share_and_others_go_on_joining()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob", "carol"]);
