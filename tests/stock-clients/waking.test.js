@@ -1,17 +1,17 @@
-// Our client, as it is published, against a server that falls silent without closing anything: a frozen process, and a network that
-// swallows everything. A page that comes back must not claim to be connected.
+// The built @carillon/client against a server that stops responding without closing the connection: a frozen process, and a network that
+// drops everything. A page that returns must not claim to be connected.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
 import { after, afterEach, before, test } from "node:test";
-import { createCarillon } from "@carillon/client";
+import { channel, createCarillon } from "@carillon/client";
 import { Server, tokenOf } from "./server.js";
 import { until } from "./servers.js";
 
 let server;
 const opened = [];
-// What a browser has and Node has not.
+// What browsers have and Node.js lacks.
 globalThis.window = new EventTarget();
 globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
 
@@ -34,9 +34,9 @@ async function connect(url, transports) {
   const carillon = createCarillon({ url, auth: () => ({ token: tokenOf("alice") }), transports, retryFirstMs: 50, connectTimeoutMs: 1000 });
   opened.push(carillon);
   carillon.lessons = [];
-  carillon.channel("class:7").listen({ onPublication: ({ payload }) => carillon.lessons.push(payload.n) });
+  channel(carillon, "class:7").listen({ onPublication: ({ payload }) => carillon.lessons.push(payload.n) });
   carillon.connect();
-  await until(() => carillon.channel("class:7").getSnapshot().state === "subscribed", 10_000, "the client is subscribed");
+  await until(() => channel(carillon, "class:7").getSnapshot().state === "subscribed", 10_000, "the client is subscribed");
   return carillon;
 }
 
@@ -44,7 +44,7 @@ const teach = (n) => server.call("POST", "/api/publish", { channel: "class:7", d
 
 for (const transports of [["websocket"], ["polling"]]) {
   for (const [sign, give] of Object.entries(signs)) {
-    test(`over ${transports}, a page that ${sign} while the server is frozen says so within 5 seconds, and comes back`, async () => {
+    test(`over ${transports}, a page that ${sign} while the server is frozen reports it within 5 seconds, and reconnects`, async () => {
       const carillon = await connect(server.url, transports);
       process.kill(server.program.pid, "SIGSTOP");
       try {
@@ -58,16 +58,16 @@ for (const transports of [["websocket"], ["polling"]]) {
         process.kill(server.program.pid, "SIGCONT");
       }
       await until(() => carillon.state === "connected", 15_000, "it is connected again");
-      await until(() => carillon.channel("class:7").getSnapshot().state === "subscribed", 10_000, "it is subscribed again");
+      await until(() => channel(carillon, "class:7").getSnapshot().state === "subscribed", 10_000, "it is subscribed again");
     });
 
-    test(`over ${transports}, a page that ${sign} with a working connection keeps it`, async () => {
+    test(`over ${transports}, a page that ${sign} keeps a working connection`, async () => {
       const carillon = await connect(server.url, transports);
       const states = [];
       const asked = carillon.clock.errorMs;
       carillon.subscribe(() => states.push(carillon.state));
       give();
-      // A request that was sent after the ping has its answer after the ping's.
+      // A request sent after the ping gets its reply after the ping's.
       assert.equal((await carillon.request("ping")).ok, true);
       assert.deepEqual([carillon.state, states.filter((state) => state !== "connected")], ["connected", []]);
       assert.ok(carillon.clock.errorMs <= asked);
@@ -75,7 +75,7 @@ for (const transports of [["websocket"], ["polling"]]) {
   }
 }
 
-test("a network that swallows everything is noticed, and what was missed arrives over the next connection", async () => {
+test("the client detects a network that drops everything, and recovers what it missed", async () => {
   const proxy = await silentProxy(server.port);
   try {
     const carillon = await connect(proxy.url, ["websocket"]);
@@ -94,7 +94,7 @@ test("a network that swallows everything is noticed, and what was missed arrives
   }
 });
 
-/** A TCP proxy. What it has accepted before `swallow` neither passes nor ends any more, as with a lost Wi-Fi; new connections pass. */
+/** A TCP proxy. After `swallow` its open connections neither pass data nor close, as with a lost Wi-Fi; new connections pass. */
 async function silentProxy(port) {
   const pairs = new Set();
   const listener = net.createServer((client) => {

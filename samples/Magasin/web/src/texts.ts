@@ -12,8 +12,8 @@ const fr = {
   },
   connection: {
     label: "Connexion",
-    idle: "Coupée", connecting: "Connexion…", connected: "En direct", reconnecting: "Reconnexion…", offline: "Hors ligne", refused: "Refusée",
-    titleIdle: "La connexion est coupée sur cette caisse.",
+    disconnected: "Coupée", connecting: "Connexion…", connected: "En direct", reconnecting: "Reconnexion…", offline: "Hors ligne", refused: "Refusée",
+    titleDisconnected: "La connexion est coupée sur cette caisse.",
     titleReconnecting: "La connexion est interrompue, nouvelle tentative en cours.",
     titleOffline: "Le serveur ne répond pas.",
     titleNoNetwork: "Cette machine n’a plus de réseau.",
@@ -108,8 +108,8 @@ const en: Texts = {
   },
   connection: {
     label: "Connection",
-    idle: "Cut", connecting: "Connecting…", connected: "Live", reconnecting: "Reconnecting…", offline: "Offline", refused: "Refused",
-    titleIdle: "The connection is cut on this till.",
+    disconnected: "Cut", connecting: "Connecting…", connected: "Live", reconnecting: "Reconnecting…", offline: "Offline", refused: "Refused",
+    titleDisconnected: "The connection is cut on this till.",
     titleReconnecting: "The connection was interrupted, trying again.",
     titleOffline: "The server does not answer.",
     titleNoNetwork: "This machine has no network.",

@@ -142,7 +142,7 @@ await check("a burst of 100 changes arrives whole, and the screens load a few ti
 
 await check("what was missed while the connection was cut is caught up", async () => {
   await two.getByRole("button", { name: "Couper la connexion" }).click();
-  await two.locator(".pill[data-state=idle]").waitFor();
+  await two.locator(".pill[data-state=disconnected]").waitFor();
   await two.getByRole("button", { name: "Vider la liste" }).click();
   await one.getByRole("button", { name: "Modifier", exact: true }).click();
   await one.waitForTimeout(300);

@@ -1,25 +1,28 @@
 /**
- * What this client knows of the server's clock, so that latencies can be shown on machines whose clocks differ.
+ * An estimate of the server's clock, so that latencies are correct although the clocks differ.
  *
- * Whatever carries a server time arrives after that time. The arrival with the least delay therefore bounds the difference of the clocks,
- * and half of the shortest round trip is how long that arrival was on its way. Busy moments, such as the loading of a page, only
- * make other samples worse; they do not spoil the best one.
+ * A message with a server time arrives after that time. So the message with the shortest delay bounds the difference between the clocks,
+ * and half of the shortest round trip estimates that delay. A busy moment, such as the loading of a page, adds bad samples but does not
+ * spoil the best one.
  */
 export interface ServerClock {
-  /** Server time minus local time in milliseconds. Zero until a handshake was measured. */
+  /** Server time minus local time, in milliseconds; zero before the first handshake. */
   readonly offsetMs: number;
-  /** The estimate is off by this much at most when the way there takes as long as the way back; infinite until a handshake was measured. */
+  /** The maximum error of the estimate if both directions take equally long; infinite before the first handshake. */
   readonly errorMs: number;
-  /** Milliseconds from a moment on the server's clock until now, never below zero. */
+  /** Milliseconds since a time on the server's clock, never negative. */
   readonly since: (serverTime: string | number, localNow?: number) => number;
 }
 
 export interface MeasuredClock extends ServerClock {
-  /** A handshake: asked at, answered at (local), and what the server's clock said in between. Earlier arrivals are forgotten: clocks are set. */
-  readonly handshake: (askedAt: number, answeredAt: number, serverTime: string | number) => void;
-  /** Something that was sent at a server time arrived. */
+  /**
+   * Measures a handshake: when it was sent and answered (local), and the server time in the reply. Discards older messages, as clocks may
+   * be set.
+   */
+  readonly handshake: (sentAt: number, answeredAt: number, serverTime: string | number) => void;
+  /** Measures a message that was sent at a server time. */
   readonly arrival: (serverTime: string | number, localNow: number) => void;
-  /** A request and its answer took so long. */
+  /** Measures the time from a request to its reply. */
   readonly roundTrip: (ms: number) => void;
 }
 
@@ -39,11 +42,11 @@ export function createClock(): MeasuredClock {
   return {
     get offsetMs() { return offset(); },
     get errorMs() { return shortestTrip / 2; },
-    handshake(askedAt, answeredAt, serverTime) {
-      if (Number.isNaN(toMilliseconds(serverTime)) || answeredAt < askedAt) return;
+    handshake(sentAt, answeredAt, serverTime) {
+      if (Number.isNaN(toMilliseconds(serverTime)) || answeredAt < sentAt) return;
       bound = Number.NEGATIVE_INFINITY;
       arrival(serverTime, answeredAt);
-      roundTrip(answeredAt - askedAt);
+      roundTrip(answeredAt - sentAt);
     },
     arrival(serverTime, localNow) {
       if (Number.isFinite(bound)) arrival(serverTime, localNow);

@@ -1,40 +1,49 @@
-/** Where a {@link Coalescer} stands: nothing to do, waiting for the burst to end, running, or running with news since. */
+import type { Transitions } from "./machine.js";
+
+/**
+ * The state of a {@link Coalescer}.
+ *
+ * - `idle`: nothing to do.
+ * - `waiting`: waits for the end of the burst.
+ * - `running`: runs.
+ * - `running-again`: runs, and was notified since; another run follows.
+ */
 export type CoalescerState = "idle" | "waiting" | "running" | "running-again";
 
-/** What can happen to a {@link Coalescer}. */
+/** The events of a coalescer's state machine. */
 export type CoalescerEvent = "notified" | "elapsed" | "finished";
 
-/** The whole machine: from a state, by an event, to a state. What is not listed changes nothing. */
-export const coalescerTransitions: Readonly<Record<CoalescerState, Partial<Readonly<Record<CoalescerEvent, CoalescerState>>>>> = {
+/** The state machine of a coalescer. */
+export const coalescerTransitions: Transitions<CoalescerState, CoalescerEvent> = {
   "idle": { notified: "waiting" },
   "waiting": { notified: "waiting", elapsed: "running" },
   "running": { notified: "running-again", finished: "idle" },
   "running-again": { notified: "running-again", finished: "waiting" },
 };
 
-/** How a {@link Coalescer} waits. */
+/** Configures a {@link Coalescer}. */
 export interface CoalescerOptions {
-  /** What to do once per burst. A promise is waited for: two runs never overlap. */
+  /** Runs once per burst. When it returns a promise, the next run waits for it. */
   readonly run: () => void | Promise<unknown>;
-  /** Quiet time in milliseconds that ends a burst. 50 by default: no eye sees it, and a transaction's rows fit in. */
+  /** The pause that ends a burst, in milliseconds. 50 by default: too short to notice, long enough for the rows of a transaction. */
   readonly quietMs?: number;
-  /** A burst that never ends still runs this often, in milliseconds. 250 by default. */
+  /** The longest time between two runs during a burst, in milliseconds. 250 by default. */
   readonly maxWaitMs?: number;
-  /** Told when a run throws or rejects. The coalescer goes on. */
+  /** Called when a run throws or rejects. The coalescer continues. */
   readonly onError?: (error: unknown) => void;
 }
 
-/** Turns a burst of notifications into one run. */
+/** Combines a burst of notifications into one run. */
 export interface Coalescer {
-  /** Says that something changed. */
+  /** Reports a change. */
   readonly notify: () => void;
-  /** Forgets what is waiting; a run under way ends by itself and is not repeated. */
+  /** Discards what is waiting. A run in progress finishes and is not repeated. */
   readonly stop: () => void;
-  /** Where it stands. */
+  /** The current state. */
   readonly state: () => CoalescerState;
 }
 
-/** Makes a {@link Coalescer}. */
+/** Creates a {@link Coalescer}. */
 export function createCoalescer({ run, quietMs = 50, maxWaitMs = 250, onError }: CoalescerOptions): Coalescer {
   let state: CoalescerState = "idle";
   let stopped = false;

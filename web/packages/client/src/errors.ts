@@ -1,84 +1,85 @@
-/** What a code means to a person, and whether trying again can help. */
+/** The meaning of an error code. */
 export interface ErrorExplanation {
-  /** One sentence for a person. */
+  /** One sentence for people. */
   readonly explanation: string;
-  /** Whether the same request may succeed later without anybody changing anything. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
 }
 
-/** Every code a Carillon server answers with. The same list exists in C#; the names never change. */
+/** The error codes of a Carillon server. The server has the same list in C#; codes never change. */
 export const errorCodes = {
-  "unauthorized": { explanation: "The token is missing or not acceptable.", retryable: false },
-  "token-expired": { explanation: "The token was good but its time is over; a new one is needed.", retryable: false },
-  "token-revoked": { explanation: "The token was withdrawn.", retryable: false },
-  "token-replayed": { explanation: "The token may be used once and was used already.", retryable: false },
-  "forbidden": { explanation: "This user may not do that.", retryable: false },
-  "banned": { explanation: "This address or user is banned for a while.", retryable: false },
-  "unknown-user": { explanation: "The user is not known here, or is disabled.", retryable: false },
-  "unknown-channel": { explanation: "No area serves a channel of that name.", retryable: false },
-  "unknown-event": { explanation: "The server knows no event of that name.", retryable: false },
-  "invalid-payload": { explanation: "The argument does not have the form that is expected.", retryable: false },
-  "payload-too-large": { explanation: "The message is larger than the server takes.", retryable: false },
-  "rate-limited": { explanation: "Too many requests in a short time; wait and try again.", retryable: true },
-  "too-many-connections": { explanation: "The limit of connections is reached; try again later.", retryable: true },
-  "not-found": { explanation: "The thing does not exist.", retryable: false },
-  "conflict": { explanation: "The thing was changed meanwhile, or does not allow this now.", retryable: false },
-  "gone": { explanation: "The thing existed and was removed.", retryable: false },
-  "unavailable": { explanation: "The server cannot answer at the moment; try again.", retryable: true },
+  "unauthorized": { explanation: "The token is missing or invalid.", retryable: false },
+  "token-expired": { explanation: "The token has expired; a new one is needed.", retryable: false },
+  "token-revoked": { explanation: "The token was revoked.", retryable: false },
+  "token-replayed": { explanation: "The single-use token was already used.", retryable: false },
+  "forbidden": { explanation: "The user does not have permission.", retryable: false },
+  "banned": { explanation: "The address or user is temporarily banned.", retryable: false },
+  "unknown-user": { explanation: "The user is unknown or disabled.", retryable: false },
+  "unknown-channel": { explanation: "No area matches the channel name.", retryable: false },
+  "unknown-event": { explanation: "The event name is unknown.", retryable: false },
+  "invalid-payload": { explanation: "The payload does not have the expected format.", retryable: false },
+  "payload-too-large": { explanation: "The message exceeds the size limit.", retryable: false },
+  "rate-limited": { explanation: "Too many requests; wait and try again.", retryable: true },
+  "too-many-connections": { explanation: "The connection limit is reached; try again later.", retryable: true },
+  "not-found": { explanation: "The resource does not exist.", retryable: false },
+  "conflict": { explanation: "The request conflicts with the current state of the resource.", retryable: false },
+  "gone": { explanation: "The resource was removed.", retryable: false },
+  "unavailable": { explanation: "The server is temporarily unavailable; try again.", retryable: true },
   "server-closing": { explanation: "The server is shutting down or restarting; try again.", retryable: true },
-  "slow-consumer": { explanation: "Too much was waiting for this client; reconnect and catch up.", retryable: true },
+  "slow-consumer": { explanation: "The client received too slowly; reconnect to catch up.", retryable: true },
 } as const satisfies Readonly<Record<string, ErrorExplanation>>;
 
-/** The name of an error, stable for ever. */
+/** An error code of the server. Codes never change. */
 export type ErrorCode = keyof typeof errorCodes;
 
-/** An error as the server tells it, or as this client concludes it (`unavailable` when no answer came). */
+/** An error from the server, or from this client (`unavailable` when no reply arrived). */
 export interface CarillonError {
-  /** One of {@link ErrorCode}, or a code of the application itself. */
+  /** An {@link ErrorCode}, or a code that the application defines. */
   readonly code: ErrorCode | (string & {});
-  /** A sentence for a person, in the server's language. */
+  /** A sentence for people, in the server's language. */
   readonly message: string;
-  /** Whether trying again can help. */
+  /** Whether a retry may succeed. */
   readonly retryable: boolean;
-  /** Seconds to wait before trying again, when the server says so: from 0 to a day. */
+  /** The delay before a retry in seconds, if the server requests one: from 0 to one day. */
   readonly retryAfter?: number;
-  /** The event that was refused, when the error belongs to one. */
+  /** The event that was refused, if the error concerns one. */
   readonly event?: string;
-  /** The channel that was refused, when the error belongs to one. */
+  /** The channel that was refused, if the error concerns one. */
   readonly channel?: string;
 }
 
-/** Whether a text is one of the codes of the contract. */
+/** Whether a string is an error code of the server. */
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(errorCodes, code);
 }
 
-/** What a code means; codes of an application are taken as final. */
+/** Explains a code. Codes that the application defines count as not retryable. */
 export function explain(code: string): ErrorExplanation {
   return isErrorCode(code) ? errorCodes[code] : { explanation: code, retryable: false };
 }
 
-// A day, in seconds: an application that makes a timer of it must not overflow it, for such a timer fires at once.
-const longestRetryAfter = 86_400;
+// One day. A timer with a longer delay may overflow, and then it fires at once.
+const longestRetryAfterSeconds = 86_400;
 
-/** Reads an error out of whatever arrived. What is not an error of the contract becomes `unavailable`. */
+/** Parses an error. A value that is none becomes `unavailable`. */
 export function toCarillonError(value: unknown, fallbackMessage?: string): CarillonError {
   if (typeof value !== "object" || value === null || !("code" in value) || typeof value.code !== "string")
     return unavailable(fallbackMessage);
 
-  const told = value as { code: string; message?: unknown; retryable?: unknown; retryAfter?: unknown; event?: unknown; channel?: unknown };
-  const known = explain(told.code);
+  const received = value as { readonly code: string } & { readonly [name in keyof CarillonError]?: unknown };
+  const { retryAfter } = received;
+  const known = explain(received.code);
   return {
-    code: told.code,
-    message: typeof told.message === "string" ? told.message : known.explanation,
-    retryable: typeof told.retryable === "boolean" ? told.retryable : known.retryable,
-    ...(typeof told.retryAfter === "number" && told.retryAfter >= 0 ? { retryAfter: Math.min(told.retryAfter, longestRetryAfter) } : {}),
-    ...(typeof told.event === "string" ? { event: told.event } : {}),
-    ...(typeof told.channel === "string" ? { channel: told.channel } : {}),
+    code: received.code,
+    message: typeof received.message === "string" ? received.message : known.explanation,
+    retryable: typeof received.retryable === "boolean" ? received.retryable : known.retryable,
+    ...(typeof retryAfter === "number" && retryAfter >= 0 ? { retryAfter: Math.min(retryAfter, longestRetryAfterSeconds) } : {}),
+    ...(typeof received.event === "string" ? { event: received.event } : {}),
+    ...(typeof received.channel === "string" ? { channel: received.channel } : {}),
   };
 }
 
-/** No answer came, or none that could be read. */
+/** The error for a missing or malformed reply. */
 export function unavailable(message: string = errorCodes.unavailable.explanation): CarillonError {
   return { code: "unavailable", message, retryable: true };
 }

@@ -1,29 +1,27 @@
-export { createCarillon } from "./carillon.js";
-export type { Answer, Carillon, CarillonOptions, CarillonLogger, Credentials, Fields } from "./carillon.js";
+export { createCarillon } from "./createCarillon.js";
+export type { Carillon, CarillonLogger, CarillonOptions, Credentials, Fields, LogLevel, Reply } from "./client.js";
+export { perClient } from "./perClient.js";
+export type { RetryDelays } from "./backoff.js";
+export type { Transitions } from "./machine.js";
 export { errorCodes, explain, isErrorCode, toCarillonError } from "./errors.js";
 export type { CarillonError, ErrorCode, ErrorExplanation } from "./errors.js";
-export { connectionTransitions } from "./connection.js";
-export type { ConnectionEvent, ConnectionReason, ConnectionSnapshot, ConnectionState, Session, SessionUser } from "./connection.js";
-export { renewalTransitions } from "./renewal.js";
-export type { RenewalEvent, RenewalState } from "./renewal.js";
-export { channelTransitions, receive } from "./channel.js";
-export type {
-  Channel,
-  ChannelEvent,
-  ChannelListener,
-  ChannelSnapshot,
-  ChannelState,
-  Gap,
-  GapReason,
-  Position,
-  Publication,
-  PublicationMeta,
-  Reception,
-} from "./channel.js";
-export type { Change, ChangeListener, ChangeMeta, ChangeOperation } from "./changes.js";
-export { presenceTransitions } from "./presence.js";
-export type { Person, Presence, PresenceEvent, PresenceOptions, PresenceSnapshot, PresenceState } from "./presence.js";
-export type { KnownSuggestion, Tally, Vote, Votes, VotesSnapshot } from "./votes.js";
+export { connectionTransitions } from "./connection/states.js";
+export type { ConnectionEvent, ConnectionReason, ConnectionSnapshot, ConnectionState } from "./connection/states.js";
+export type { Session, SessionUser } from "./session.js";
+export { renewalTransitions } from "./connection/renewal.js";
+export type { RenewalEvent, RenewalState } from "./connection/renewal.js";
+export { channel } from "./channels/channel.js";
+export type { Channel } from "./channels/channel.js";
+export { checkSequence } from "./channels/publication.js";
+export type { Gap, GapReason, Position, Publication, PublicationHandler, PublicationMeta, SequenceCheck } from "./channels/publication.js";
+export { channelTransitions } from "./channels/subscription.js";
+export type { ChannelEvent, ChannelListener, ChannelSnapshot, ChannelState, SubscribedInfo } from "./channels/subscription.js";
+export { changes, changesChannel } from "./changes.js";
+export type { Change, ChangeHandler, ChangeListener, ChangeMeta, ChangeOperation } from "./changes.js";
+export { presence, presenceTransitions } from "./presence.js";
+export type { Presence, PresenceEvent, PresenceMember, PresenceOptions, PresenceSnapshot, PresenceState } from "./presence.js";
+export { votes } from "./votes.js";
+export type { Tally, TallySeed, Vote, Votes, VotesSnapshot } from "./votes.js";
 export { createCoalescer, coalescerTransitions } from "./coalescer.js";
 export type { Coalescer, CoalescerEvent, CoalescerOptions, CoalescerState } from "./coalescer.js";
 export type { ServerClock } from "./clock.js";

@@ -1,240 +1,263 @@
-import type { Carillon } from "./carillon.js";
-import type { Publication } from "./channel.js";
+import { retryDelay } from "./backoff.js";
+import { channel } from "./channels/channel.js";
+import type { Publication } from "./channels/publication.js";
+import type { Carillon } from "./client.js";
 import type { CarillonError } from "./errors.js";
-import { createStore, whileListened } from "./store.js";
-import { retryWait } from "./waits.js";
+import type { Transitions } from "./machine.js";
+import { perClient } from "./perClient.js";
+import { sweepLater } from "./release.js";
+import { activeWhileObserved, createStore } from "./store.js";
 
-/** Somebody who is in a channel. */
-export interface Person {
+/** A user who is present in a channel. */
+export interface PresenceMember {
   /** The stable identifier. */
   readonly id: string;
-  /** The name to show, where there is one. */
+  /** The display name, if any. */
   readonly name: string | null;
 }
 
 /**
- * Where a list of people stands.
+ * The state of a presence list.
  *
- * - `idle`: nobody looks at it.
- * - `loading`: it is being read, or the connection is awaited; what it shows was true a moment ago.
- * - `live`: it follows everybody who comes and goes.
- * - `refused`: the server does not tell who is there.
+ * - `idle`: nobody observes it.
+ * - `loading`: it is being loaded, or the client waits for the connection; the list is the last one known.
+ * - `live`: it follows every member who joins or leaves.
+ * - `refused`: the server denies access; the list is empty.
  */
 export type PresenceState = "idle" | "loading" | "live" | "refused";
 
-/** What can happen to a list of people. */
-export type PresenceEvent = "followed" | "read" | "lost" | "denied" | "left";
+/** The events of a presence list's state machine. */
+export type PresenceEvent = "observed" | "loaded" | "outdated" | "refused" | "released";
 
-/** The whole machine: from a state, by an event, to a state. What is not listed changes nothing. */
-export const presenceTransitions: Readonly<Record<PresenceState, Partial<Readonly<Record<PresenceEvent, PresenceState>>>>> = {
-  idle: { followed: "loading" },
-  loading: { read: "live", denied: "refused", left: "idle" },
-  live: { lost: "loading", denied: "refused", left: "idle" },
-  refused: { lost: "loading", left: "idle" },
+/** The state machine of a presence list. */
+export const presenceTransitions: Transitions<PresenceState, PresenceEvent> = {
+  idle: { observed: "loading" },
+  loading: { loaded: "live", refused: "refused", released: "idle" },
+  live: { outdated: "loading", refused: "refused", released: "idle" },
+  refused: { outdated: "loading", released: "idle" },
 };
 
-/** An immutable picture of who is there. */
+/** An immutable snapshot of a presence list. */
 export interface PresenceSnapshot {
-  /** Who is there, in the order of the ids; the first ones of them where there are more than are kept. */
-  readonly people: readonly Person[];
-  /** How many are there, whether or not they are in the list. */
+  /** The members, ordered by id; the first ones where there are more than the limit. */
+  readonly members: readonly PresenceMember[];
+  /** The number of members, in the list or not. */
   readonly count: number;
-  /** Where the list stands. */
+  /** The state of the list. */
   readonly state: PresenceState;
-  /** Why it is refused. */
+  /** Why access was denied. */
   readonly error?: CarillonError;
 }
 
-/** How much of a crowd to keep. */
+/** Limits a presence list. */
 export interface PresenceOptions {
-  /** How many people to keep at most; 500 by default, more than a screen shows. The count is right all the same. */
-  readonly most?: number;
+  /** The maximum number of members in the list; 500 by default, more than a screen shows. The count is exact in any case. */
+  readonly limit?: number;
 }
 
-/** Who is in a channel, followed as long as somebody looks. */
+/** The members of a channel, kept up to date while somebody observes the list. */
 export interface Presence {
-  /** The channel whose people these are. */
+  /** The channel. */
   readonly channel: string;
-  /** The picture of now; the same object until something changes. */
+  /** The current list; the same object until something changes. */
   readonly getSnapshot: () => PresenceSnapshot;
-  /** Follows the channel, and calls back after every change of the picture, until the returned function is called. */
+  /** Observes the list: calls `listener` after every change of the snapshot, until the returned function is called. */
   readonly subscribe: (listener: () => void) => () => void;
 }
 
-interface Movement { readonly joined: readonly Person[]; readonly left: readonly Person[]; readonly count: number }
+/** The presence list of a channel; the same object for the same client, channel and limit while it is in use. */
+export function presence(client: Carillon, channelName: string, { limit = 500 }: PresenceOptions = {}): Presence {
+  const { lists, sweep } = presencesOf(client);
+  const key = `${limit} ${channelName}`;
+  let found = lists.get(key);
+  if (!found) {
+    found = createPresence(client, channelName, limit, sweep);
+    lists.set(key, found);
+    sweep();
+  }
+  return found;
+}
 
-const pageSize = 500;                          // the most that the server gives at once
-const settleMs = 1000;                         // a crowd that arrives in several messages is not read again in between
-const nobody: readonly Person[] = [];
+const presencesOf = /* @__PURE__ */ perClient(() => {
+  const lists = new Map<string, Presence>();
+  const sweep = sweepLater(() => {
+    for (const [key, { getSnapshot }] of lists) if (getSnapshot().state === "idle") lists.delete(key);
+  });
+  return { lists, sweep };
+});
 
-export function createPresence(
-  carillon: Pick<Carillon, "channel" | "request">, channel: string, most: number, waits: { readonly retryFirstMs: number; readonly retryMaxMs: number },
-  onLeft: () => void = () => {},
-): Presence {
-  const store = createStore<PresenceSnapshot>({ people: nobody, count: 0, state: "idle" });
-  const place = carillon.channel(channel);
-  const news = carillon.channel("presence:" + channel);
-  let people = new Map<string, Person>();
-  let complete = false;                        // the list was read, and every movement since was heard
-  let reading: { readonly heard: Movement[] } | undefined;
-  let asked = false;
+interface PresenceDiff { readonly joined: readonly PresenceMember[]; readonly left: readonly PresenceMember[]; readonly count: number }
+
+const pageSize = 500;                          // the server's maximum
+const settleMs = 1000;                         // a crowd that leaves in several messages causes one reload
+
+function createPresence(client: Carillon, channelName: string, limit: number, onReleased: () => void): Presence {
+  const store = createStore<PresenceSnapshot>({ members: [], count: 0, state: "idle" });
+  const joined = channel(client, channelName);
+  const updates = channel(client, `presence:${channelName}`);
+  let members = new Map<string, PresenceMember>();
+  let complete = false;                        // the list was loaded, and no update was missed since
+  let loading: { readonly updates: PresenceDiff[] } | undefined;
+  let loadRequested = false;
   let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const move = (event: PresenceEvent, picture: { readonly count?: number; readonly error?: CarillonError } = {}) => {
+  const move = (event: PresenceEvent, changes: { readonly count?: number; readonly error?: CarillonError } = {}) => {
     const before = store.get();
     const state = presenceTransitions[before.state][event] ?? before.state;
-    const count = picture.count ?? before.count;
-    const sorted = inOrder(people, most);
-    const same = sorted.length === before.people.length && sorted.every((person, i) => person === before.people[i]);
+    const count = changes.count ?? before.count;
+    const sorted = sortedMembers(members, limit);
+    const same = sorted.length === before.members.length && sorted.every((member, i) => member === before.members[i]);
     if (same && state === before.state && count === before.count) return;
-    store.set({ people: same ? before.people : sorted, count, state, ...(picture.error ? { error: picture.error } : {}) });
+    store.set({ members: same ? before.members : sorted, count, state, ...(changes.error ? { error: changes.error } : {}) });
   };
 
-  const forget = (event: "denied" | "left", error?: CarillonError) => {
+  const clear = (event: "refused" | "released", error?: CarillonError) => {
     clearTimeout(timer);
-    reading = undefined;
+    loading = undefined;
     complete = false;
     failures = 0;
-    people = new Map();
+    members = new Map();
     move(event, { count: 0, ...(error ? { error } : {}) });
   };
 
-  const read = async () => {
+  const load = async () => {
     clearTimeout(timer);
     complete = false;
-    const mine: NonNullable<typeof reading> = { heard: [] };
-    reading = mine;
-    const found: Person[] = [];
+    const current: NonNullable<typeof loading> = { updates: [] };
+    loading = current;
+    const loaded: PresenceMember[] = [];
     let count = 0;
     let cursor: string | undefined;
     do {
-      const limit = Math.min(pageSize, Math.max(1, most - found.length));
-      const answer = await carillon.request("presence", { channel, limit, ...(cursor === undefined ? {} : { cursor }) });
-      if (reading !== mine) return;
-      if (!answer.ok) {
-        failed(answer.error);
+      const page = { channel: channelName, limit: Math.min(pageSize, Math.max(1, limit - loaded.length)) };
+      const reply = await client.request("presence", cursor === undefined ? page : { ...page, cursor });
+      if (loading !== current) return;
+      if (!reply.ok) {
+        fail(reply.error);
         return;
       }
-      const page = toPeople(answer["items"]);
-      found.push(...page);
-      count = Number(answer["count"]);
-      cursor = typeof answer["next"] === "string" && page.length > 0 ? answer["next"] : undefined;
-    } while (cursor !== undefined && found.length < most);
+      const items = toMembers(reply["items"]);
+      loaded.push(...items);
+      count = Number(reply["count"]);
+      cursor = typeof reply["next"] === "string" && items.length > 0 ? reply["next"] : undefined;
+    } while (cursor !== undefined && loaded.length < limit);
 
-    // A movement and a page do not come in a fixed order: what was told meanwhile is told to what was read, and the last telling of each person is the true one.
-    reading = undefined;
+    // Updates and pages arrive in no fixed order. Updates received while loading are applied to the loaded list: the last one about a
+    // member is true.
+    loading = undefined;
     complete = true;
     failures = 0;
-    const known = people;
-    people = new Map(found.map((person) => [person.id, sameAs(known.get(person.id), person)]));
-    for (const movement of mine.heard) apply(people, movement);
-    move("read", { count: mine.heard.at(-1)?.count ?? count });
+    const known = members;
+    members = new Map(loaded.map((member) => [member.id, reuse(known.get(member.id), member)]));
+    for (const update of current.updates) apply(members, update);
+    move("loaded", { count: current.updates.at(-1)?.count ?? count });
   };
 
-  const readSoon = () => {
-    move("lost");
-    if (asked) return;                         // a gap and the answer after it are one reason
-    asked = true;
+  const requestLoad = () => {
+    move("outdated");
+    if (loadRequested) return;                 // a gap and the reply after it have one cause
+    loadRequested = true;
     queueMicrotask(() => {
-      asked = false;
-      if (news.getSnapshot().state === "subscribed" && store.get().state !== "idle") void read();
+      loadRequested = false;
+      if (updates.getSnapshot().state === "subscribed" && store.get().state !== "idle") void load();
     });
   };
 
-  const failed = (error: CarillonError) => {
-    reading = undefined;
+  const fail = (error: CarillonError) => {
+    loading = undefined;
     if (!error.retryable) {
-      forget("denied", error);
+      clear("refused", error);
       return;
     }
-    // Without a connection there is nothing to repeat: the subscription that comes after it reads anew.
-    if (news.getSnapshot().state !== "subscribed") return;
+    // Without a connection there is nothing to retry: the list is loaded again after the next subscription.
+    if (updates.getSnapshot().state !== "subscribed") return;
     failures += 1;
-    timer = setTimeout(() => void read(), retryWait(error, failures, waits));
+    timer = setTimeout(() => void load(), retryDelay(error, failures, client.retryDelays));
   };
 
-  const heard = ({ payload }: Publication) => {
-    const movement = toMovement(payload);
-    if (!movement) return;
-    if (reading) {
-      reading.heard.push(movement);
+  const onUpdate = ({ payload }: Publication) => {
+    const update = toDiff(payload);
+    if (!update) return;
+    if (loading) {
+      loading.updates.push(update);
       return;
     }
     if (!complete) return;
-    apply(people, movement);
-    // More than are kept are not remembered either.
-    if (people.size > most) people = new Map(inOrder(people, most).map((person) => [person.id, person]));
-    move("read", { count: movement.count });
+    apply(members, update);
+    if (members.size > limit) members = new Map(sortedMembers(members, limit).map((member) => [member.id, member]));
+    move("loaded", { count: update.count });
     clearTimeout(timer);
-    if (isThin(people.size, movement.count, most)) timer = setTimeout(() => { if (complete) void read(); }, settleMs);
+    if (needsReload(members.size, update.count, limit)) timer = setTimeout(() => { if (complete) void load(); }, settleMs);
   };
 
-  const begin = () => {
-    move("followed");
-    let overtaken = false;
-    // Watched first: after a reconnection the place is then joined first, and who is in it may be asked at once.
-    const stopWaiting = place.subscribe(() => {
-      if (place.getSnapshot().state !== "subscribed") return;
-      // Whoever is in a channel may see who else is: once it is joined, a refusal from before is no verdict, even if it is still on its way.
-      overtaken = news.getSnapshot().state === "subscribing";
-      news.askAgain();
-      if (store.get().state === "refused" && news.getSnapshot().state === "subscribed") readSoon();
+  const start = () => {
+    move("observed");
+    // Only the members of a channel may see its presence list. A refusal that the server sent before the channel was joined may arrive
+    // after it; it is retried once.
+    let refusalIsOutdated = false;
+    // Watched first: after a reconnection the channel is then joined first, and the list can be loaded at once.
+    const unwatchJoined = joined.subscribe(() => {
+      if (joined.getSnapshot().state !== "subscribed") return;
+      refusalIsOutdated = updates.getSnapshot().state === "subscribing";
+      updates.retry();
+      if (store.get().state === "refused" && updates.getSnapshot().state === "subscribed") requestLoad();
     });
-    const leave = news.listen({
-      onPublication: heard,
-      onGap: readSoon,
+    const release = updates.listen({
+      onPublication: onUpdate,
+      onGap: requestLoad,
       onSubscribed({ recovered }) {
-        if (recovered && complete) move("read");
-        else readSoon();
+        if (recovered && complete) move("loaded");
+        else requestLoad();
       },
       onRefused(error) {
-        forget("denied", error);
-        const asksAgain = overtaken;
-        overtaken = false;
-        if (asksAgain) news.askAgain();
+        clear("refused", error);
+        const retry = refusalIsOutdated;
+        refusalIsOutdated = false;
+        if (retry) updates.retry();
       },
     });
-    const stopWatching = news.subscribe(() => {
-      if (news.getSnapshot().state !== "subscribing") return;
+    const unwatchUpdates = updates.subscribe(() => {
+      if (updates.getSnapshot().state !== "subscribing") return;
       clearTimeout(timer);
-      reading = undefined;
-      move("lost");
+      loading = undefined;
+      move("outdated");
     });
-    // Somebody else may follow it already, and then no answer comes.
-    if (news.getSnapshot().state === "subscribed") readSoon();
+    // With another listener the channel may be subscribed already; then no reply arrives.
+    if (updates.getSnapshot().state === "subscribed") requestLoad();
     return () => {
-      stopWatching();
-      stopWaiting();
-      leave();
-      forget("left");
-      onLeft();
+      unwatchUpdates();
+      unwatchJoined();
+      release();
+      clear("released");
+      onReleased();
     };
   };
 
-  return { channel, getSnapshot: store.get, subscribe: whileListened(store, begin) };
+  return { channel: channelName, getSnapshot: store.get, subscribe: activeWhileObserved(store, start) };
 }
 
-/** Whether too few of a crowd are kept after people have left: those who were beyond the limit have moved up. */
-export function isThin(kept: number, count: number, most: number): boolean {
-  return count <= most ? kept < count : kept < most / 2;
+/** Whether the list must be loaded again because it lacks members that would fit in: those beyond the limit move up when others leave. */
+export function needsReload(listed: number, count: number, limit: number): boolean {
+  return count <= limit ? listed < count : listed < limit / 2;
 }
 
-function apply(people: Map<string, Person>, { joined, left }: Movement): void {
-  for (const { id } of left) people.delete(id);
-  for (const person of joined) people.set(person.id, sameAs(people.get(person.id), person));
+function apply(members: Map<string, PresenceMember>, { joined, left }: PresenceDiff): void {
+  for (const { id } of left) members.delete(id);
+  for (const member of joined) members.set(member.id, reuse(members.get(member.id), member));
 }
 
 // By code units, as the server sorts.
-function inOrder(people: ReadonlyMap<string, Person>, most: number): readonly Person[] {
-  return [...people.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)).slice(0, most);
+function sortedMembers(members: ReadonlyMap<string, PresenceMember>, limit: number): readonly PresenceMember[] {
+  return [...members.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)).slice(0, limit);
 }
 
-function sameAs(known: Person | undefined, person: Person): Person {
-  return known?.name === person.name ? known : person;
+// The same object while nothing changes, so that frameworks can compare by identity.
+function reuse(known: PresenceMember | undefined, member: PresenceMember): PresenceMember {
+  return known?.name === member.name ? known : member;
 }
 
-function toPeople(value: unknown): Person[] {
+function toMembers(value: unknown): PresenceMember[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((item: unknown) => {
     if (typeof item !== "object" || item === null || !("id" in item) || typeof item.id !== "string") return [];
@@ -242,8 +265,8 @@ function toPeople(value: unknown): Person[] {
   });
 }
 
-function toMovement(value: unknown): Movement | undefined {
+function toDiff(value: unknown): PresenceDiff | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { joined, left, count } = value as { joined?: unknown; left?: unknown; count?: unknown };
-  return typeof count === "number" ? { joined: toPeople(joined), left: toPeople(left), count } : undefined;
+  return typeof count === "number" ? { joined: toMembers(joined), left: toMembers(left), count } : undefined;
 }

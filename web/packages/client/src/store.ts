@@ -1,4 +1,4 @@
-/** A value that changes, and those who want to know: the shape `useSyncExternalStore` asks for. */
+/** A value with subscribers, in the shape that `useSyncExternalStore` expects. */
 export interface Store<T> {
   readonly get: () => T;
   readonly set: (next: T) => void;
@@ -16,33 +16,36 @@ export function createStore<T>(initial: T): Store<T> {
       for (const listener of [...listeners]) listener();
     },
     subscribe(listener) {
-      // A listener given twice is two listeners; each release takes back its own.
-      const mine = () => listener();
-      listeners.add(mine);
-      return () => listeners.delete(mine);
+      // A function passed twice is two listeners; each release removes its own.
+      const entry = () => listener();
+      listeners.add(entry);
+      return () => listeners.delete(entry);
     },
   };
 }
 
-/** The `subscribe` of a store that lives while somebody listens: begun with the first listener, ended one breath after the last has left. */
-export function whileListened<T>(store: Store<T>, begin: () => () => void): Store<T>["subscribe"] {
+/**
+ * The `subscribe` of a store that is active only while it has listeners: `start` runs with the first one, its result a task after the
+ * last one left.
+ */
+export function activeWhileObserved<T>(store: Store<T>, start: () => () => void): Store<T>["subscribe"] {
   let listeners = 0;
-  let end: (() => void) | undefined;
+  let stop: (() => void) | undefined;
   return (listener) => {
-    const release = store.subscribe(listener);
+    const unsubscribe = store.subscribe(listener);
     let released = false;
     listeners += 1;
-    end ??= begin();
+    stop ??= start();
     return () => {
       if (released) return;
       released = true;
-      release();
+      unsubscribe();
       listeners -= 1;
-      // One screen that follows another at once costs nothing.
+      // A screen that replaces another one in the same task costs nothing.
       if (listeners === 0) setTimeout(() => {
         if (listeners > 0) return;
-        end?.();
-        end = undefined;
+        stop?.();
+        stop = undefined;
       }, 0);
     };
   };

@@ -4,36 +4,38 @@ import { Server, type Socket } from "socket.io";
 import type { Carillon } from "../src/index.js";
 
 /**
- * A small Carillon on the stock socket.io server: it keeps a history per channel and answers as the contract says, so that the client is
- * tested against behaviour and not against canned answers. It can be stopped, started again on its port, and made to forget.
+ * A small Carillon server on the stock socket.io server. It keeps a history per channel and follows the protocol, so that tests exercise
+ * behaviour instead of canned replies. It can be stopped, started again on the same port, and made to lose its history.
  */
 export interface FakeCarillon {
   readonly url: string;
   readonly io: Server;
-  /** What clients asked, in order: `subscribe changes:ventes@e1:3`. */
-  readonly asked: string[];
+  /** The requests received, in order: `subscribe changes:ventes@e1:3`. */
+  readonly received: string[];
   readonly publish: (channel: string, payload: unknown, event?: string) => void;
-  /** A change on `changes:{table}`. */
+  /** Publishes a change on `changes:{table}`. */
   readonly change: (table: string, key?: string, operation?: string) => void;
-  /** Adds to the history without telling anybody, as when the network loses it. */
-  readonly publishUnheard: (channel: string, payload: unknown, event?: string) => void;
-  /** Sends the last publication once more. */
+  /** Adds to the history without sending, as if the network lost it. */
+  readonly publishSilently: (channel: string, payload: unknown, event?: string) => void;
+  /** Sends the last publication again. */
   readonly repeatLast: (channel: string) => void;
-  /** The history is gone and a new life of the channel begins. */
-  readonly forget: (channel: string) => void;
-  readonly sayGap: (channel: string) => void;
-  readonly takeAway: (channel: string, code: string) => void;
-  /** Every connection breaks, as when a cable is pulled. */
+  /** Discards the history and starts a new epoch. */
+  readonly forgetHistory: (channel: string) => void;
+  /** Announces a gap to the subscribers. */
+  readonly announceGap: (channel: string) => void;
+  /** Revokes all subscriptions to a channel. */
+  readonly revoke: (channel: string, code: string) => void;
+  /** Breaks all connections, as if the network were interrupted. */
   readonly cut: () => void;
   readonly rules: {
     handshake?: (auth: Record<string, unknown>) => Record<string, unknown> | undefined;
     subscribe?: (channel: string) => Record<string, unknown> | undefined;
-    /** What `session` tells beyond the usual. */
+    /** Further members of `session`. */
     session?: (auth: Record<string, unknown>) => Record<string, unknown>;
-    /** The acknowledgements of further events, by name. What is not listed is never answered. */
+    /** The replies to further events by name. Other events get no reply. */
     readonly requests: Record<string, (argument: never) => unknown>;
-    /** Answers only by event, only by acknowledgement, or by both. */
-    answers: "both" | "event" | "ack";
+    /** Replies to `subscribe` with the event, the acknowledgement, or both. */
+    replyBy: "both" | "event" | "ack";
   };
   readonly members: (channel: string) => number;
   readonly stop: () => Promise<void>;
@@ -49,8 +51,8 @@ interface Meta { channel: string; epoch: string; offset: number; id: string; at:
 
 export async function startFakeCarillon(transports: ("websocket" | "polling")[] = ["polling", "websocket"]): Promise<FakeCarillon> {
   const logs = new Map<string, Log>();
-  const asked: string[] = [];
-  const rules: FakeCarillon["rules"] = { answers: "both", requests: {} };
+  const received: string[] = [];
+  const rules: FakeCarillon["rules"] = { replyBy: "both", requests: {} };
   let epochs = 0;
   let ids = 0;
   let port = 0;
@@ -72,11 +74,11 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
     return publication;
   };
 
-  const subscribe = (socket: Socket, argument: unknown, ack?: (answer: unknown) => void) => {
+  const subscribe = (socket: Socket, argument: unknown, ack?: (reply: unknown) => void) => {
     const { channel, since } = (typeof argument === "string" ? { channel: argument } : argument) as {
       channel: string; since?: { epoch: string; offset: number };
     };
-    asked.push(`subscribe ${channel}${since ? `@${since.epoch}:${since.offset}` : ""}`);
+    received.push(`subscribe ${channel}${since ? `@${since.epoch}:${since.offset}` : ""}`);
     const error = rules.subscribe?.(channel);
     if (error) {
       socket.emit("error", { ...error, event: "subscribe", channel });
@@ -87,11 +89,11 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
     const recovered = since !== undefined && since.epoch === log.epoch && since.offset <= log.history.length;
     const position = positionOf(log);
     void socket.join(channel);
-    // Replayed before the answer, as the server may.
+    // Replayed before the reply, as the server may do.
     if (recovered) for (const { event, payload, meta } of log.history.slice(since.offset)) socket.emit(event, payload, meta);
-    const answer = { channel, position, recovered };
-    if (rules.answers !== "ack") socket.emit("subscribed", answer);
-    if (rules.answers !== "event") ack?.({ ok: true, ...answer });
+    const result = { channel, position, recovered };
+    if (rules.replyBy !== "ack") socket.emit("subscribed", result);
+    if (rules.replyBy !== "event") ack?.({ ok: true, ...result });
   };
 
   const start = () => new Promise<void>((resolve) => {
@@ -106,13 +108,13 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
         user: null, connectionId: socket.id, channels: [], unread: { notifications: 0, messages: 0 }, serverTime: new Date().toISOString(),
         ...rules.session?.(socket.handshake.auth),
       });
-      socket.onAny((event: string, argument: unknown, ack?: (answer: unknown) => void) => {
-        const answer = rules.requests[event] ?? (event === "ping" ? () => ({ ok: true, serverTime: new Date().toISOString() }) : undefined);
-        if (answer) void Promise.resolve(answer(argument as never)).then((told) => ack?.(told));
+      socket.onAny((event: string, argument: unknown, ack?: (reply: unknown) => void) => {
+        const reply = rules.requests[event] ?? (event === "ping" ? () => ({ ok: true, serverTime: new Date().toISOString() }) : undefined);
+        if (reply) void Promise.resolve(reply(argument as never)).then((value) => ack?.(value));
       });
-      socket.on("subscribe", (argument: unknown, ack?: (answer: unknown) => void) => subscribe(socket, argument, ack));
-      socket.on("unsubscribe", ({ channel }: { channel: string }, ack?: (answer: unknown) => void) => {
-        asked.push(`unsubscribe ${channel}`);
+      socket.on("subscribe", (argument: unknown, ack?: (reply: unknown) => void) => subscribe(socket, argument, ack));
+      socket.on("unsubscribe", ({ channel }: { channel: string }, ack?: (reply: unknown) => void) => {
+        received.push(`unsubscribe ${channel}`);
         void socket.leave(channel);
         socket.emit("unsubscribed", { channel });
         ack?.({ ok: true, channel });
@@ -136,18 +138,18 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
   return {
     url: `http://127.0.0.1:${port}`,
     get io() { return io; },
-    asked, rules, publish, cut, start, stop,
+    received, rules, publish, cut, start, stop,
     change: (table, key = "1", operation = "update") => publish(`changes:${table}`, {
       id: `c${ids + 1}`, table, operation, key, columns: ["prix"], actor: "Caisse 2", at: new Date().toISOString(),
     }),
-    publishUnheard: (channel, payload, event = "change") => void add(channel, event, payload),
+    publishSilently: (channel, payload, event = "change") => void add(channel, event, payload),
     repeatLast(channel) {
       const last = logOf(channel).history.at(-1);
       if (last) io.to(channel).emit(last.event, last.payload, last.meta);
     },
-    forget: (channel) => void logs.delete(channel),
-    sayGap: (channel) => void io.to(channel).emit("subscribed", { channel, position: positionOf(logOf(channel)), recovered: false }),
-    takeAway(channel, code) {
+    forgetHistory: (channel) => void logs.delete(channel),
+    announceGap: (channel) => void io.to(channel).emit("subscribed", { channel, position: positionOf(logOf(channel)), recovered: false }),
+    revoke(channel, code) {
       io.to(channel).emit("unsubscribed", { channel, code });
       io.socketsLeave(channel);
     },
@@ -155,16 +157,16 @@ export async function startFakeCarillon(transports: ("websocket" | "polling")[] 
   };
 }
 
-/** Waits until a statement holds; says what it waited for when it never does. */
-export async function until(statement: () => boolean, what = statement.toString(), withinMs = 4000): Promise<void> {
-  const deadline = Date.now() + withinMs;
-  while (!statement()) {
-    if (Date.now() > deadline) throw new Error(`It never came to be that ${what}`);
+/** Waits until a condition holds; throws with its text when it does not in time. */
+export async function until(condition: () => boolean, what = condition.toString(), timeoutMs = 4000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`Timed out waiting until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** Waits until a client has received everything that the server has sent it: packets keep their order. */
+/** Waits until a client has received everything sent so far: packets arrive in order. */
 export const caughtUp = (carillon: Carillon, server: FakeCarillon) => new Promise<void>((resolve) => {
   const stop = carillon.on("mark", () => {
     stop();

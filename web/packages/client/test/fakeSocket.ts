@@ -2,13 +2,13 @@ import { vi } from "vitest";
 
 type Listener = (...args: unknown[]) => void;
 
-/** A stock client's socket without a network, for tests that drive the time by hand: it says what the test makes it say. */
+/** The stock client's socket without a network, for tests with fake timers. */
 export class FakeSocket {
   connected = false;
-  /** How often it was asked to connect. */
+  /** The number of connection attempts. */
   attempts = 0;
-  /** The events that were sent, the arguments after their name. */
-  readonly sent: { event: string; args: unknown[]; answer: (value: unknown) => void }[] = [];
+  /** The requests sent. */
+  readonly sent: { event: string; args: unknown[]; reply: (value: unknown) => void }[] = [];
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #any = new Set<Listener>();
 
@@ -33,7 +33,7 @@ export class FakeSocket {
   }
 
   disconnect(): this {
-    if (this.connected) this.break("io client disconnect");
+    if (this.connected) this.close("io client disconnect");
     return this;
   }
 
@@ -44,7 +44,7 @@ export class FakeSocket {
         const timer = setTimeout(() => acknowledge(new Error("operation has timed out")), ms);
         this.sent.push({
           event, args,
-          answer(value) {
+          reply(value) {
             clearTimeout(timer);
             acknowledge(null, value);
           },
@@ -53,30 +53,30 @@ export class FakeSocket {
     };
   }
 
-  /** The server lets this client in. */
+  /** The server accepts the connection. */
   open(): void {
     this.connected = true;
-    this.hear("connect");
-    this.hear("session", { user: null, connectionId: "c1", channels: [], serverTime: new Date().toISOString() });
+    this.receive("connect");
+    this.receive("session", { user: null, connectionId: "c1", channels: [], serverTime: new Date().toISOString() });
   }
 
-  /** The connection ends. */
-  break(reason = "transport close"): void {
+  /** The connection closes. */
+  close(reason = "transport close"): void {
     this.connected = false;
-    this.hear("disconnect", reason);
+    this.receive("disconnect", reason);
   }
 
-  hear(event: string, ...args: unknown[]): void {
+  receive(event: string, ...args: unknown[]): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) listener(...args);
     if (!["connect", "connect_error", "disconnect"].includes(event)) for (const listener of this.#any) listener(event, ...args);
   }
 
-  asked(event: string) {
-    return this.sent.filter((one) => one.event === event);
+  requests(event: string) {
+    return this.sent.filter((request) => request.event === event);
   }
 }
 
-/** A page without a browser: a window and a document that hear events. */
+/** A page without a browser: a window and a document that dispatch events. */
 export function stubPage() {
   const page = new EventTarget();
   const sheet = Object.assign(new EventTarget(), { visibilityState: "visible" as DocumentVisibilityState });

@@ -1,37 +1,81 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { channelTransitions, connectionTransitions, createCoalescer, errorCodes, explain, receive, toCarillonError } from "../src/index.js";
+import {
+  channelTransitions, checkSequence, coalescerTransitions, connectionTransitions, createCoalescer, errorCodes, explain, presenceTransitions,
+  renewalTransitions, toCarillonError, type CarillonError, type Transitions,
+} from "../src/index.js";
+import { backoff } from "../src/backoff.js";
 import { createClock } from "../src/clock.js";
-import { backoff } from "../src/connection.js";
+import { afterClose, afterFailure, isFinalError } from "../src/connection/decisions.js";
 
-describe("What a publication is, decided from the last position", () => {
+describe("The sequence check", () => {
   const at = (epoch: string, offset: number) => ({ epoch, offset });
   test.each([
-    [undefined, at("a", 7), "deliver"],
-    [at("a", 7), at("a", 8), "deliver"],
-    [at("a", 7), at("a", 7), "repeat"],
-    [at("a", 7), at("a", 2), "repeat"],
+    [undefined, at("a", 7), "next"],
+    [at("a", 7), at("a", 8), "next"],
+    [at("a", 7), at("a", 7), "duplicate"],
+    [at("a", 7), at("a", 2), "duplicate"],
     [at("a", 7), at("a", 9), "skipped"],
     [at("a", 7), at("b", 8), "new-epoch"],
     [at("a", 7), at("b", 1), "new-epoch"],
-  ] as const)("%o then %o is %s", (last, next, verdict) => expect(receive(last, next)).toBe(verdict));
+  ] as const)("%o then %o is %s", (last, next, result) => expect(checkSequence(last, next)).toBe(result));
 });
 
-describe("The tables", () => {
-  test("lead only to states that exist", () => {
-    for (const table of [connectionTransitions, channelTransitions])
-      for (const row of Object.values(table)) for (const target of Object.values(row)) expect(Object.keys(table)).toContain(target);
+describe("State machines", () => {
+  const machines: Readonly<Record<string, Transitions<string, string>>> = {
+    connectionTransitions, channelTransitions, presenceTransitions, renewalTransitions, coalescerTransitions,
+  };
+  test.each(Object.entries(machines))("%s leads only to its own states, and to each of them", (_, table) => {
+    const states = Object.keys(table);
+    const targets = Object.values(table).flatMap((row) => Object.values(row));
+    expect([...new Set(targets)].sort()).toEqual([...states].sort());
   });
-  test("a refused connection is left only by asking or closing", () => {
-    expect(Object.keys(connectionTransitions.refused)).toEqual(["asked", "closed"]);
+  test("only connect and disconnect leave a refused connection", () => {
+    expect(Object.keys(connectionTransitions.refused)).toEqual(["attempted", "closed"]);
   });
+});
+
+describe("The decision after", () => {
+  const error = (code: CarillonError["code"], retryable: boolean): CarillonError => ({ code, message: "", retryable });
+  const expired = error("token-expired", false);
+  const full = error("too-many-connections", true);
+  const silent = error("unavailable", true);
+  const banned = error("banned", false);
+
+  test.each([
+    ["an expired token that can be fetched", expired, true, { action: "retry", reason: "refused", error: expired, delayMs: 0 }],
+    ["an expired token that cannot be fetched", expired, false, { action: "refuse", error: expired }],
+    ["a refusal that may pass", full, true, { action: "retry", reason: "refused", error: full }],
+    ["a server that does not answer", silent, true, { action: "retry", reason: "server-unreachable", error: silent }],
+    ["a final refusal", banned, true, { action: "refuse", error: banned }],
+  ])("a failed attempt: %s", (_, failure, canFetch, next) => expect(afterFailure(failure, canFetch)).toEqual(next));
+
+  test.each([
+    ["the network lost it", {}, true, { action: "retry", reason: "connection-lost" }],
+    ["the server closed it", { byServer: true }, true, { action: "retry", reason: "closed-by-server" }],
+    ["the server closed it after a final error", { byServer: true, finalError: banned }, true, { action: "refuse", error: banned }],
+    ["the token expired", { byServer: true, finalError: expired }, true, { action: "retry", reason: "closed-by-server", error: expired }],
+    ["the token expired and cannot be fetched", { byServer: true, finalError: expired }, false, { action: "refuse", error: expired }],
+    ["the network lost it after a final error", { finalError: banned }, true, { action: "retry", reason: "connection-lost" }],
+    [
+      "the server did not answer a ping", { unresponsive: true, reconnectInMs: 9 }, true,
+      { action: "retry", reason: "connection-lost", delayMs: 0 },
+    ],
+    ["the server is shutting down", { byServer: true, reconnectInMs: 9 }, true, { action: "retry", reason: "server-closing", delayMs: 9 }],
+  ])("a closed connection: %s", (_, closing, canFetch, next) => expect(afterClose(closing, canFetch)).toEqual(next));
+
+  test.each([
+    [banned, true], [{ ...banned, event: "connect" }, true],
+    [{ ...banned, event: "subscribe" }, false], [{ ...banned, channel: "news" }, false],
+    [full, false], [error("forbidden", false), false],
+  ])("an error decides whether %o is final: %s", (value, final) => expect(isFinalError(value)).toBe(final));
 });
 
 describe("Errors", () => {
-  test("each code of the contract has a sentence", () => {
+  test("every code has an explanation", () => {
     expect(Object.keys(errorCodes)).toHaveLength(19);
     for (const { explanation } of Object.values(errorCodes)) expect(explanation).toMatch(/^[A-Z].+\.$/);
   });
-  test("what is not an error becomes unavailable, and an unknown code is final", () => {
+  test("a value that is no error becomes unavailable, and an unknown code is not retryable", () => {
     expect(toCarillonError("boom")).toMatchObject({ code: "unavailable", retryable: true });
     expect(toCarillonError({ code: "shop-closed" })).toEqual({ code: "shop-closed", message: "shop-closed", retryable: false });
     expect(toCarillonError({ code: "rate-limited", retryAfter: 3 })).toMatchObject({ retryable: true, retryAfter: 3 });
@@ -39,15 +83,16 @@ describe("Errors", () => {
   });
 });
 
-test("Waits double up to the limit and are spread", () => {
-  expect(backoff(1, 300, 5000, 1)).toBe(300);
-  expect(backoff(3, 300, 5000, 1)).toBe(1200);
-  expect(backoff(40, 300, 5000, 1)).toBe(5000);
-  expect(backoff(1, 300, 5000, 0)).toBe(150);
+test("The backoff doubles up to its limit and has jitter", () => {
+  const delays = { firstMs: 300, maxMs: 5000 };
+  expect(backoff(1, delays, 1)).toBe(300);
+  expect(backoff(3, delays, 1)).toBe(1200);
+  expect(backoff(40, delays, 1)).toBe(5000);
+  expect(backoff(1, delays, 0)).toBe(150);
 });
 
 describe("The clock", () => {
-  test("takes the middle of a handshake", () => {
+  test("uses the middle of a handshake", () => {
     const clock = createClock();
     expect([clock.offsetMs, clock.errorMs]).toEqual([0, Number.POSITIVE_INFINITY]);
     clock.handshake(1000, 1100, 5050);
@@ -57,16 +102,16 @@ describe("The clock", () => {
     expect(clock.since("nonsense")).toBe(0);
   });
 
-  test("is not spoilt by a page that was busy while it connected", () => {
+  test("is not affected by a page that was busy while it connected", () => {
     const clock = createClock();
-    clock.handshake(1000, 1100, 5090);            // the way there was slow: the middle would be 40 ms wrong
+    clock.handshake(1000, 1100, 5090);            // the request was slow: the middle would be 40 ms wrong
     clock.roundTrip(4);
     clock.arrival(6000, 2002);
-    clock.arrival(6500, 2600);                    // a slow one changes nothing
+    clock.arrival(6500, 2600);                    // a slow message changes nothing
     expect([clock.offsetMs, clock.errorMs]).toEqual([4000, 2]);
   });
 
-  test("begins anew with each handshake, because clocks are set", () => {
+  test("starts over with each handshake, because clocks may be set", () => {
     const clock = createClock();
     clock.handshake(1000, 1004, 5002);
     clock.handshake(9000, 9004, 9002);
@@ -78,7 +123,7 @@ describe("A coalescer", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test("makes one run of a burst", async () => {
+  test("runs once per burst", async () => {
     const run = vi.fn();
     const { notify } = createCoalescer({ run });
     for (let i = 0; i < 100; i++) notify();
@@ -90,7 +135,7 @@ describe("A coalescer", () => {
     expect(run).toHaveBeenCalledTimes(1);
   });
 
-  test("does not starve under a burst that never ends", async () => {
+  test("runs repeatedly during a burst that does not end", async () => {
     const run = vi.fn();
     const { notify } = createCoalescer({ run, quietMs: 50, maxWaitMs: 200 });
     for (let i = 0; i < 100; i++) {
@@ -101,11 +146,11 @@ describe("A coalescer", () => {
     expect(run.mock.calls.length).toBeLessThanOrEqual(6);
   });
 
-  test("never runs twice at a time, and once more when news came meanwhile", async () => {
+  test("never overlaps itself, and runs once more after a notification during a run", async () => {
     let running = 0;
-    let most = 0;
+    let maximum = 0;
     const run = vi.fn(async () => {
-      most = Math.max(most, ++running);
+      maximum = Math.max(maximum, ++running);
       await new Promise((resolve) => setTimeout(resolve, 500));
       running--;
     });
@@ -116,10 +161,10 @@ describe("A coalescer", () => {
     notify();
     expect(state()).toBe("running-again");
     await vi.advanceTimersByTimeAsync(5000);
-    expect([run.mock.calls.length, most, state()]).toEqual([2, 1, "idle"]);
+    expect([run.mock.calls.length, maximum, state()]).toEqual([2, 1, "idle"]);
   });
 
-  test("goes on after a run that failed", async () => {
+  test("continues after a failed run", async () => {
     const errors: unknown[] = [];
     const run = vi.fn(() => Promise.reject(new Error("no network")));
     const { notify } = createCoalescer({ run, onError: (error) => errors.push(error) });
@@ -130,7 +175,7 @@ describe("A coalescer", () => {
     expect([run.mock.calls.length, errors.length]).toEqual([2, 2]);
   });
 
-  test("runs no more once stopped", async () => {
+  test("does not run after stop", async () => {
     const run = vi.fn();
     const { notify, stop } = createCoalescer({ run });
     notify();

@@ -1,6 +1,6 @@
-// Channels that nobody holds any more: the server is asked to forget them, and so does the client.
+// Channels without listeners are unsubscribed, and the client discards them.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { createCarillon, type Carillon, type Publication } from "../src/index.js";
+import { channel, createCarillon, presence, type Carillon, type Publication } from "../src/index.js";
 import { FakeSocket } from "./fakeSocket.js";
 
 let socket: FakeSocket;
@@ -22,15 +22,16 @@ afterEach(() => {
 const calls = () => socket.sent.map(({ event, args }) => `${event} ${(args[0] as { channel: string }).channel}`);
 
 async function accept(offset = 0) {
-  for (const { answer, args } of socket.asked("subscribe"))
-    answer({ ok: true, channel: (args[0] as { channel: string }).channel, position: { epoch: "e", offset }, recovered: false });
+  for (const { reply, args } of socket.requests("subscribe"))
+    reply({ ok: true, channel: (args[0] as { channel: string }).channel, position: { epoch: "e", offset }, recovered: false });
   await vi.advanceTimersByTimeAsync(0);
 }
 
-const publish = (channel: string, offset: number) => socket.hear("news", { offset }, { channel, epoch: "e", offset, id: `p${offset}`, at: new Date().toISOString() });
+const publish = (name: string, offset: number) =>
+  socket.receive("news", { offset }, { channel: name, epoch: "e", offset, id: `p${offset}`, at: new Date().toISOString() });
 
-test("a channel is unsubscribed and forgotten a moment after its last listener", async () => {
-  const before = carillon.channel("news:1");
+test("a channel is unsubscribed and discarded one second after its last listener left", async () => {
+  const before = channel(carillon, "news:1");
   const one = before.listen({});
   const two = before.listen({});
   await accept();
@@ -45,70 +46,70 @@ test("a channel is unsubscribed and forgotten a moment after its last listener",
   expect(calls()).toEqual(["subscribe news:1", "unsubscribe news:1"]);
   expect(before.getSnapshot().state).toBe("unsubscribed");
   await vi.advanceTimersByTimeAsync(2000);
-  expect(carillon.channel("news:1")).not.toBe(before);
+  expect(channel(carillon, "news:1")).not.toBe(before);
 });
 
-test("a component that is mounted again within the moment costs the server nothing, and misses nothing", async () => {
+test("a component that is mounted again within the second sends no request and misses nothing", async () => {
   const heard: number[] = [];
   const gaps: unknown[] = [];
   const listener = { onPublication: ({ meta }: Publication) => heard.push(meta.offset), onGap: (gap: unknown) => gaps.push(gap) };
-  const release = carillon.channel("news:1").listen(listener);
+  const release = channel(carillon, "news:1").listen(listener);
   await accept();
   publish("news:1", 1);
   release();
   await vi.advanceTimersByTimeAsync(500);
-  publish("news:1", 2);                         // for nobody, but the position follows
-  carillon.channel("news:1").listen(listener);
+  publish("news:1", 2);                         // nobody listens, but the position advances
+  channel(carillon, "news:1").listen(listener);
   publish("news:1", 3);
   await vi.advanceTimersByTimeAsync(60_000);
   expect([heard, gaps, calls()]).toEqual([[1, 3], [], ["subscribe news:1"]]);
 });
 
-test("within the moment a lost connection, a lost subscription and a refusal leave a channel that can be listened to again", async () => {
+test("a channel works again after a lost connection, a revocation or a refusal within the second", async () => {
   for (const happen of [
     async () => {
-      socket.break();
+      socket.close();
       await vi.advanceTimersByTimeAsync(400);
       socket.open();
     },
-    () => socket.hear("unsubscribed", { channel: "news:1", code: "forbidden" }),
-    () => socket.asked("subscribe").at(-1)?.answer({ ok: false, error: { code: "unavailable", message: "", retryable: true } }),
+    () => socket.receive("unsubscribed", { channel: "news:1", code: "forbidden" }),
+    () => socket.requests("subscribe").at(-1)?.reply({ ok: false, error: { code: "unavailable", message: "", retryable: true } }),
   ]) {
-    const release = carillon.channel("news:1").listen({});
+    const release = channel(carillon, "news:1").listen({});
     release();
     await happen();
     await vi.advanceTimersByTimeAsync(0);
-    const again = carillon.channel("news:1").listen({});
+    const again = channel(carillon, "news:1").listen({});
     await vi.advanceTimersByTimeAsync(500);
     await accept();
-    expect(carillon.channel("news:1").getSnapshot().state).toBe("subscribed");
+    expect(channel(carillon, "news:1").getSnapshot().state).toBe("subscribed");
     again();
     await vi.advanceTimersByTimeAsync(5000);
   }
 });
 
-test("what an application kept of a forgotten channel is good for listening again, together with newer ones", async () => {
-  const kept = carillon.channel("news:1");
+test("an old object of a discarded channel works again and shares its subscription with newer ones", async () => {
+  const kept = channel(carillon, "news:1");
   kept.listen({})();
   await vi.advanceTimersByTimeAsync(5000);
-  const newer = carillon.channel("news:1");
+  const newer = channel(carillon, "news:1");
   const heard: string[] = [];
   const stop = [kept.listen({ onPublication: () => heard.push("kept") }), newer.listen({ onPublication: () => heard.push("newer") })];
   await accept();
   publish("news:1", 1);
   expect(heard).toEqual(["kept", "newer"]);
   expect(kept.getSnapshot()).toBe(newer.getSnapshot());
-  expect(calls().filter((call) => call === "subscribe news:1")).toHaveLength(2);      // once at first, once again
+  expect(calls().filter((call) => call === "subscribe news:1")).toHaveLength(2);      // the first time and again
   stop.forEach((release) => release());
 });
 
-test("hundreds of channels that were used once are gone, on the server and here", async () => {
-  const first = carillon.channel("news:0");
+test("hundreds of channels that were used once are discarded, on the server and here", async () => {
+  const first = channel(carillon, "news:0");
   for (let i = 0; i < 300; i++) {
-    const release = carillon.channel(`news:${i}`).listen({});
-    const unwatch = carillon.channel(`news:${i}`).subscribe(() => {});
-    carillon.channel(`looked-at:${i}`).getSnapshot();
-    const leave = carillon.presence(`room:${i}`).subscribe(() => {});
+    const release = channel(carillon, `news:${i}`).listen({});
+    const unwatch = channel(carillon, `news:${i}`).subscribe(() => {});
+    channel(carillon, `looked-at:${i}`).getSnapshot();
+    const leave = presence(carillon, `room:${i}`).subscribe(() => {});
     release();
     unwatch();
     leave();
@@ -117,42 +118,42 @@ test("hundreds of channels that were used once are gone, on the server and here"
   await vi.advanceTimersByTimeAsync(10_000);
   const subscribed = calls().filter((call) => call.startsWith("subscribe ")).length;
   expect(calls().filter((call) => call.startsWith("unsubscribe ")).length).toBe(subscribed);
-  expect(carillon.channel("news:0")).not.toBe(first);
-  // With the connection no channel is left to be told of it.
+  expect(channel(carillon, "news:0")).not.toBe(first);
+  // A reconnection subscribes to none of them.
   const before = socket.sent.length;
-  socket.break();
+  socket.close();
   await vi.advanceTimersByTimeAsync(1000);
   socket.open();
   await vi.advanceTimersByTimeAsync(1000);
   expect(socket.sent.length).toBe(before);
 });
 
-test("a channel that is only watched stays the same object and is not subscribed", async () => {
-  const watched = carillon.channel("news:1");
+test("a channel whose snapshot is watched stays the same object and is not subscribed", async () => {
+  const watched = channel(carillon, "news:1");
   const unwatch = watched.subscribe(() => {});
   await vi.advanceTimersByTimeAsync(60_000);
-  expect(carillon.channel("news:1")).toBe(watched);
+  expect(channel(carillon, "news:1")).toBe(watched);
   expect(calls()).toEqual([]);
   unwatch();
   await vi.advanceTimersByTimeAsync(2000);
-  expect(carillon.channel("news:1")).not.toBe(watched);
+  expect(channel(carillon, "news:1")).not.toBe(watched);
 });
 
-test("a channel whose subscription was not answered in time is unsubscribed all the same: the server may have done it later", async () => {
-  const release = carillon.channel("news:1").listen({});
+test("a channel whose subscription timed out is unsubscribed, because the server may have accepted it later", async () => {
+  const release = channel(carillon, "news:1").listen({});
   await vi.advanceTimersByTimeAsync(9001);
-  release();                                    // its moment ends while the client waits before it asks again
+  release();                                    // the second ends while the client waits for its retry
   await vi.advanceTimersByTimeAsync(1000);
   expect(calls()).toEqual(["subscribe news:1", "unsubscribe news:1"]);
 });
 
-test("a channel that was refused is not unsubscribed, nor is one of an earlier connection", async () => {
-  const refused = carillon.channel("news:1").listen({});
-  socket.asked("subscribe")[0]?.answer({ ok: false, error: { code: "forbidden", retryable: false } });
-  const earlier = carillon.channel("news:2").listen({});
+test("a channel that was refused, or subscribed on an earlier connection, is not unsubscribed", async () => {
+  const refused = channel(carillon, "news:1").listen({});
+  socket.requests("subscribe")[0]?.reply({ ok: false, error: { code: "forbidden", retryable: false } });
+  const earlier = channel(carillon, "news:2").listen({});
   await accept();
-  socket.break();
-  socket.connected = true;                      // and before it is let in
+  socket.close();
+  socket.connected = true;                      // the transport is open, the server has not accepted yet
   refused();
   earlier();
   await vi.advanceTimersByTimeAsync(1000);

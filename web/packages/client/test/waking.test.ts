@@ -1,4 +1,4 @@
-// What a page says of its connection after a pause. The network is a fake and the time is driven by hand.
+// The connection after the page was away. The network is a fake, and the test advances the time.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCarillon, type Carillon } from "../src/index.js";
 import { FakeSocket, stubPage } from "./fakeSocket.js";
@@ -23,10 +23,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const pings = () => socket.asked("ping");
-const sleep = (ms: number) => vi.setSystemTime(Date.now() + ms);       // no timer runs meanwhile
+const pings = () => socket.requests("ping");
+const sleep = (ms: number) => vi.setSystemTime(Date.now() + ms);       // timers do not run
 
-const signs: Record<string, () => void> = {
+const signals: Record<string, () => void> = {
   "comes online": () => browser.page.dispatchEvent(new Event("online")),
   "goes offline": () => browser.page.dispatchEvent(new Event("offline")),
   "becomes visible": () => browser.sheet.dispatchEvent(new Event("visibilitychange")),
@@ -36,9 +36,9 @@ const signs: Record<string, () => void> = {
   "wakes and the clock was set back": () => sleep(-3_600_000),
 };
 
-describe.each(Object.entries(signs))("A page that %s", (_, sign) => {
-  test("says within 5 seconds that a silent connection is lost, and connects again at once", () => {
-    sign();
+describe.each(Object.entries(signals))("A page that %s", (_, signal) => {
+  test("reports a silent connection as lost within 5 seconds and reconnects at once", () => {
+    signal();
     vi.advanceTimersByTime(5000);
     expect(carillon.state).toBe("reconnecting");
     expect(carillon.getSnapshot().reason).toBe("connection-lost");
@@ -47,9 +47,9 @@ describe.each(Object.entries(signs))("A page that %s", (_, sign) => {
   });
 
   test("stays connected when the server answers", () => {
-    sign();
+    signal();
     vi.advanceTimersByTime(1500);
-    pings()[0]?.answer({ ok: true, serverTime: new Date().toISOString() });
+    pings()[0]?.reply({ ok: true, serverTime: new Date().toISOString() });
     vi.advanceTimersByTime(20_000);
     expect(carillon.state).toBe("connected");
     expect(pings()).toHaveLength(1);
@@ -57,33 +57,33 @@ describe.each(Object.entries(signs))("A page that %s", (_, sign) => {
   });
 });
 
-test("The next attempt after a silence does not wait", () => {
-  signs["comes online"]?.();
+test("Reconnects without delay after an unanswered ping", () => {
+  signals["comes online"]?.();
   vi.advanceTimersByTime(3000);
   expect(carillon.getSnapshot()).toMatchObject({ state: "reconnecting", nextAttemptAt: Date.now() });
   vi.advanceTimersByTime(1);
   expect(socket.attempts).toBe(2);
 });
 
-test("A refusal is an answer too: the connection works", () => {
-  signs["comes online"]?.();
-  pings()[0]?.answer({ ok: false, error: { code: "unknown-event" } });
+test("Accepts a refusal as proof that the connection works", () => {
+  signals["comes online"]?.();
+  pings()[0]?.reply({ ok: false, error: { code: "unknown-event" } });
   vi.advanceTimersByTime(20_000);
   expect(carillon.state).toBe("connected");
 });
 
-test("Several signs of one moment are one ping", () => {
-  for (const sign of Object.values(signs)) sign();
+test("Sends one ping for several signals at the same time", () => {
+  for (const signal of Object.values(signals)) signal();
   vi.advanceTimersByTime(1100);
   expect(pings()).toHaveLength(1);
 });
 
-test("Nothing is asked while nothing happens, however long", () => {
+test("Sends no ping without a signal", () => {
   vi.advanceTimersByTime(3_600_000);
   expect(pings()).toHaveLength(0);
 });
 
-test("The slow timers of a hidden page are no sleep", () => {
+test("Does not take the slow timers of a hidden page for sleep", () => {
   browser.sheet.visibilityState = "hidden";
   browser.sheet.dispatchEvent(new Event("visibilitychange"));
   sleep(60_000);
@@ -91,31 +91,31 @@ test("The slow timers of a hidden page are no sleep", () => {
   expect(pings()).toHaveLength(0);
 });
 
-test("A ping of an ended connection says nothing about the next one", () => {
-  signs["comes online"]?.();
-  socket.break();
+test("Ignores the ping of an earlier connection", () => {
+  signals["comes online"]?.();
+  socket.close();
   vi.advanceTimersByTime(1000);
   socket.open();
   vi.advanceTimersByTime(20_000);
   expect(carillon.state).toBe("connected");
 });
 
-test("While reconnecting, the signs of one moment start one attempt, and no wait delays it", () => {
-  socket.break();
+test("Starts one attempt at once for several signals while reconnecting", () => {
+  socket.close();
   for (let i = 0; i < 6; i++) {
     vi.advanceTimersByTime(5000);
-    socket.hear("connect_error", new Error("down"));
+    socket.receive("connect_error", new Error("down"));
   }
   expect(carillon.state).toBe("offline");
   const before = socket.attempts;
-  for (const sign of Object.values(signs)) sign();
+  for (const signal of Object.values(signals)) signal();
   expect(socket.attempts).toBe(before + 1);
   socket.open();
   expect(carillon.state).toBe("connected");
 });
 
-test.each([8000, -8000])("An attempt that hung while the machine slept is made again, wherever the clock was set (%d ms)", (ms) => {
-  socket.break();
+test.each([8000, -8000])("Repeats an attempt that hung while the machine slept, even if the clock jumped (%d ms)", (ms) => {
+  socket.close();
   vi.advanceTimersByTime(400);
   const before = socket.attempts;
   sleep(ms);
@@ -123,20 +123,20 @@ test.each([8000, -8000])("An attempt that hung while the machine slept is made a
   expect(socket.attempts).toBe(before + 1);
 });
 
-test.each(["disconnected", "refused"])("A client that is %s listens to no sign and holds no timer", (state) => {
+test.each(["disconnected", "refused"])("A client that is %s ignores signals and holds no timer", (state) => {
   if (state === "refused") {
-    socket.hear("error", { code: "token-revoked", message: "Revoked.", retryable: false });
-    socket.break("io server disconnect");
+    socket.receive("error", { code: "token-revoked", message: "Revoked.", retryable: false });
+    socket.close("io server disconnect");
     expect(carillon.state).toBe("refused");
   } else carillon.disconnect();
   vi.advanceTimersByTime(2000);
   expect(vi.getTimerCount()).toBe(0);
-  for (const sign of Object.values(signs)) sign();
+  for (const signal of Object.values(signals)) signal();
   vi.advanceTimersByTime(5000);
   expect([pings().length, socket.attempts]).toEqual([0, 1]);
 });
 
-test("Where a global window is no page, nothing fails", () => {
+test("Works where the global window has no events", () => {
   carillon.disconnect();
   vi.stubGlobal("window", {});                  // React Native
   vi.stubGlobal("document", undefined);

@@ -1,11 +1,11 @@
 import { createCarillon, type Carillon, type CarillonOptions } from "@carillon/client";
 import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
 
-/** What {@link CarillonProvider} takes: either a client made elsewhere, or the options to make one. */
+/** The properties of {@link CarillonProvider}: an existing client, or the options to create one. */
 export interface CarillonProviderProps {
-  /** A client made elsewhere. It is connected when it is idle, and never closed: it stays yours. */
+  /** An existing client. The provider connects it if it is disconnected, but never closes it: that is up to its owner. */
   readonly carillon?: Carillon;
-  /** How to reach the server, when no client is given. Read once, at the first rendering. */
+  /** The options of the client to create when none is given. Read once, at the first render. */
   readonly options?: CarillonOptions;
   /** The application. */
   readonly children?: ReactNode;
@@ -13,20 +13,20 @@ export interface CarillonProviderProps {
 
 const Context = createContext<Carillon | null>(null);
 
-/** Gives the application its live connection, opens it, and closes it with the application. */
+/** Provides the client to the application, connects it, and closes it when the application unmounts. */
 export function CarillonProvider({ carillon: given, options, children }: CarillonProviderProps) {
-  const [made] = useState(() => given ?? createCarillon(options));
-  const carillon = given ?? made;
+  const [created] = useState(() => given ?? createCarillon(options));
+  const carillon = given ?? created;
 
   useEffect(() => {
-    if (carillon.state === "idle" && !leaving.has(carillon)) carillon.connect();
-    clearTimeout(leaving.get(carillon));
-    leaving.delete(carillon);
+    if (carillon.state === "disconnected" && !closing.has(carillon)) carillon.connect();
+    clearTimeout(closing.get(carillon));
+    closing.delete(carillon);
     if (given) return undefined;
     return () => {
-      // StrictMode takes everything down and up again in one breath; the connection must not notice.
-      leaving.set(carillon, setTimeout(() => {
-        leaving.delete(carillon);
+      // StrictMode unmounts and remounts in the same task. The connection must survive that.
+      closing.set(carillon, setTimeout(() => {
+        closing.delete(carillon);
         carillon.disconnect();
       }, 0));
     };
@@ -35,11 +35,11 @@ export function CarillonProvider({ carillon: given, options, children }: Carillo
   return <Context.Provider value={carillon}>{children}</Context.Provider>;
 }
 
-const leaving = new Map<Carillon, ReturnType<typeof setTimeout>>();
+const closing = new Map<Carillon, ReturnType<typeof setTimeout>>();
 
 /** The client of the nearest {@link CarillonProvider}. */
 export function useCarillon(): Carillon {
   const carillon = useContext(Context);
-  if (!carillon) throw new Error("There is no <CarillonProvider> around this component.");
+  if (!carillon) throw new Error("This component must be inside a <CarillonProvider>.");
   return carillon;
 }

@@ -1,42 +1,42 @@
-import { createCoalescer } from "@carillon/client";
+import { changes, changesChannel, channel, createCoalescer } from "@carillon/client";
 import { useEffect, type ReactNode } from "react";
 import { useCarillon } from "./CarillonProvider.js";
 import { useLatest } from "./useLatest.js";
 
-/** What makes a screen live. */
+/** Options of {@link useRealtimeSync}. */
 export interface RealtimeSyncOptions {
-  /** The tables the screen shows. */
+  /** The tables that the screen shows. */
   readonly tables: readonly string[];
-  /** Loads the screen's data again. When it returns a promise, it is never called again before that one settled. */
+  /** Reloads the screen's data. When it returns a promise, the next call waits until that has settled. */
   readonly onDataChanged: () => void | Promise<unknown>;
-  /** Quiet time in milliseconds that ends a burst of changes; 50 by default. */
+  /** The pause that ends a burst of changes, in milliseconds; 50 by default. */
   readonly coalesceMs?: number;
-  /** A burst that does not end still loads this often, in milliseconds; 250 by default. */
+  /** The longest time between two reloads during a burst, in milliseconds; 250 by default. */
   readonly maxWaitMs?: number;
   /**
-   * Whether to load once more when the subscription came to stand only after the screen was mounted; `true` by default.
-   * What was written between the screen's own first load and that moment was heard by nobody. A screen that is
-   * mounted while the subscription already stands is never called for it.
+   * Whether to reload once when a channel is subscribed only after the screen was mounted; `true` by default. No event reports changes
+   * that were made between the screen's own first load and that moment. A screen that mounts while its channels are subscribed needs no
+   * reload.
    */
   readonly catchUp?: boolean;
 }
 
-/** What {@link RealtimeSync} takes. */
+/** The properties of {@link RealtimeSync}. */
 export interface RealtimeSyncProps extends RealtimeSyncOptions {
   /** The screen. */
   readonly children?: ReactNode;
 }
 
 /**
- * Three lines around a screen make it live: `onDataChanged` is called after changes of the tables, once per burst, and after a
- * reconnection that may have missed some. Mounting does not call it: a screen loads itself.
+ * Keeps a screen up to date: calls `onDataChanged` after changes of its tables, once per burst, and after a reconnection if changes may
+ * have been missed. It is not called on mount: the screen loads its data itself.
  */
 export function RealtimeSync({ children, ...options }: RealtimeSyncProps) {
   useRealtimeSync(options);
   return children;
 }
 
-/** {@link RealtimeSync} as a hook, for a component that has no place for a wrapper. */
+/** {@link RealtimeSync} as a hook. */
 export function useRealtimeSync({ tables, onDataChanged, coalesceMs = 50, maxWaitMs = 250, catchUp = true }: RealtimeSyncOptions): void {
   const carillon = useCarillon();
   const latest = useLatest(onDataChanged);
@@ -48,15 +48,16 @@ export function useRealtimeSync({ tables, onDataChanged, coalesceMs = 50, maxWai
       run: () => latest.current(),
       quietMs: coalesceMs,
       maxWaitMs,
-      onError: (error) => carillon.log("warn", "a screen could not load again", { error }),
+      onError: (error) => carillon.log("warn", "a screen failed to reload", { error }),
     });
-    const late = new Set(catchUp ? names.filter((table) => carillon.channel(`changes:${table}`).getSnapshot().state !== "subscribed") : []);
+    const isSubscribed = (table: string) => channel(carillon, changesChannel(table)).getSnapshot().state === "subscribed";
+    const late = new Set(catchUp ? names.filter((table) => !isSubscribed(table)) : []);
 
-    const release = carillon.changes(names, {
+    const release = changes(carillon, names, {
       screen: true,
       onChange: notify,
       onGap: notify,
-      onLive({ table }) {
+      onSubscribed({ table }) {
         if (late.delete(table)) notify();
       },
     });

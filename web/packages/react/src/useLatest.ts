@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, type RefObject } from "react";
 
-/** The newest value of a prop for a subscription that should not be made again because of it. */
+/** The latest value of a property, for a subscription that must not start over when the property changes. */
 export function useLatest<T>(value: T): Readonly<RefObject<T>> {
   const latest = useRef(value);
   useLayoutEffect(() => { latest.current = value; });

@@ -1,11 +1,11 @@
-import type { PresenceOptions, PresenceSnapshot } from "@carillon/client";
+import { presence, type PresenceOptions, type PresenceSnapshot } from "@carillon/client";
 import { useSyncExternalStore } from "react";
 import { useCarillon } from "./CarillonProvider.js";
 
-/** Who is in a channel, and how many; followed while the component is mounted. `null` follows nothing. */
+/** The members of a channel and their number, kept up to date while the component is mounted. The channel `null` observes nothing. */
 export function usePresence(channel: string | null, options?: PresenceOptions): PresenceSnapshot {
-  const { subscribe, getSnapshot } = useCarillon().presence(channel ?? "", options);
-  return useSyncExternalStore(channel === null ? never : subscribe, getSnapshot, getSnapshot);
+  const { subscribe, getSnapshot } = presence(useCarillon(), channel ?? "", options);
+  return useSyncExternalStore(channel === null ? subscribeToNothing : subscribe, getSnapshot, getSnapshot);
 }
 
-const never = () => () => {};
+const subscribeToNothing = () => () => {};

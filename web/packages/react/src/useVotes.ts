@@ -1,13 +1,13 @@
-import type { Votes, VotesSnapshot } from "@carillon/client";
+import { votes, type Votes, type VotesSnapshot } from "@carillon/client";
 import { useMemo, useSyncExternalStore } from "react";
 import { useCarillon } from "./CarillonProvider.js";
 
-/** The votes as a component sees them. */
-export interface VotesView extends VotesSnapshot, Pick<Votes, "vote" | "learn"> {}
+/** The tallies, and the functions to vote and to seed. */
+export interface UseVotesResult extends VotesSnapshot, Pick<Votes, "vote" | "seed"> {}
 
-/** The tallies of suggestions, followed while the component is mounted, and the way to vote. */
-export function useVotes(): VotesView {
-  const { subscribe, getSnapshot, vote, learn } = useCarillon().votes();
+/** The tallies of suggestions, kept up to date while the component is mounted, and the functions to vote and to seed. */
+export function useVotes(): UseVotesResult {
+  const { subscribe, getSnapshot, vote, seed } = votes(useCarillon());
   const snapshot = useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
-  return useMemo(() => ({ ...snapshot, vote, learn }), [snapshot, vote, learn]);
+  return useMemo(() => ({ ...snapshot, vote, seed }), [snapshot, vote, seed]);
 }

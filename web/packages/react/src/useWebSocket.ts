@@ -2,18 +2,18 @@ import type { ConnectionSnapshot } from "@carillon/client";
 import { useMemo, useSyncExternalStore } from "react";
 import { useCarillon } from "./CarillonProvider.js";
 
-/** The connection as a component sees it. */
-export interface WebSocketView extends ConnectionSnapshot {
-  /** Whether everything is live at this moment. */
+/** The state of the connection, and the functions to open and close it. */
+export interface UseWebSocketResult extends ConnectionSnapshot {
+  /** Whether the state is `connected`. */
   readonly connected: boolean;
-  /** Connects, or tries at once instead of waiting. */
+  /** Connects, or retries at once instead of waiting. */
   readonly connect: () => void;
   /** Closes the connection until `connect()`. */
   readonly disconnect: () => void;
 }
 
-/** Where the connection stands, who this is, and how to open and close it. */
-export function useWebSocket(): WebSocketView {
+/** The state of the connection, the session, and the functions to open and close it. */
+export function useWebSocket(): UseWebSocketResult {
   const { subscribe, getSnapshot, connect, disconnect } = useCarillon();
   const snapshot = useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
   return useMemo(

@@ -1,7 +1,7 @@
 import { act, cleanup, render, screen, waitFor } from "@testing-library/react";
 import { StrictMode, useState, type ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createCarillon, type Carillon } from "@carillon/client";
+import { changes, channel, createCarillon, type Carillon } from "@carillon/client";
 import { pause, startFakeCarillon, until as untilBare, type FakeCarillon } from "../../client/test/fakeCarillon.js";
 import { CarillonProvider, RealtimeSync, useChannel, useChanges, usePresence, useVotes, useWebSocket } from "../src/index.js";
 
@@ -18,21 +18,21 @@ afterEach(async () => {
   await server.stop();
 });
 
-const until = (statement: () => boolean, what = statement.toString()) =>
-  waitFor(() => { if (!statement()) throw new Error(`It never came to be that ${what}`); }, { interval: 5, timeout: 4000 });
+const until = (condition: () => boolean, what = condition.toString()) =>
+  waitFor(() => { if (!condition()) throw new Error(`Timed out waiting until ${what}`); }, { interval: 5, timeout: 4000 });
 const settled = (ms = 150) => act(() => pause(ms));
-const live = (table: string) => until(() => carillon.channel(`changes:${table}`).getSnapshot().state === "subscribed", `${table} is live`);
+const live = (table: string) => until(() => channel(carillon, `changes:${table}`).getSnapshot().state === "subscribed", `${table} is live`);
 const show = (children: ReactNode) => render(<CarillonProvider carillon={carillon}>{children}</CarillonProvider>);
 
-/** The subscription stands before the screen is mounted, as on every screen but the first of a page. */
+/** Subscribes before the screen is mounted, as on every screen but the first one of a page. */
 async function alreadyLive(...tables: string[]) {
-  carillon.changes(tables, {});
+  changes(carillon, tables, {});
   carillon.connect();
   for (const table of tables) await live(table);
 }
 
 describe("RealtimeSync", () => {
-  test("does not load on mount, and loads once for a change", async () => {
+  test("does not load on mount, and loads once after a change", async () => {
     await alreadyLive("ventes");
     const load = vi.fn();
     show(<RealtimeSync tables={["ventes"]} onDataChanged={load}>the screen</RealtimeSync>);
@@ -45,7 +45,7 @@ describe("RealtimeSync", () => {
     expect(load).toHaveBeenCalledTimes(1);
   });
 
-  test("makes one load of a burst of 100 changes over two tables", async () => {
+  test("loads once after a burst of 100 changes in two tables", async () => {
     await alreadyLive("ventes", "produits");
     const load = vi.fn();
     show(<RealtimeSync tables={["ventes", "produits"]} onDataChanged={load} />);
@@ -68,7 +68,7 @@ describe("RealtimeSync", () => {
     expect(loads.map((load) => load.mock.calls.length)).toEqual([1, 1, 1]);
   });
 
-  test("never overlaps a slow load, and loads once more after it when changes came meanwhile", async () => {
+  test("does not overlap a slow load, and loads once more after it if there were further changes", async () => {
     await alreadyLive("ventes");
     let finish = () => {};
     const load = vi.fn(() => new Promise<void>((resolve) => { finish = resolve; }));
@@ -114,14 +114,14 @@ describe("RealtimeSync", () => {
     await alreadyLive("ventes");
     const load = vi.fn();
     show(<RealtimeSync tables={["ventes"]} onDataChanged={load} />);
-    server.forget("changes:ventes");
+    server.forgetHistory("changes:ventes");
     server.cut();
     await until(() => load.mock.calls.length === 1);
     await settled();
     expect(load).toHaveBeenCalledTimes(1);
   });
 
-  test("loads once when the subscription came to stand after the screen, because nobody heard what was written in between", async () => {
+  test("loads once when its channels are subscribed only after the screen was mounted", async () => {
     const load = vi.fn();
     show(<RealtimeSync tables={["ventes", "produits"]} onDataChanged={load} />);
     await live("ventes");
@@ -131,7 +131,7 @@ describe("RealtimeSync", () => {
     expect(load).toHaveBeenCalledTimes(1);
   });
 
-  test("can be told not to catch up", async () => {
+  test("does not catch up with catchUp={false}", async () => {
     const load = vi.fn();
     show(<RealtimeSync tables={["ventes"]} onDataChanged={load} catchUp={false} />);
     await live("ventes");
@@ -139,7 +139,7 @@ describe("RealtimeSync", () => {
     expect(load).not.toHaveBeenCalled();
   });
 
-  test("calls the newest callback, and goes on after one that failed", async () => {
+  test("calls the latest callback, and continues after one that failed", async () => {
     await alreadyLive("ventes");
     const first = vi.fn(() => Promise.reject(new Error("no network")));
     const second = vi.fn();
@@ -150,10 +150,10 @@ describe("RealtimeSync", () => {
     server.change("ventes");
     await until(() => second.mock.calls.length === 1);
     expect(first).toHaveBeenCalledTimes(1);
-    expect(server.asked).toEqual(["subscribe changes:ventes"]);
+    expect(server.received).toEqual(["subscribe changes:ventes"]);
   });
 
-  test("in StrictMode subscribes once, loads once a change, and leaves nothing behind", async () => {
+  test("subscribes once in StrictMode, loads once per change, and stops on unmount", async () => {
     const load = vi.fn();
     const { unmount } = show(<StrictMode><RealtimeSync tables={["ventes"]} onDataChanged={load} catchUp={false} /></StrictMode>);
     await live("ventes");
@@ -161,7 +161,7 @@ describe("RealtimeSync", () => {
     await until(() => load.mock.calls.length === 1);
     await settled();
     expect(load).toHaveBeenCalledTimes(1);
-    expect(server.asked).toEqual(["subscribe changes:ventes"]);
+    expect(server.received).toEqual(["subscribe changes:ventes"]);
     server.change("ventes");
     unmount();
     await until(() => server.members("changes:ventes") === 0);
@@ -183,11 +183,11 @@ describe("The provider", () => {
   }
   const shown = () => screen.getByRole("status").textContent ?? "";
 
-  test("connects, shows where the connection stands, and closes and opens it on request", async () => {
+  test("connects, shows the state of the connection, and closes and opens it on request", async () => {
     show(<Indicator />);
     await until(() => shown().startsWith("connected live known"));
     act(() => screen.getByText("disconnect").click());
-    expect(shown()).toMatch(/^idle not live/);
+    expect(shown()).toMatch(/^disconnected not live/);
     act(() => screen.getByText("connect").click());
     await until(() => shown().startsWith("connected live"));
   });
@@ -198,7 +198,7 @@ describe("The provider", () => {
     await until(() => shown().startsWith("refused not live unknown unauthorized"));
   });
 
-  test("makes one connection from options, also in StrictMode, and closes it with the application", async () => {
+  test("opens one connection from its options, also in StrictMode, and closes it on unmount", async () => {
     let connections = 0;
     server.io.on("connection", () => connections++);
     const { unmount } = render(
@@ -211,18 +211,18 @@ describe("The provider", () => {
     await until(() => server.io.engine.clientsCount === 0);
   });
 
-  test.each(["online", "visibilitychange"])("tries at once when the browser says %s", async (hint) => {
+  test.each(["online", "visibilitychange"])("retries at once when the browser reports %s", async (signal) => {
     const patient = createCarillon({ url: server.url, transports: ["websocket"], retryFirstMs: 60_000, retryMaxMs: 60_000 });
     render(<CarillonProvider carillon={patient}><Indicator /></CarillonProvider>);
     await until(() => shown().startsWith("connected live"));
     server.cut();
     await until(() => shown().startsWith("reconnecting"));
-    act(() => void (hint === "online" ? window : document).dispatchEvent(new Event(hint)));
+    act(() => void (signal === "online" ? window : document).dispatchEvent(new Event(signal)));
     await until(() => shown().startsWith("connected live"));
     patient.disconnect();
   });
 
-  test("says what is missing when there is none", () => {
+  test("throws where it is missing", () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     expect(() => render(<Indicator />)).toThrow(/CarillonProvider/);
     vi.restoreAllMocks();
@@ -230,7 +230,7 @@ describe("The provider", () => {
 });
 
 describe("useChannel", () => {
-  test("keeps what a reducer makes of the publications", async () => {
+  test("reduces the publications to a value", async () => {
     function Score({ id }: { id: string }) {
       const { state, data } = useChannel<number, { up: number }>(`suggestions:${id}`, {
         initial: 0,
@@ -250,12 +250,12 @@ describe("useChannel", () => {
     await until(() => server.members("suggestions:votes") === 0);
   });
 
-  test("calls a listener, and tells a refusal", async () => {
+  test("calls a listener, and reports a refusal", async () => {
     server.rules.subscribe = (channel) => (channel === "secret" ? { code: "forbidden", message: "No.", retryable: false } : undefined);
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const refusals: string[] = [];
     function Both() {
-      useChannel("open", ({ payload }) => heard.push(payload));
+      useChannel("open", ({ payload }) => received.push(payload));
       useChannel(null, () => {});
       const { state, error } = useChannel("secret", { onRefused: ({ code }) => refusals.push(code) });
       return <output>{state} {error?.code}</output>;
@@ -263,13 +263,13 @@ describe("useChannel", () => {
     show(<Both />);
     await until(() => screen.getByRole("status").textContent === "refused forbidden");
     server.publish("open", "hello", "greeting");
-    await until(() => heard.length === 1);
-    expect(heard).toEqual(["hello"]);
+    await until(() => received.length === 1);
+    expect(received).toEqual(["hello"]);
     expect(refusals).toEqual(["forbidden"]);
   });
 });
 
-test("useChanges tells each change with its latency, until the component is gone", async () => {
+test("useChanges reports each change with its latency until the component unmounts", async () => {
   function Feed() {
     const [lines, add] = useState<readonly string[]>([]);
     useChanges(["ventes"], (change, { latencyMs }) => add((before) => [...before, `${change.operation} ${change.key} ${latencyMs >= 0}`]));
@@ -284,35 +284,37 @@ test("useChanges tells each change with its latency, until the component is gone
   await untilBare(() => server.members("changes:ventes") === 0);
 });
 
-test("usePresence shows who is there and how many, also in StrictMode, until the component is gone", async () => {
+test("usePresence returns the members and their number, also in StrictMode, until the component unmounts", async () => {
   server.rules.requests["presence"] = () => ({ ok: true, count: 2, items: [{ id: "alice", name: "Alice" }, { id: "bob", name: null }] });
-  function People({ room }: { room: string | null }) {
-    const { people, count, state } = usePresence(room);
-    return <output>{state} {count} {people.map(({ id, name }) => name ?? id).join(", ")}</output>;
+  function Members({ room }: { room: string | null }) {
+    const { members, count, state } = usePresence(room);
+    return <output>{state} {count} {members.map(({ id, name }) => name ?? id).join(", ")}</output>;
   }
-  const view = (room: string | null) => <StrictMode><CarillonProvider carillon={carillon}><People room={room} /></CarillonProvider></StrictMode>;
+  const view = (room: string | null) => (
+    <StrictMode><CarillonProvider carillon={carillon}><Members room={room} /></CarillonProvider></StrictMode>
+  );
   const { rerender } = render(view("room:1"));
   const shown = () => screen.getByRole("status").textContent;
   await until(() => shown() === "live 2 Alice, bob");
   server.publish("presence:room:1", { joined: [{ id: "zoe", name: "Zoe" }], left: [{ id: "bob", name: null }], count: 2 }, "presence");
   await until(() => shown() === "live 2 Alice, Zoe");
-  expect(server.asked).toEqual(["subscribe presence:room:1"]);
+  expect(server.received).toEqual(["subscribe presence:room:1"]);
   rerender(view(null));
   await until(() => shown() === "idle 0 ");
   await untilBare(() => server.members("presence:room:1") === 0);
 });
 
-test("useVotes shows the tallies, one's own vote at once, and what the server refuses no longer", async () => {
+test("useVotes returns the tallies, shows the user's own vote at once and rolls it back when the server refuses it", async () => {
   let refuse = () => {};
   server.rules.requests["suggestion:vote"] = () =>
     new Promise((resolve) => { refuse = () => resolve({ ok: false, error: { code: "forbidden", message: "No.", retryable: false } }); });
   function Suggestion() {
-    const { tallies, state, vote, learn } = useVotes();
+    const { tallies, state, vote, seed } = useVotes();
     const { score, mine } = tallies.get("7") ?? {};
     return (
       <>
         <output>{state} {score} {mine}</output>
-        <button onClick={() => learn([{ id: "7", up: 3, down: 1, version: 4, myVote: 0 }])}>load</button>
+        <button onClick={() => seed([{ id: "7", up: 3, down: 1, version: 4, myVote: 0 }])}>load</button>
         <button onClick={() => void vote("7", 1)}>for</button>
       </>
     );

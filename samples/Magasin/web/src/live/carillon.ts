@@ -6,7 +6,7 @@ export const carillon = createCarillon({ auth: () => ({ nom: till.get() }), logg
 
 // Another name is another handshake.
 till.subscribe(() => {
-  if (carillon.state === "idle") return;
+  if (carillon.state === "disconnected") return;
   carillon.disconnect();
   carillon.connect();
 });

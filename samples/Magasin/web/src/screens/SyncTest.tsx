@@ -95,7 +95,7 @@ function Actions() {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string>();
   const [result, setResult] = useState<string>();
-  const cut = state === "idle";
+  const cut = state === "disconnected";
 
   const attempt = async (action: () => Promise<string | undefined>) => {
     setBusy(true);

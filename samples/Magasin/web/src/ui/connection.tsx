@@ -21,7 +21,7 @@ export function ConnectionPill() {
 
 type Trouble = Exclude<ConnectionState, "connected" | "connecting">;
 
-const icons: Readonly<Record<Trouble, LucideIcon>> = { idle: PlugZap, reconnecting: RotateCw, offline: CloudOff, refused: ShieldX };
+const icons: Readonly<Record<Trouble, LucideIcon>> = { disconnected: PlugZap, reconnecting: RotateCw, offline: CloudOff, refused: ShieldX };
 
 /** What an interruption means for the person at the till, once it lasts longer than a blink. */
 export function ConnectionBanner() {
@@ -54,7 +54,7 @@ export function ConnectionBanner() {
   if (!trouble) return null;
   const Icon = icons[trouble];
   const title =
-    trouble === "idle" ? t.connection.titleIdle
+    trouble === "disconnected" ? t.connection.titleDisconnected
     : trouble === "refused" ? t.connection.titleRefused
     : trouble === "reconnecting" ? t.connection.titleReconnecting
     : reason === "no-network" ? t.connection.titleNoNetwork
@@ -70,7 +70,7 @@ export function ConnectionBanner() {
           {seconds !== undefined && seconds > 0 && <span> {t.connection.next(seconds)}.</span>}
         </p>
       </div>
-      <Button onClick={connect}>{trouble === "idle" ? t.connection.restore : t.connection.retry}</Button>
+      <Button onClick={connect}>{trouble === "disconnected" ? t.connection.restore : t.connection.retry}</Button>
     </section>
   );
 }
