@@ -90,7 +90,7 @@ function Announcer({ feed }: { feed: Feed }) {
       if (news.length === 0) return;
       told.current = Math.max(...news.map(({ number }) => number));
       const tables = [...new Set(news.map(({ change }) => t.live.tables[change.table] ?? change.table))].join(", ");
-      say(t.live.heard(news.length, tables));
+      say(t.live.received(news.length, tables));
     };
     const stop = feed.subscribe(() => { timer ??= setTimeout(speak, 1200); });
     return () => {

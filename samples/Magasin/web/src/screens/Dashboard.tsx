@@ -139,7 +139,7 @@ function LastSales({ sales, clients }: { readonly sales: readonly Sale[]; readon
               <li key={sale.id} className={glow(sale.id)}>
                 <span className="line-name">
                   {clientName(sale, clients, t)}
-                  <span className="line-note">{format.moment(sale.creeLe)} · {t.sales.articleCount(sale.lignes.reduce((sum, line) => sum + line.quantite, 0))}</span>
+                  <span className="line-note">{format.moment(sale.creeLe)} · {t.sales.itemCount(sale.lignes.reduce((sum, line) => sum + line.quantite, 0))}</span>
                 </span>
                 <span className="amount">{format.money(sale.total)}</span>
               </li>

@@ -67,7 +67,7 @@ export function NewSaleScreen() {
           <Picker products={data.products} draft={draft} onPick={(product) => change((now) => changeQuantity(now, product.id, 1))} />
           {draft.length > 0 && !ticketInView && (
             <button type="button" className="ticket-jump" onClick={() => ticket?.scrollIntoView()}>
-              <span>{t.newSale.see} · {t.sales.articleCount(priced.articles)}</span>
+              <span>{t.newSale.see} · {t.sales.itemCount(priced.articles)}</span>
               <span className="amount">{format.money(priced.total)}</span>
             </button>
           )}
@@ -106,7 +106,7 @@ export function NewSaleScreen() {
             )}
             <ClientChoice clients={data.clients} value={clientId} onChange={setClientId} />
             <div className="ticket-total">
-              <p><span>{t.newSale.total}<span className="line-note">{t.sales.articleCount(priced.articles)}</span></span><output aria-live="polite">{format.money(priced.total)}</output></p>
+              <p><span>{t.newSale.total}<span className="line-note">{t.sales.itemCount(priced.articles)}</span></span><output aria-live="polite">{format.money(priced.total)}</output></p>
               {problem && <Alert>{problem}</Alert>}
               {cannotSave && <p className="note" id={why}>{cannotSave}</p>}
               <Button

@@ -66,7 +66,7 @@ export function SalesScreen() {
               <tr>
                 <th scope="col" className="only-wide-cell">{t.sales.number}</th>
                 <th scope="col" className="lead-cell">{t.sales.client}</th>
-                <th scope="col" className="only-wide-cell">{t.sales.articles}</th>
+                <th scope="col" className="only-wide-cell">{t.sales.items}</th>
                 <th scope="col" className="end">{t.sales.total}</th>
                 <th scope="col" className="end"><span className="visually-hidden">{t.common.actions}</span></th>
               </tr>
