@@ -225,6 +225,7 @@ describe("A channel", () => {
     await until(() => offsets().length === 1);
     server.cut();
     await until(() => carillon.state === "reconnecting");
+    expect(channel(carillon, "changes:ventes").getSnapshot()).toEqual({ state: "subscribing" });
     server.change("ventes");
     server.change("ventes");
     await until(() => offsets().length === 3);

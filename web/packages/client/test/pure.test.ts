@@ -4,6 +4,7 @@ import {
   renewalTransitions, toCarillonError, type CarillonError, type Transitions,
 } from "../src/index.js";
 import { backoff } from "../src/backoff.js";
+import { positionAfter } from "../src/channels/subscription.js";
 import { createClock } from "../src/clock.js";
 import { afterClose, afterFailure, isFinalError } from "../src/connection/decisions.js";
 
@@ -18,6 +19,19 @@ describe("The sequence check", () => {
     [at("a", 7), at("b", 8), "new-epoch"],
     [at("a", 7), at("b", 1), "new-epoch"],
   ] as const)("%o then %o is %s", (last, next, result) => expect(checkSequence(last, next)).toBe(result));
+});
+
+describe("The position after subscribing", () => {
+  const at = (epoch: string, offset: number) => ({ epoch, offset });
+  test.each([
+    ["is the server's for the first subscription", undefined, false, at("a", 7), false, at("a", 7)],
+    ["is that of a publication which arrived before the reply", at("a", 8), false, at("a", 7), false, at("a", 8)],
+    ["is advanced by the replayed publications after a recovery", at("a", 3), true, at("a", 7), true, at("a", 3)],
+    ["is the server's after a loss", at("a", 3), true, at("a", 7), false, at("a", 7)],
+    ["does not go back after a loss", at("a", 8), true, at("a", 7), false, at("a", 8)],
+    ["is the server's in a new epoch", at("a", 8), true, at("b", 0), false, at("b", 0)],
+  ])("%s", (_, before, resumed, position, recovered, after) =>
+    expect(positionAfter(before, resumed, { position, recovered })).toEqual(after));
 });
 
 describe("State machines", () => {

@@ -128,6 +128,16 @@ test("hundreds of channels that were used once are discarded, on the server and 
   expect(socket.sent.length).toBe(before);
 });
 
+test("a presence list is discarded one second after it was last observed", async () => {
+  const list = presence(carillon, "room:1");
+  const stop = list.subscribe(() => {});
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(presence(carillon, "room:1")).toBe(list);
+  stop();
+  await vi.advanceTimersByTimeAsync(1001);
+  expect(presence(carillon, "room:1")).not.toBe(list);
+});
+
 test("a channel whose snapshot is watched stays the same object and is not subscribed", async () => {
   const watched = channel(carillon, "news:1");
   const unwatch = watched.subscribe(() => {});

@@ -130,6 +130,9 @@ export function createSubscription(name: string, client: Carillon, onUnused: () 
     notify((listener) => listener.onGap?.({ channel: name, reason, to, ...(from ? { from } : {}) }));
   };
 
+  const reportLoss = (from: Position | undefined, to: Position) =>
+    reportGap(from?.epoch === to.epoch ? "not-recovered" : "new-epoch", from, to);
+
   const request = () => {
     revoked = false;
     failures = 0;
@@ -160,17 +163,14 @@ export function createSubscription(name: string, client: Carillon, onUnused: () 
     current.result = result;
     failures = 0;
     const before = position;
-    const missed = current.since !== undefined && !result.recovered;
-    // After a full recovery the replayed publications advance the position themselves, whether they arrive before or after this reply.
-    if (current.since === undefined) position = later(position, result.position);
-    else if (missed && !(position?.epoch === result.position.epoch && position.offset > result.position.offset)) position = result.position;
+    const resumed = current.since !== undefined;
+    position = positionAfter(before, resumed, result);
     const first = !subscribedBefore;
     subscribedBefore = true;
     move("accepted");
     client.log("debug", `subscribed to ${name}`, { channel: name, recovered: result.recovered });
-    if (missed) reportGap(before?.epoch === result.position.epoch ? "not-recovered" : "new-epoch", before, result.position);
-    const recovered = current.since !== undefined && result.recovered;
-    notify((listener) => listener.onSubscribed?.({ position: result.position, recovered, first }));
+    if (resumed && !result.recovered) reportLoss(before, result.position);
+    notify((listener) => listener.onSubscribed?.({ position: result.position, recovered: resumed && result.recovered, first }));
   };
 
   const fail = (error: CarillonError) => {
@@ -271,7 +271,7 @@ export function createSubscription(name: string, client: Carillon, onUnused: () 
       if (result.recovered) return;
       const before = position;
       position = result.position;
-      reportGap(before?.epoch === result.position.epoch ? "not-recovered" : "new-epoch", before, result.position);
+      reportLoss(before, position);
     },
     onRevoked(error) {
       if (!isHeld()) return;
@@ -293,8 +293,15 @@ export function toSubscribeResult(value: unknown): SubscribeResult | undefined {
   return position ? { position, recovered: recovered === true } : undefined;
 }
 
-function later(a: Position | undefined, b: Position): Position {
-  return a && a.epoch === b.epoch && a.offset > b.offset ? a : b;
+/**
+ * The position after a reply to `subscribe`, where `resumed` means that the request contained a position. Publications may arrive before
+ * the reply: the position never goes back within an epoch. After a full recovery the replayed publications advance it themselves.
+ */
+export function positionAfter(
+  before: Position | undefined, resumed: boolean, { position, recovered }: SubscribeResult,
+): Position | undefined {
+  if (resumed && recovered) return before;
+  return before && before.epoch === position.epoch && before.offset > position.offset ? before : position;
 }
 
 function sameResult(a: SubscribeResult, b: SubscribeResult): boolean {
