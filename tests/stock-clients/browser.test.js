@@ -70,11 +70,11 @@ test("no dialog opens with the focus on its close button", async () => {
     await page.evaluate((hash) => { location.hash = hash; }, screen);
     await page.locator(".skeleton").first().waitFor({ state: "detached" });
   };
-  assert.equal(await openedBy(() => page.getByRole("button", { name: /^Annuler la vente / }).first().click(), "cancel a sale"), "Garder");
+  assert.equal(await openedBy(() => page.getByRole("button", { name: /^Annuler la vente / }).first().click(), "cancel a sale"), "Conserver");
   assert.equal(await openedBy(() => page.getByRole("button", { name: /Détail de la vente/ }).first().click(), "a sale"), "Fermer");
   await visit("#/produits");
   await openedBy(() => page.getByRole("button", { name: /^Modifier / }).first().click(), "edit a product");
-  assert.equal(await openedBy(() => page.getByRole("button", { name: /^Supprimer / }).first().click(), "delete a product"), "Garder");
+  assert.equal(await openedBy(() => page.getByRole("button", { name: /^Supprimer / }).first().click(), "delete a product"), "Conserver");
   await openedBy(() => page.getByRole("button", { name: /^Réglages/ }).first().click(), "settings");
   await page.context().close();
 });

@@ -1,5 +1,5 @@
-// The built @carillon/client against the real server: token renewal, revoked permissions, presence, votes. "npm test" in this folder builds it
-// first.
+// The built @carillon/client against the real server: token renewal, revoked permissions, presence, votes. "npm test" in this folder
+// builds it first.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { channel, createCarillon, presence, votes } from "@carillon/client";
@@ -49,7 +49,8 @@ async function listen(carillon, name) {
 const teach = (n) => server.call("POST", "/api/publish", { channel: "class:7", data: { n } });
 
 for (const late of [false, true]) {
-  test(`a token is renewed ${late ? "when the server reports its expiry" : "before it expires"}, and the connection and its subscriptions stay`, async () => {
+  const when = late ? "when the server reports its expiry" : "before it expires";
+  test(`a token is renewed ${when}, and the connection and its subscriptions stay`, async () => {
     await server.call("PUT", "/api/users/alice", { roles: ["teacher"] });
     let calls = 0;
     const errors = [];

@@ -14,7 +14,14 @@ import type { Texts } from "./texts";
 
 type Screen = Exclude<Route, "newSale" | "unknown">;
 
-const entries: readonly { readonly route: Screen; readonly icon: LucideIcon; readonly name: (t: Texts) => string; readonly short?: (t: Texts) => string }[] = [
+interface Entry {
+  readonly route: Screen;
+  readonly icon: LucideIcon;
+  readonly name: (t: Texts) => string;
+  readonly short?: (t: Texts) => string;
+}
+
+const entries: readonly Entry[] = [
   { route: "dashboard", icon: ChartNoAxesColumn, name: (t) => t.nav.dashboard, short: (t) => t.nav.dashboardShort },
   { route: "sales", icon: Receipt, name: (t) => t.nav.sales },
   { route: "products", icon: Package, name: (t) => t.nav.products },
@@ -29,7 +36,7 @@ export function App() {
   const [firstRoute] = useState(route);
   const moved = useRef(false);
 
-  // A new screen begins at its top and at its title, for the eye and for the ear.
+  // A new screen starts at the top, with the focus on its title for screen readers.
   useEffect(() => {
     if (!moved.current && route === firstRoute) return;
     moved.current = true;
@@ -93,6 +100,11 @@ function CurrentScreen({ route }: { route: Route }) {
     case "sales": return <SalesScreen />;
     case "newSale": return <NewSaleScreen />;
     case "test": return <SyncTestScreen />;
-    case "unknown": return <div className="empty"><h1 tabIndex={-1}>{t.notFound.title}</h1><a className="button primary" href={routes.dashboard}>{t.notFound.back}</a></div>;
+    case "unknown": return (
+      <div className="empty">
+        <h1 tabIndex={-1}>{t.notFound.title}</h1>
+        <a className="button primary" href={routes.dashboard}>{t.notFound.back}</a>
+      </div>
+    );
   }
 }

@@ -27,7 +27,7 @@ export interface SqlResult {
 export interface Page<T> { readonly items: readonly T[]; readonly next?: string | null }
 
 export type NewProduct = Omit<Product, "id">;
-/** A stock that is left out stays as it is: whoever corrects a price must not undo a sale. */
+/** Without `stock` the stock stays unchanged, so that correcting a price does not undo a concurrent sale. */
 export type ProductValues = Omit<NewProduct, "stock"> & { readonly stock?: number };
 export type NewClient = Omit<Client, "id">;
 export interface NewSale {
@@ -35,7 +35,7 @@ export interface NewSale {
   readonly lignes: readonly { readonly produitId: string; readonly quantite: number }[];
 }
 
-/** What went wrong, with a code a screen can look at. `unreachable` is the one that the server cannot say. */
+/** A failed request with its error code. `unreachable` means that there was no response. */
 export class ApiError extends Error {
   readonly code: string;
   readonly status: number;
@@ -47,13 +47,17 @@ export class ApiError extends Error {
   }
 }
 
-const patienceMs = 10_000;
+const requestTimeoutMs = 10_000;
 
-// A creation whose answer was lost may have been done. Asked again with the same words it carries the same key, and is done once.
-let unanswered: { readonly words: string; readonly key: string } | undefined;
+// If the response to a creation was lost, the server may have carried it out. Repeating it with the same content uses the same key, so it
+// happens once.
+let unanswered: { readonly content: string; readonly key: string } | undefined;
 
-function keyFor(words: string): string {
-  if (unanswered?.words !== words) unanswered = { words, key: Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-") };
+function keyFor(content: string): string {
+  if (unanswered?.content !== content) {
+    const random = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36));
+    unanswered = { content, key: random.join("-") };
+  }
   return unanswered.key;
 }
 
@@ -69,7 +73,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
     response = await fetch(path, {
       method, headers,
       cache: "no-store",
-      signal: AbortSignal.timeout(patienceMs),
+      signal: AbortSignal.timeout(requestTimeoutMs),
       ...(text === undefined ? {} : { body: text }),
     });
   } catch {
@@ -82,7 +86,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   throw new ApiError(problem.code ?? `http-${response.status}`, problem.detail ?? problem.title ?? response.statusText, response.status);
 }
 
-/** The whole of a list, page by page; a shop's products and clients fit in a few. */
+/** A complete list, loaded page by page; the products and clients of a shop fit in a few pages. */
 async function all<T>(path: string): Promise<readonly T[]> {
   const items: T[] = [];
   let cursor: string | null | undefined;

@@ -2,7 +2,7 @@ export type Language = "fr" | "en";
 
 const locales: Readonly<Record<Language, string>> = { fr: "fr-FR", en: "en-IE" };
 
-/** How this language writes money, numbers and moments. Times are those of the browser's own clock and zone. */
+/** Formats money, numbers and times for a language, in the browser's time zone. */
 export interface Format {
   readonly money: (cents: number) => string;
   readonly moneyShort: (cents: number) => string;
@@ -26,7 +26,7 @@ export function createFormat(language: Language, now: () => number = Date.now): 
   const weekday = new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" });
   const dayLong = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long", timeZone: "UTC" });
   const sameDay = (a: Date, b: Date) => a.toDateString() === b.toDateString();
-  // A day of the shop is a calendar date, not a moment: it is read in UTC so that no zone shifts it.
+  // A day is a calendar date, not a point in time. It is parsed in UTC so that no time zone shifts it.
   const day = (text: string) => new Date(`${text.slice(0, 10)}T00:00:00Z`);
 
   return {
@@ -41,25 +41,28 @@ export function createFormat(language: Language, now: () => number = Date.now): 
     },
     weekday: (text) => weekday.format(day(text)),
     dayLong: (text) => dayLong.format(day(text)),
-    latency: (ms) => (ms < 1 ? "< 1 ms" : ms < 10_000 ? `${number.format(Math.round(ms))} ms` : `${number.format(Math.round(ms / 1000))} s`),
+    latency(ms) {
+      if (ms < 1) return "< 1 ms";
+      return ms < 10_000 ? `${number.format(Math.round(ms))} ms` : `${number.format(Math.round(ms / 1000))} s`;
+    },
   };
 }
 
-/** Cents from what a person types: `12,50`, `12.5`, `1 200`, `3 €`. Undefined when it is no price. */
+/** Parses a typed price into cents: `12,50`, `12.5`, `1 200`, `3 €`. Undefined when it is not a price. */
 export function parsePrice(text: string): number | undefined {
   const clean = text.replace(/[\s\u00a0\u202f€]/g, "").replace(",", ".");
   if (!/^\d{1,7}(\.\d{0,2})?$/.test(clean)) return undefined;
   return Math.round(Number(clean) * 100);
 }
 
-/** The price as a person would type it. */
+/** Formats a price for an input field. */
 export const priceText = (cents: number, language: Language) => (cents / 100).toFixed(2).replace(".", language === "fr" ? "," : ".");
 
-/** A whole number from zero up. Undefined when it is none. */
+/** Parses a non-negative whole number. Undefined when it is not one. */
 export function parseCount(text: string): number | undefined {
   const clean = text.trim();
   return /^\d{1,7}$/.test(clean) ? Number(clean) : undefined;
 }
 
-/** Text made comparable for a search: no case, no accents. */
+/** Normalizes text for a search: ignores case and accents. */
 export const searchable = (text: string) => text.normalize("NFD").replace(/\p{Diacritic}/gu, "").toLowerCase();

@@ -16,7 +16,7 @@ const subscribe = (listener: () => void) => {
   return () => removeEventListener("hashchange", listener);
 };
 
-/** The screen the address names. The address stays behind `#`, so that any file server can deliver the page. */
+/** The screen for an address. The path is in the fragment, so that any file server can serve the page. */
 export function useRoute(): Route {
   const hash = useSyncExternalStore(subscribe, () => location.hash);
   return routeOf(hash);

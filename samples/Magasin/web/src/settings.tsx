@@ -9,7 +9,7 @@ export const languages: readonly Language[] = ["fr", "en"];
 export const themes: readonly Theme[] = ["auto", "light", "dark"];
 
 export const language = createStored<Language>("magasin.langue", () => "fr", (text): text is Language => text === "fr" || text === "en");
-export const theme = createStored<Theme>("magasin.theme", () => "auto", (text): text is Theme => text === "auto" || text === "light" || text === "dark");
+export const theme = createStored<Theme>("magasin.theme", () => "auto", (text): text is Theme => themes.some((one) => one === text));
 
 interface Settings { readonly t: Texts; readonly format: Format; readonly lang: Language }
 
@@ -29,5 +29,5 @@ export function SettingsProvider({ children }: { children: ReactNode }) {
   return <Context value={settings}>{children}</Context>;
 }
 
-/** The texts, the formats and the language of now. */
+/** The texts, formats and language in use. */
 export const useSettings = () => useContext(Context);

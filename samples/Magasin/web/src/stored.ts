@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** A setting kept in this browser. Private windows may refuse to keep it; then it lives as long as the page. */
+/** A setting stored in this browser. Where storage is not allowed, it lasts as long as the page. */
 export interface Stored<T extends string> {
   readonly get: () => T;
   readonly set: (next: T) => void;

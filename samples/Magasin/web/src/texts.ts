@@ -72,7 +72,8 @@ const fr = {
     confirmDelete: "Supprimer le produit", inUse: "Ce produit figure dans des ventes\u00a0: il ne peut pas être supprimé.",
   },
   clients: {
-    title: "Clients", new: "Nouveau client", edit: "Modifier le client", name: "Nom", phone: "Téléphone", searchLabel: "Rechercher un client",
+    title: "Clients", new: "Nouveau client", edit: "Modifier le client", name: "Nom", phone: "Téléphone",
+    searchLabel: "Rechercher un client",
     count: (n: number) => `${n} ${pluralFr(n, "client", "clients")}`,
     none: "Aucun client", noneHelp: "Ajoutez le premier pour lui attribuer des ventes.",
     notFound: (text: string) => `Aucun client ne correspond à «\u00a0${text}\u00a0»`,

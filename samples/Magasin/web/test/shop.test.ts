@@ -13,36 +13,39 @@ const tea = { id: "1", nom: "Thé", prix: 720, stock: 3 };
 const soap = { id: "2", nom: "Savon", prix: 420, stock: 0 };
 const goods = new Map([[tea.id, tea], [soap.id, soap]]);
 
-describe("A price that is typed", () => {
-  test.each([["12,50", 1250], ["12.5", 1250], ["3", 300], ["1 200,05 €", 120_005], ["0", 0], ["0,29", 29], ["19,99", 1999]] as const)("%s is %i cents", (text, cents) => {
+describe("A typed price", () => {
+  test.each([
+    ["12,50", 1250], ["12.5", 1250], ["3", 300], ["1 200,05 €", 120_005], ["0", 0], ["0,29", 29], ["19,99", 1999],
+  ] as const)("%s is %i cents", (text, cents) => {
     expect(parsePrice(text)).toBe(cents);
   });
-  test.each(["", "abc", "-1", "1,234", "1.2.3", "12345678", "1e3"])("%j is no price", (text) => expect(parsePrice(text)).toBeUndefined());
-  test("is written back as it is typed in each language", () => {
+  test.each(["", "abc", "-1", "1,234", "1.2.3", "12345678", "1e3"])("%j is not a price", (text) =>
+    expect(parsePrice(text)).toBeUndefined());
+  test("is formatted for input in each language", () => {
     expect([priceText(1250, "fr"), priceText(1250, "en")]).toEqual(["12,50", "12.50"]);
     expect(parsePrice(priceText(1999, "fr"))).toBe(1999);
   });
 });
 
-test("A count is a whole number from zero up", () => {
+test("A count is a non-negative whole number", () => {
   expect(["0", " 12 ", "-1", "1,5", ""].map(parseCount)).toEqual([0, 12, undefined, undefined, undefined]);
 });
 
-test("A search looks past case and accents", () => expect(searchable("Café ÉPICÉ")).toBe("cafe epice"));
+test("A search ignores case and accents", () => expect(searchable("Café ÉPICÉ")).toBe("cafe epice"));
 
 describe("Money and days", () => {
-  test("are written as each language writes them", () => {
+  test("are formatted for each language", () => {
     expect(createFormat("fr").money(123_456).replace(/\s/g, " ")).toBe("1 234,56 €");
     expect(createFormat("en").money(123_456)).toBe("€1,234.56");
   });
-  test("a day of the shop is shifted by no time zone", () => {
+  test("no time zone shifts a day of the shop", () => {
     expect(createFormat("en").dayLong("2026-11-21")).toMatch(/^Saturday,? 21 November$/);
     expect(createFormat("fr").weekday("2026-11-21T00:00:00+01:00")).toBe("sam.");
   });
 });
 
-describe("A sale that is being made", () => {
-  test("adds, counts and removes", () => {
+describe("A draft", () => {
+  test("adds, counts and removes products", () => {
     let draft = changeQuantity([], "1", 1);
     draft = changeQuantity(draft, "2", 1);
     draft = changeQuantity(draft, "1", 1);
@@ -50,7 +53,7 @@ describe("A sale that is being made", () => {
     expect(changeQuantity(draft, "2", -1)).toEqual([{ productId: "1", quantity: 2 }]);
     expect(setQuantity(draft, "1", 9)[0]).toEqual({ productId: "1", quantity: 9 });
   });
-  test("knows its total, and where the stock does not suffice any more", () => {
+  test("has a total, and marks lines for which the stock is insufficient", () => {
     const fine = priceDraft([{ productId: "1", quantity: 3 }], goods);
     expect(fine).toMatchObject({ total: 2160, articles: 3, sellable: true });
     expect(priceDraft([{ productId: "1", quantity: 4 }], goods).sellable).toBe(false);
@@ -60,8 +63,9 @@ describe("A sale that is being made", () => {
   });
 });
 
-test("A sale names its client and its articles, also when they are gone", () => {
-  const sale = { id: "9", clientId: "7", lignes: [{ produitId: "1", quantite: 2, prixUnitaire: 720 }, { produitId: "x", quantite: 1, prixUnitaire: 1 }], total: 1441, creeLe: "2026-11-21T10:00:00Z" };
+test("A sale names its client and its items, even if they were deleted", () => {
+  const lignes = [{ produitId: "1", quantite: 2, prixUnitaire: 720 }, { produitId: "x", quantite: 1, prixUnitaire: 1 }];
+  const sale = { id: "9", clientId: "7", lignes, total: 1441, creeLe: "2026-11-21T10:00:00Z" };
   expect(articlesOf(sale, goods, texts.fr)).toBe("2 × Thé, 1 × produit supprimé");
   expect(clientName(sale, [], texts.fr)).toBe("client supprimé");
   expect(clientName({ ...sale, clientId: null }, [], texts.fr)).toBe("Client de passage");
@@ -71,22 +75,22 @@ test("A sale names its client and its articles, also when they are gone", () => 
   expect([sale, sameMoment].sort(byNewest)[0]).toBe(sameMoment);
 });
 
-test("Latencies leave out what was caught up after an interruption", () => {
+test("Latencies leave out changes recovered after an interruption", () => {
   expect(latenciesOf([])).toBeUndefined();
-  const heard = [5, 1, 9, 3].map((latencyMs) => ({ latencyMs, caughtUp: false }));
-  expect(latenciesOf([...heard, { latencyMs: 60_000, caughtUp: true }])).toEqual({ count: 4, min: 1, median: 3, max: 9 });
+  const received = [5, 1, 9, 3].map((latencyMs) => ({ latencyMs, caughtUp: false }));
+  expect(latenciesOf([...received, { latencyMs: 60_000, caughtUp: true }])).toEqual({ count: 4, min: 1, median: 3, max: 9 });
 });
 
-test("The feed tells a burst once and keeps the newest first", () => {
+test("The feed notifies once per burst and keeps the newest changes first", () => {
   const scheduled: (() => void)[] = [];
   const feed = createFeed((callback) => scheduled.push(callback));
-  let told = 0;
-  feed.subscribe(() => told++);
+  let calls = 0;
+  feed.subscribe(() => calls++);
   const change = (key: string) => ({ key, table: "ventes" }) as Change;
   for (let i = 1; i <= 400; i++) feed.add({ change: change(String(i)), latencyMs: 1, receivedAt: 0, caughtUp: false });
   expect([feed.get().length, scheduled.length]).toEqual([0, 1]);
   scheduled.shift()?.();
-  expect([feed.get().length, feed.get()[0]?.change.key, told]).toEqual([300, "400", 1]);
+  expect([feed.get().length, feed.get()[0]?.change.key, calls]).toEqual([300, "400", 1]);
   feed.add({ change: change("new"), latencyMs: 1, receivedAt: 0, caughtUp: false });
   scheduled.shift()?.();
   expect(feed.get()[0]?.change.key).toBe("new");
@@ -94,8 +98,9 @@ test("The feed tells a burst once and keeps the newest first", () => {
   expect(feed.get()).toEqual([]);
 });
 
-test("Addresses lead to screens, and unknown ones to the page that says so", () => {
-  expect(["", "#/", "#/ventes", "#/ventes/nouvelle", "#/nulle-part"].map(routeOf)).toEqual(["dashboard", "dashboard", "sales", "newSale", "unknown"]);
+test("Addresses lead to screens, and unknown ones to the \"not found\" screen", () => {
+  const addresses = ["", "#/", "#/ventes", "#/ventes/nouvelle", "#/nulle-part"];
+  expect(addresses.map(routeOf)).toEqual(["dashboard", "dashboard", "sales", "newSale", "unknown"]);
 });
 
 test("No text is empty, and counts agree with their nouns", () => {
@@ -109,7 +114,7 @@ test("No text is empty, and counts agree with their nouns", () => {
   expect([0, 1, 2].map(texts.en.products.count)).toEqual(["0 products", "1 product", "2 products"]);
 });
 
-describe("What is asked of the server", () => {
+describe("A request to the server", () => {
   const sent: { path: string; headers: Record<string, string> }[] = [];
   const answers: (() => Response)[] = [];
   beforeEach(() => {
@@ -126,14 +131,14 @@ describe("What is asked of the server", () => {
   const keys = () => sent.map(({ headers }) => headers["Idempotency-Key"]);
   const tea = { nom: "Thé", prix: 720, stock: 3 };
 
-  test("names the till, in a header that carries any name", async () => {
+  test("names the till in a header, whatever its characters", async () => {
     till.set("Caisse été");
     answers.push(json({ id: "1", ...tea }));
     await api.createProduct(tea);
     expect(decodeURIComponent(sent[0]?.headers["X-Caisse"] ?? "")).toBe("Caisse été");
   });
 
-  test("a creation whose answer was lost is asked again with the same key, another one with another", async () => {
+  test("a repeated creation whose response was lost has the same key, a further one another key", async () => {
     await expect(api.createProduct(tea)).rejects.toMatchObject({ code: "unreachable" });
     answers.push(json({ id: "1", ...tea }), json({ id: "2", ...tea }));
     await api.createProduct(tea);
@@ -145,10 +150,11 @@ describe("What is asked of the server", () => {
 
   test("a problem document becomes an error with its code", async () => {
     answers.push(json({ code: "conflict", title: "Not possible now", detail: "Only 2 are in stock." }, 409));
-    await expect(api.createSale({ clientId: null, lignes: [] })).rejects.toMatchObject({ code: "conflict", status: 409, message: "Only 2 are in stock." });
+    await expect(api.createSale({ clientId: null, lignes: [] }))
+      .rejects.toMatchObject({ code: "conflict", status: 409, message: "Only 2 are in stock." });
   });
 
-  test("a list is read to its end", async () => {
+  test("a list is loaded page by page", async () => {
     answers.push(json({ items: [{ id: "1" }], next: "a b" }), json({ items: [{ id: "2" }] }));
     expect((await api.products()).map(({ id }) => id)).toEqual(["1", "2"]);
     expect(sent[1]?.path).toBe("/api/produits?limit=500&cursor=a%20b");

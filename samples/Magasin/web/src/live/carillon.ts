@@ -1,10 +1,10 @@
 import { createCarillon } from "@carillon/client";
 import { till } from "../till";
 
-/** The one live connection of this page. It tells its story in the browser's console. */
+/** The client of this page. It logs to the browser's console. */
 export const carillon = createCarillon({ auth: () => ({ nom: till.get() }), logger: console });
 
-// Another name is another handshake.
+// The till name is part of the handshake, so a new name needs a new connection.
 till.subscribe(() => {
   if (carillon.state === "disconnected") return;
   carillon.disconnect();

@@ -1,10 +1,12 @@
-import type { Heard } from "./recentChanges";
+import type { ReceivedChange } from "./recentChanges";
 
 export interface Latencies { readonly count: number; readonly min: number; readonly median: number; readonly max: number }
 
-/** The spread of what arrived live. Changes caught up after an interruption measure the interruption, so they do not count. */
-export function latenciesOf(heard: readonly Pick<Heard, "latencyMs" | "caughtUp">[]): Latencies | undefined {
-  const sorted = heard.filter(({ caughtUp }) => !caughtUp).map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
+/**
+ * The latencies of changes that arrived live. Changes recovered after an interruption are left out: they would measure the interruption.
+ */
+export function latenciesOf(received: readonly Pick<ReceivedChange, "latencyMs" | "caughtUp">[]): Latencies | undefined {
+  const sorted = received.filter(({ caughtUp }) => !caughtUp).map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
   const min = sorted[0];
   const max = sorted.at(-1);
   const median = sorted[Math.floor((sorted.length - 1) / 2)];

@@ -3,42 +3,42 @@ import { useCarillon, useChanges } from "@carillon/react";
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore, type ReactNode } from "react";
 import { useSettings } from "../settings";
 
-/** The tables of the shop that announce their changes. */
+/** The live tables of the shop. */
 export const liveTables = ["produits", "clients", "ventes"] as const;
 export type LiveTable = (typeof liveTables)[number];
 
-/** A change as it arrived here. */
-export interface Heard {
+/** A received change. */
+export interface ReceivedChange {
   readonly number: number;
   readonly change: Change;
   readonly latencyMs: number;
   readonly receivedAt: number;
-  /** Written while this till was away: its age says nothing about the speed of the network. */
+  /** Made while this till was disconnected; its latency does not measure the network. */
   readonly caughtUp: boolean;
 }
 
 interface Feed {
-  readonly get: () => readonly Heard[];
+  readonly get: () => readonly ReceivedChange[];
   readonly subscribe: (listener: () => void) => () => void;
-  readonly add: (heard: Omit<Heard, "number">) => void;
+  readonly add: (received: Omit<ReceivedChange, "number">) => void;
   readonly clear: () => void;
 }
 
 const kept = 300;
 
-/** The last changes, newest first. Told once per frame, so that a burst of hundreds costs a few renderings. */
+/** The latest changes, newest first. Listeners are called in batches, so that a burst of hundreds causes few renders. */
 export function createFeed(schedule: (callback: () => void) => void = (callback) => void setTimeout(callback, 30)): Feed {
-  let heard: readonly Heard[] = [];
-  let waiting: Heard[] = [];
+  let received: readonly ReceivedChange[] = [];
+  let waiting: ReceivedChange[] = [];
   let number = 0;
   const listeners = new Set<() => void>();
   const flush = () => {
-    heard = [...waiting.reverse(), ...heard].slice(0, kept);
+    received = [...waiting.reverse(), ...received].slice(0, kept);
     waiting = [];
     for (const listener of [...listeners]) listener();
   };
   return {
-    get: () => heard,
+    get: () => received,
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -48,7 +48,7 @@ export function createFeed(schedule: (callback: () => void) => void = (callback)
       if (waiting.length === 1) schedule(flush);
     },
     clear() {
-      heard = [];
+      received = [];
       for (const listener of [...listeners]) listener();
     },
   };
@@ -56,7 +56,7 @@ export function createFeed(schedule: (callback: () => void) => void = (callback)
 
 const FeedContext = createContext<Feed>(createFeed());
 
-/** Hears every change for as long as the page is open, so that a screen finds its channels live when it is opened. */
+/** Listens to all changes while the page is open, so that the channels of a screen are subscribed when it opens. */
 export function RecentChanges({ children }: { children: ReactNode }) {
   const [feed] = useState(() => createFeed());
   const carillon = useCarillon();
@@ -76,21 +76,21 @@ export function RecentChanges({ children }: { children: ReactNode }) {
   );
 }
 
-/** Says in one sentence what arrived, to those who hear the screen instead of seeing it. */
+/** Announces received changes to screen readers. */
 function Announcer({ feed }: { feed: Feed }) {
   const { t } = useSettings();
   const [sentence, say] = useState("");
-  const told = useRef(0);
+  const announced = useRef(0);
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const speak = () => {
       timer = undefined;
-      const news = feed.get().filter(({ number }) => number > told.current);
-      if (news.length === 0) return;
-      told.current = Math.max(...news.map(({ number }) => number));
-      const tables = [...new Set(news.map(({ change }) => t.live.tables[change.table] ?? change.table))].join(", ");
-      say(t.live.received(news.length, tables));
+      const unannounced = feed.get().filter(({ number }) => number > announced.current);
+      if (unannounced.length === 0) return;
+      announced.current = Math.max(...unannounced.map(({ number }) => number));
+      const tables = [...new Set(unannounced.map(({ change }) => t.live.tables[change.table] ?? change.table))].join(", ");
+      say(t.live.received(unannounced.length, tables));
     };
     const stop = feed.subscribe(() => { timer ??= setTimeout(speak, 1200); });
     return () => {
@@ -104,23 +104,23 @@ function Announcer({ feed }: { feed: Feed }) {
 
 export function useFeed() {
   const feed = useContext(FeedContext);
-  const heard = useSyncExternalStore(feed.subscribe, feed.get, feed.get);
-  return useMemo(() => ({ heard, clear: feed.clear }), [heard, feed]);
+  const received = useSyncExternalStore(feed.subscribe, feed.get, feed.get);
+  return useMemo(() => ({ received, clear: feed.clear }), [received, feed]);
 }
 
 const glowMs = 2600;
 
 /**
  * Marks rows that changed a moment ago. The returned function gives the class of a row; it alternates between two names of the same
- * animation, because an animation of the same name does not begin again.
+ * animation, because an animation does not restart under the same name.
  */
 export function useGlow(table: LiveTable): (key: string) => string {
-  const { heard } = useFeed();
+  const { received } = useFeed();
   const [, rerender] = useState(0);
   const [openedAt] = useState(() => Date.now());
-  const newest = heard[0]?.number;
+  const newest = received[0]?.number;
 
-  // When the last glow is over the class goes, so that a row drawn anew for another reason stays calm.
+  // Renders once more when the last highlight has ended, so that a later render for another reason does not restart it.
   useEffect(() => {
     if (newest === undefined) return undefined;
     const timer = setTimeout(() => rerender((n) => n + 1), glowMs);
@@ -129,10 +129,10 @@ export function useGlow(table: LiveTable): (key: string) => string {
 
   const now = Date.now();
   const recent = useMemo(() => {
-    const byKey = new Map<string, Heard>();
-    for (const item of heard) if (item.change.table === table && !byKey.has(item.change.key)) byKey.set(item.change.key, item);
+    const byKey = new Map<string, ReceivedChange>();
+    for (const item of received) if (item.change.table === table && !byKey.has(item.change.key)) byKey.set(item.change.key, item);
     return byKey;
-  }, [heard, table]);
+  }, [received, table]);
 
   return useCallback((key) => {
     const item = recent.get(key);
@@ -141,7 +141,7 @@ export function useGlow(table: LiveTable): (key: string) => string {
   }, [recent, now, openedAt]);
 }
 
-/** Class of a figure that changed since it was last drawn. */
+/** The class of a figure that changed since the last render. */
 export function useGlowOnChange(value: string | number | undefined): string {
   const [seen, see] = useState<{ value: typeof value; turn: number }>({ value, turn: 0 });
   if (seen.value !== value) {

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { ApiError } from "../api";
 
-/** What a screen has: nothing yet, the data, or the reason why it has none. Data once loaded stays, and `error` says it may be old. */
+/** The data of a screen. Loaded data stays when a reload fails; `error` then means that it may be out of date. */
 export interface Data<T> {
   readonly data: T | undefined;
   readonly error: ApiError | undefined;
@@ -13,8 +13,8 @@ const firstRetryMs = 1500;
 const lastRetryMs = 15_000;
 
 /**
- * Loads a screen's data when it opens and whenever `reload` is called. An answer that was overtaken by a newer one is thrown away; a failure that
- * may pass is tried again by itself, because the next change that would reload the screen may be hours away.
+ * Loads a screen's data when it opens and whenever `reload` is called. A response older than the one shown is discarded. A temporary
+ * failure is retried, because the next change that would reload the screen may be hours away.
  */
 export function useData<T>(load: () => Promise<T>): Data<T> {
   const [held, hold] = useState<Omit<Data<T>, "reload">>({ data: undefined, error: undefined, loadedAt: undefined });

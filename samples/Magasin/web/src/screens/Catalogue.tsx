@@ -15,7 +15,7 @@ interface Named {
   readonly nom: string;
 }
 
-/** The sentences that a catalogue needs; those of products and of clients have this shape. */
+/** The texts of a catalogue. */
 interface CatalogueTexts {
   readonly title: string;
   readonly new: string;
@@ -38,19 +38,19 @@ interface CatalogueProps<T extends Named> {
   readonly icon: LucideIcon;
   readonly load: () => Promise<readonly T[]>;
   readonly remove: (id: string) => Promise<unknown>;
-  /** What the search looks at. */
+  /** The searchable text of an item. */
   readonly words: (item: T) => string;
-  /** The cells of the head, without the one of the actions. */
+  /** The header cells, without the one for actions. */
   readonly head: ReactNode;
-  /** The cells of a row, without those of the actions. */
+  /** The cells of a row, without the one for actions. */
   readonly cells: (item: T) => ReactNode;
-  /** The form for a new item, or for this one. */
+  /** The form for a new item or an existing one. */
   readonly form: (item: T | undefined, onClose: () => void, onSaved: () => void) => ReactNode;
 }
 
 type Open<T> = { readonly kind: "edit"; readonly item?: T } | { readonly kind: "delete"; readonly item: T };
 
-/** A live list of named things that can be searched, added, corrected and deleted. */
+/** A live list of named items with search, create, edit and delete. */
 export function Catalogue<T extends Named>({ table, texts, icon, load, remove, words, head, cells, form }: CatalogueProps<T>) {
   const { t } = useSettings();
   const { data, error, reload } = useData(load);

@@ -20,8 +20,12 @@ export function ClientsScreen() {
       )}
       cells={(client) => (
         <>
-          <th scope="row">{client.nom}{client.telephone && <span className="line-note only-phone"><Phone number={client.telephone} /></span>}</th>
-          <td className="figures only-wide-cell">{client.telephone ? <Phone number={client.telephone} /> : <span className="muted">—</span>}</td>
+          <th scope="row">
+            {client.nom}{client.telephone && <span className="line-note only-phone"><Phone number={client.telephone} /></span>}
+          </th>
+          <td className="figures only-wide-cell">
+            {client.telephone ? <Phone number={client.telephone} /> : <span className="muted">—</span>}
+          </td>
         </>
       )}
       form={(client, onClose, onSaved) => <ClientDialog {...(client ? { client } : {})} onClose={onClose} onSaved={onSaved} />}
@@ -31,7 +35,9 @@ export function ClientsScreen() {
 
 const Phone = ({ number }: { readonly number: string }) => <a href={`tel:${number.replace(/[^\d+]/g, "")}`}>{number}</a>;
 
-function ClientDialog({ client, onClose, onSaved }: { readonly client?: Client; readonly onClose: () => void; readonly onSaved: () => void }) {
+interface ClientDialogProps { readonly client?: Client; readonly onClose: () => void; readonly onSaved: () => void }
+
+function ClientDialog({ client, onClose, onSaved }: ClientDialogProps) {
   const { t } = useSettings();
   const [name, setName] = useState(client?.nom ?? "");
   const [phone, setPhone] = useState(client?.telephone ?? "");
@@ -64,7 +70,10 @@ function ClientDialog({ client, onClose, onSaved }: { readonly client?: Client; 
           label={t.clients.name} value={name} onChange={setName} autoComplete="off" maxLength={120}
           error={checked && name.trim() === "" ? t.common.required : undefined}
         />
-        <Field label={t.clients.phone} value={phone} onChange={setPhone} inputMode="tel" autoComplete="off" error={checked && !phoneIsFine ? t.clients.badPhone : undefined} />
+        <Field
+          label={t.clients.phone} value={phone} onChange={setPhone} inputMode="tel" autoComplete="off"
+          error={checked && !phoneIsFine ? t.clients.badPhone : undefined}
+        />
         {problem && <Alert>{problem}</Alert>}
         <div className="dialog-foot">
           <Button onClick={onClose}>{t.common.cancel}</Button>

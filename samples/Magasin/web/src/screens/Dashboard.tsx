@@ -41,18 +41,31 @@ function Figures({ figures, sales, clients }: Picture) {
         <Comparison now={chiffreAffaires} before={yesterday?.chiffreAffaires ?? 0} />
       </Figure>
       <Figure name={t.dashboard.sales} value={format.number(nombreVentes)}>{t.dashboard.salesToday(nombreVentes)}</Figure>
-      <Figure name={t.dashboard.basket} value={format.money(nombreVentes === 0 ? 0 : Math.round(chiffreAffaires / nombreVentes))}>{t.dashboard.average}</Figure>
+      <Figure name={t.dashboard.basket} value={format.money(nombreVentes === 0 ? 0 : Math.round(chiffreAffaires / nombreVentes))}>
+        {t.dashboard.average}
+      </Figure>
       <Figure name={t.dashboard.low} value={format.number(stockBas.length)} tone={stockBas.length > 0 ? "warn" : undefined}>
         {stockBas.length > 0 ? t.dashboard.lowSome(stockBas.length) : t.dashboard.lowNone}
       </Figure>
-      <section className="card days-card" aria-labelledby="days"><header><h2 id="days">{t.dashboard.days}</h2></header><Days days={derniersJours} today={jour} /></section>
+      <section className="card days-card" aria-labelledby="days">
+        <header><h2 id="days">{t.dashboard.days}</h2></header>
+        <Days days={derniersJours} today={jour} />
+      </section>
       <LowStock products={stockBas} />
       <LastSales sales={sales} clients={clients} />
     </div>
   );
 }
 
-function Figure({ name, value, children, lead, tone }: { readonly name: string; readonly value: string; readonly children?: ReactNode; readonly lead?: boolean; readonly tone?: "warn" | undefined }) {
+interface FigureProps {
+  readonly name: string;
+  readonly value: string;
+  readonly children?: ReactNode;
+  readonly lead?: boolean;
+  readonly tone?: "warn" | undefined;
+}
+
+function Figure({ name, value, children, lead, tone }: FigureProps) {
   const glow = useGlowOnChange(value);
   return (
     <section className={`card figure ${lead ? "lead" : ""} ${glow}`} data-tone={tone}>
@@ -69,10 +82,11 @@ function Comparison({ now, before }: { readonly now: number; readonly before: nu
   const difference = now - before;
   if (difference === 0) return <>{t.dashboard.sameAsYesterday}</>;
   const Icon = difference > 0 ? TrendingUp : TrendingDown;
-  return <span className="trend"><Icon aria-hidden size={16} /> {t.dashboard.versusYesterday(`${difference > 0 ? "+" : "−"}${format.moneyShort(Math.abs(difference))}`)}</span>;
+  const signed = `${difference > 0 ? "+" : "−"}${format.moneyShort(Math.abs(difference))}`;
+  return <span className="trend"><Icon aria-hidden size={16} /> {t.dashboard.versusYesterday(signed)}</span>;
 }
 
-/** Seven bars for the eye; the same figures as a table for everybody else. */
+/** A bar chart, and the same figures as a table for screen readers. */
 function Days({ days, today }: { readonly days: readonly Day[]; readonly today: string }) {
   const { t, format } = useSettings();
   const highest = Math.max(1, ...days.map((day) => day.chiffreAffaires));
@@ -80,18 +94,29 @@ function Days({ days, today }: { readonly days: readonly Day[]; readonly today: 
     <>
       <div className="bars" aria-hidden>
         {days.map((day) => (
-          <div key={day.jour} className="bar" data-today={day.jour === today ? "" : undefined} title={`${format.dayLong(day.jour)} · ${format.money(day.chiffreAffaires)} · ${day.nombreVentes}`}>
+          <div
+            key={day.jour} className="bar" data-today={day.jour === today ? "" : undefined}
+            title={`${format.dayLong(day.jour)} · ${format.money(day.chiffreAffaires)} · ${day.nombreVentes}`}
+          >
             <span className="bar-value">{format.moneyShort(day.chiffreAffaires)}</span>
-            <span className="bar-track"><span className="bar-fill" style={{ blockSize: `${Math.max(1.5, (day.chiffreAffaires / highest) * 100)}%` }} /></span>
+            <span className="bar-track">
+              <span className="bar-fill" style={{ blockSize: `${Math.max(1.5, (day.chiffreAffaires / highest) * 100)}%` }} />
+            </span>
             <span className="bar-day">{day.jour === today ? t.dashboard.today : format.weekday(day.jour)}</span>
           </div>
         ))}
       </div>
       <div className="visually-hidden"><table>
         <caption>{t.dashboard.daysCaption}</caption>
-        <thead><tr><th scope="col">{t.dashboard.day}</th><th scope="col">{t.dashboard.turnover}</th><th scope="col">{t.nav.sales}</th></tr></thead>
+        <thead>
+          <tr><th scope="col">{t.dashboard.day}</th><th scope="col">{t.dashboard.turnover}</th><th scope="col">{t.nav.sales}</th></tr>
+        </thead>
         <tbody>
-          {days.map((day) => <tr key={day.jour}><th scope="row">{format.dayLong(day.jour)}</th><td>{format.money(day.chiffreAffaires)}</td><td>{day.nombreVentes}</td></tr>)}
+          {days.map((day) => (
+            <tr key={day.jour}>
+              <th scope="row">{format.dayLong(day.jour)}</th><td>{format.money(day.chiffreAffaires)}</td><td>{day.nombreVentes}</td>
+            </tr>
+          ))}
         </tbody>
       </table></div>
     </>
@@ -103,7 +128,10 @@ function LowStock({ products }: { readonly products: readonly Product[] }) {
   const glow = useGlow("produits");
   return (
     <section className="card low-card" aria-labelledby="low">
-      <header><h2 id="low">{t.dashboard.low}</h2><a href={routes.products}>{t.dashboard.seeProducts}<ArrowRight aria-hidden size={15} /></a></header>
+      <header>
+        <h2 id="low">{t.dashboard.low}</h2>
+        <a href={routes.products}>{t.dashboard.seeProducts}<ArrowRight aria-hidden size={15} /></a>
+      </header>
       {products.length === 0
         ? <Empty icon={PackageCheck} title={t.dashboard.lowNone} />
         : (
@@ -130,7 +158,10 @@ function LastSales({ sales, clients }: { readonly sales: readonly Sale[]; readon
   const glow = useGlow("ventes");
   return (
     <section className="card last-card" aria-labelledby="last">
-      <header><h2 id="last">{t.dashboard.lastSales}</h2><a href={routes.sales}>{t.dashboard.allSales}<ArrowRight aria-hidden size={15} /></a></header>
+      <header>
+        <h2 id="last">{t.dashboard.lastSales}</h2>
+        <a href={routes.sales}>{t.dashboard.allSales}<ArrowRight aria-hidden size={15} /></a>
+      </header>
       {sales.length === 0
         ? <Empty icon={Receipt} title={t.dashboard.noSales} />
         : (
@@ -139,7 +170,9 @@ function LastSales({ sales, clients }: { readonly sales: readonly Sale[]; readon
               <li key={sale.id} className={glow(sale.id)}>
                 <span className="line-name">
                   {clientName(sale, clients, t)}
-                  <span className="line-note">{format.moment(sale.creeLe)} · {t.sales.itemCount(sale.lignes.reduce((sum, line) => sum + line.quantite, 0))}</span>
+                  <span className="line-note">
+                    {format.moment(sale.creeLe)} · {t.sales.itemCount(sale.lignes.reduce((sum, line) => sum + line.quantite, 0))}
+                  </span>
                 </span>
                 <span className="amount">{format.money(sale.total)}</span>
               </li>

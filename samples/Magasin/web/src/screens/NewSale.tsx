@@ -7,14 +7,17 @@ import { useGlow } from "../live/recentChanges";
 import { useData } from "../live/useData";
 import { go, routes } from "../route";
 import { useSettings } from "../settings";
-import { Alert, Button, Empty, IconButton, LoadError, ScreenHeader, SearchField, Skeleton, asApiError, describeError, useCannotSave } from "../ui/basics";
+import {
+  Alert, Button, Empty, IconButton, LoadError, ScreenHeader, SearchField, Skeleton, asApiError, describeError, useCannotSave,
+} from "../ui/basics";
 import { useToast } from "../ui/toast";
 import { StockBadge } from "./Dashboard";
 import { changeQuantity, priceDraft, setQuantity, type DraftLine } from "./saleRules";
 
 async function loadGoods(): Promise<{ readonly products: readonly Product[]; readonly clients: readonly Client[] }> {
   const [products, clients] = await Promise.all([api.products(), api.clients()]);
-  return { products: [...products].sort((a, b) => a.nom.localeCompare(b.nom)), clients: [...clients].sort((a, b) => a.nom.localeCompare(b.nom)) };
+  const byName = (a: { readonly nom: string }, b: { readonly nom: string }) => a.nom.localeCompare(b.nom);
+  return { products: [...products].sort(byName), clients: [...clients].sort(byName) };
 }
 
 export function NewSaleScreen() {
@@ -61,7 +64,9 @@ export function NewSaleScreen() {
       <a className="back" href={routes.sales}><ArrowLeft aria-hidden size={16} />{t.newSale.back}</a>
       <ScreenHeader title={t.newSale.title} />
       {!data && error && <LoadError error={error} onRetry={() => void reload()} />}
-      {!data && !error && <div className="till"><div className="card"><Skeleton rows={9} /></div><div className="card"><Skeleton rows={4} /></div></div>}
+      {!data && !error && (
+        <div className="till"><div className="card"><Skeleton rows={9} /></div><div className="card"><Skeleton rows={4} /></div></div>
+      )}
       {data && (
         <div className="till">
           <Picker products={data.products} draft={draft} onPick={(product) => change((now) => changeQuantity(now, product.id, 1))} />
@@ -84,10 +89,17 @@ export function NewSaleScreen() {
                     <li key={productId} data-missing={missing ? "" : undefined}>
                       <div className="ticket-name">
                         <span>{name}</span>
-                        <span className="line-note">{missing ? <strong className="warn-text">{t.newSale.tooMany(product?.stock ?? 0)}</strong> : <>{format.money(product?.prix ?? 0)} · {t.newSale.stock(product?.stock ?? 0)}</>}</span>
+                        <span className="line-note">
+                          {missing
+                            ? <strong className="warn-text">{t.newSale.tooMany(product?.stock ?? 0)}</strong>
+                            : <>{format.money(product?.prix ?? 0)} · {t.newSale.stock(product?.stock ?? 0)}</>}
+                        </span>
                       </div>
                       <div className="stepper" role="group" aria-label={t.newSale.quantityOf(name)}>
-                        <IconButton icon={quantity === 1 ? Trash2 : Minus} label={quantity === 1 ? t.newSale.remove(name) : t.newSale.less(name)} onClick={() => change((now) => changeQuantity(now, productId, -1))} />
+                        <IconButton
+                          icon={quantity === 1 ? Trash2 : Minus} label={quantity === 1 ? t.newSale.remove(name) : t.newSale.less(name)}
+                          onClick={() => change((now) => changeQuantity(now, productId, -1))}
+                        />
                         <input
                           inputMode="numeric" aria-label={t.newSale.quantityOf(name)} value={quantity}
                           onFocus={(event) => event.target.select()}
@@ -96,7 +108,9 @@ export function NewSaleScreen() {
                             if (wanted > 0) change((now) => setQuantity(now, productId, wanted));
                           }}
                         />
-                        <IconButton icon={Plus} label={t.newSale.moreOf(name)} onClick={() => change((now) => changeQuantity(now, productId, 1))} />
+                        <IconButton
+                          icon={Plus} label={t.newSale.moreOf(name)} onClick={() => change((now) => changeQuantity(now, productId, 1))}
+                        />
                       </div>
                       <span className="amount">{format.money(amount)}</span>
                     </li>
@@ -106,7 +120,10 @@ export function NewSaleScreen() {
             )}
             <ClientChoice clients={data.clients} value={clientId} onChange={setClientId} />
             <div className="ticket-total">
-              <p><span>{t.newSale.total}<span className="line-note">{t.sales.itemCount(priced.articles)}</span></span><output aria-live="polite">{format.money(priced.total)}</output></p>
+              <p>
+                <span>{t.newSale.total}<span className="line-note">{t.sales.itemCount(priced.articles)}</span></span>
+                <output aria-live="polite">{format.money(priced.total)}</output>
+              </p>
               {problem && <Alert>{problem}</Alert>}
               {cannotSave && <p className="note" id={why}>{cannotSave}</p>}
               <Button
@@ -132,7 +149,13 @@ function useInView(element: Element | null): boolean {
   return inView;
 }
 
-function Picker({ products, draft, onPick }: { readonly products: readonly Product[]; readonly draft: readonly DraftLine[]; readonly onPick: (product: Product) => void }) {
+interface PickerProps {
+  readonly products: readonly Product[];
+  readonly draft: readonly DraftLine[];
+  readonly onPick: (product: Product) => void;
+}
+
+function Picker({ products, draft, onPick }: PickerProps) {
   const { t, format } = useSettings();
   const [search, setSearch] = useState("");
   const glow = useGlow("produits");
@@ -152,11 +175,17 @@ function Picker({ products, draft, onPick }: { readonly products: readonly Produ
               return (
                 <li key={product.id}>
                   <button
-                    type="button" title={product.nom} className={`tile ${glow(product.id)}`} disabled={product.stock <= inTicket} onClick={() => onPick(product)}
+                    type="button" title={product.nom} className={`tile ${glow(product.id)}`} disabled={product.stock <= inTicket}
+                    onClick={() => onPick(product)}
                   >
                     <span className="tile-name"><span className="visually-hidden">{t.common.add} </span>{product.nom}</span>
-                    <span className="tile-foot"><span className="amount">{format.money(product.prix)}</span><StockBadge stock={product.stock} text={t.newSale.stock(product.stock)} /></span>
-                    {inTicket > 0 && <span className="tile-count"><span className="visually-hidden">, {t.newSale.ticket} </span>{inTicket}</span>}
+                    <span className="tile-foot">
+                      <span className="amount">{format.money(product.prix)}</span>
+                      <StockBadge stock={product.stock} text={t.newSale.stock(product.stock)} />
+                    </span>
+                    {inTicket > 0 && (
+                      <span className="tile-count"><span className="visually-hidden">, {t.newSale.ticket} </span>{inTicket}</span>
+                    )}
                   </button>
                 </li>
               );
@@ -167,7 +196,9 @@ function Picker({ products, draft, onPick }: { readonly products: readonly Produ
   );
 }
 
-function ClientChoice({ clients, value, onChange }: { readonly clients: readonly Client[]; readonly value: string; readonly onChange: (id: string) => void }) {
+interface ClientChoiceProps { readonly clients: readonly Client[]; readonly value: string; readonly onChange: (id: string) => void }
+
+function ClientChoice({ clients, value, onChange }: ClientChoiceProps) {
   const { t } = useSettings();
   const id = useId();
   return (

@@ -25,7 +25,9 @@ export function ProductsScreen() {
         <>
           <th scope="row">{product.nom}<span className="line-note only-phone">{format.money(product.prix)}</span></th>
           <td className="end amount only-wide-cell">{format.money(product.prix)}</td>
-          <td className="end"><StockBadge stock={product.stock} text={product.stock === 0 ? t.products.out : format.number(product.stock)} /></td>
+          <td className="end">
+            <StockBadge stock={product.stock} text={product.stock === 0 ? t.products.out : format.number(product.stock)} />
+          </td>
         </>
       )}
       form={(product, onClose, onSaved) => <ProductDialog {...(product ? { product } : {})} onClose={onClose} onSaved={onSaved} />}
@@ -33,7 +35,9 @@ export function ProductsScreen() {
   );
 }
 
-function ProductDialog({ product, onClose, onSaved }: { readonly product?: Product; readonly onClose: () => void; readonly onSaved: () => void }) {
+interface ProductDialogProps { readonly product?: Product; readonly onClose: () => void; readonly onSaved: () => void }
+
+function ProductDialog({ product, onClose, onSaved }: ProductDialogProps) {
   const { t, lang } = useSettings();
   const [name, setName] = useState(product?.nom ?? "");
   const [price, setPrice] = useState(product ? priceText(product.prix, lang) : "");
@@ -71,8 +75,14 @@ function ProductDialog({ product, onClose, onSaved }: { readonly product?: Produ
           error={checked && name.trim() === "" ? t.common.required : undefined}
         />
         <div className="field-row">
-          <Field label={t.products.price} value={price} onChange={setPrice} inputMode="decimal" autoComplete="off" help={t.products.priceHelp} error={checked && prix === undefined ? t.products.badPrice : undefined} />
-          <Field label={t.products.stock} value={stock} onChange={setStock} inputMode="numeric" autoComplete="off" error={checked && count === undefined ? t.products.badStock : undefined} />
+          <Field
+            label={t.products.price} value={price} onChange={setPrice} inputMode="decimal" autoComplete="off" help={t.products.priceHelp}
+            error={checked && prix === undefined ? t.products.badPrice : undefined}
+          />
+          <Field
+            label={t.products.stock} value={stock} onChange={setStock} inputMode="numeric" autoComplete="off"
+            error={checked && count === undefined ? t.products.badStock : undefined}
+          />
         </div>
         {problem && <Alert>{problem}</Alert>}
         <div className="dialog-foot">

@@ -10,11 +10,19 @@ import { Confirm } from "../ui/confirm";
 import { useToast } from "../ui/toast";
 import { articlesOf, byNewest, clientName } from "./saleRules";
 
-interface Loaded { readonly sales: readonly Sale[]; readonly more: boolean; readonly clients: readonly Client[]; readonly products: ReadonlyMap<string, Product> }
+interface Loaded {
+  readonly sales: readonly Sale[];
+  readonly more: boolean;
+  readonly clients: readonly Client[];
+  readonly products: ReadonlyMap<string, Product>;
+}
 
 async function loadSales(limit: number): Promise<Loaded> {
   const [page, clients, products] = await Promise.all([api.sales(limit), api.clients(), api.products()]);
-  return { sales: [...page.items].sort(byNewest), more: Boolean(page.next), clients, products: new Map(products.map((product) => [product.id, product])) };
+  return {
+    sales: [...page.items].sort(byNewest), more: Boolean(page.next), clients,
+    products: new Map(products.map((product) => [product.id, product])),
+  };
 }
 
 const step = 50;
@@ -29,7 +37,7 @@ export function SalesScreen() {
   const [cancelling, setCancelling] = useState<Sale>();
   const glow = useGlow("ventes");
   const toast = useToast();
-  // By its identifier, so that the open detail follows the sale and closes when another till cancels it.
+  // The identifier and not the object, so that the open dialog follows the sale and closes when another till cancels it.
   const detailed = useMemo(() => data?.sales.find((sale) => sale.id === detail), [data, detail]);
 
   const cancel = async (sale: Sale) => {
@@ -76,16 +84,22 @@ export function SalesScreen() {
                 <tr key={sale.id} className={glow(sale.id)}>
                   <td className="figures muted only-wide-cell">{sale.id}</td>
                   <th scope="row" className="lead-cell">
-                    <button type="button" className="link" aria-label={`${clientName(sale, data.clients, t)}, ${t.sales.detailOf(sale.id)}`} onClick={() => setDetail(sale.id)}>
+                    <button
+                      type="button" className="link" aria-label={`${clientName(sale, data.clients, t)}, ${t.sales.detailOf(sale.id)}`}
+                      onClick={() => setDetail(sale.id)}
+                    >
                       {clientName(sale, data.clients, t)}
                     </button>
-                    <span className="line-note">{format.moment(sale.creeLe)}<span className="only-phone-inline"> · {t.sales.number} {sale.id}</span></span>
+                    <span className="line-note">
+                      {format.moment(sale.creeLe)}<span className="only-phone-inline"> · {t.sales.number} {sale.id}</span>
+                    </span>
                   </th>
                   <td className="only-wide-cell articles">{articlesOf(sale, data.products, t)}</td>
                   <td className="end amount">{format.money(sale.total)}</td>
                   <td className="end row-actions">
                     <Button
-                      look="danger-quiet" className="row-button" icon={Undo2} aria-label={`${t.sales.cancelSale} ${sale.id}`} title={`${t.sales.cancelSale} ${sale.id}`}
+                      look="danger-quiet" className="row-button" icon={Undo2}
+                      aria-label={`${t.sales.cancelSale} ${sale.id}`} title={`${t.sales.cancelSale} ${sale.id}`}
                       onClick={() => setCancelling(sale)}
                     ><span className="only-wide-inline">{t.common.cancel}</span></Button>
                   </td>

@@ -28,8 +28,8 @@ export function SyncTestScreen() {
 function Latency({ reloads }: { readonly reloads: number }) {
   const { t, format } = useSettings();
   const { clock } = useCarillon();
-  const { heard } = useFeed();
-  const latencies = latenciesOf(heard);
+  const { received } = useFeed();
+  const latencies = latenciesOf(received);
   return (
     <section className="card lab-latency" aria-labelledby="latency">
       <header><h2 id="latency"><Activity aria-hidden size={17} /> {t.test.latency}</h2></header>
@@ -47,24 +47,24 @@ function Latency({ reloads }: { readonly reloads: number }) {
   );
 }
 
-/** Who is connected: the list as loaded, then as told at each change. What was told last counts. */
+/** The connected tills: loaded once, then as published at each change. The last publication counts. */
 function Tills() {
   const { t, format } = useSettings();
   const { session } = useWebSocket();
   const { data: loaded, reload } = useData(async () => (await api.connexions()).items);
-  const [told, setTold] = useState<readonly Connexion[]>();
+  const [published, setPublished] = useState<readonly Connexion[]>();
   useChannel<readonly Connexion[]>("magasin:connexions", {
-    onPublication: ({ payload }) => setTold(payload),
+    onPublication: ({ payload }) => setPublished(payload),
     onSubscribed: () => {
-      setTold(undefined);
+      setPublished(undefined);
       void reload();
     },
     onGap: () => {
-      setTold(undefined);
+      setPublished(undefined);
       void reload();
     },
   });
-  const tills = told ?? loaded ?? [];
+  const tills = published ?? loaded ?? [];
 
   return (
     <section className="card lab-tills" aria-labelledby="tills">
@@ -144,14 +144,22 @@ function Actions() {
       <header><h2 id="act"><Zap aria-hidden size={17} /> {t.test.act}</h2></header>
       <div className="button-grid">
         <Button icon={Plus} disabled={busy} onClick={() => void attempt(async () => (await insert()).nom)}>{t.test.insert}</Button>
-        <Button icon={Pencil} disabled={busy || !product} title={product ? undefined : t.test.needsProduct} onClick={() => product && void attempt(() => update(product))}>{t.test.update}</Button>
-        <Button icon={Trash2} disabled={busy || !product} title={product ? undefined : t.test.needsProduct} onClick={() => product && void attempt(() => remove(product))}>{t.test.delete}</Button>
+        <Button
+          icon={Pencil} disabled={busy || !product} title={product ? undefined : t.test.needsProduct}
+          onClick={() => product && void attempt(() => update(product))}
+        >{t.test.update}</Button>
+        <Button
+          icon={Trash2} disabled={busy || !product} title={product ? undefined : t.test.needsProduct}
+          onClick={() => product && void attempt(() => remove(product))}
+        >{t.test.delete}</Button>
         <Button icon={Zap} disabled={busy} onClick={() => void attempt(burst)}>{t.test.burst}</Button>
       </div>
       <p className="note" role="status">{result ?? product?.nom ?? t.test.actHelp}{!product && <><br />{t.test.needsProduct}</>}</p>
       {problem && <Alert>{problem}</Alert>}
       <hr />
-      <Button icon={cut ? Plug : PlugZap} look={cut ? "primary" : "plain"} className="full" onClick={cut ? connect : disconnect}>{cut ? t.test.restore : t.test.cut}</Button>
+      <Button icon={cut ? Plug : PlugZap} look={cut ? "primary" : "plain"} className="full" onClick={cut ? connect : disconnect}>
+        {cut ? t.test.restore : t.test.cut}
+      </Button>
       <p className="note">{t.test.cutHelp}</p>
     </section>
   );
@@ -194,8 +202,14 @@ function Sql() {
         onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void run(); }}
       />
       <div className="chips">
-        {examples.map((example) => <button key={example} type="button" className="chip" title={example} onClick={() => setStatement(example)}>{example.split(" ")[0]}</button>)}
-        <Button look="primary" disabled={busy || statement.trim() === ""} onClick={() => void run()}>{busy ? t.test.running : t.test.run}</Button>
+        {examples.map((example) => (
+          <button key={example} type="button" className="chip" title={example} onClick={() => setStatement(example)}>
+            {example.split(" ")[0]}
+          </button>
+        ))}
+        <Button look="primary" disabled={busy || statement.trim() === ""} onClick={() => void run()}>
+          {busy ? t.test.running : t.test.run}
+        </Button>
       </div>
       <div aria-live="polite">
         {problem ? <Alert>{problem}</Alert> : result ? <Result result={result} /> : <p className="note" id="sql-help">{t.test.sqlHelp}</p>}
@@ -215,7 +229,9 @@ function Result({ result }: { readonly result: SqlResult }) {
       <table className="small">
         <caption className="note">{t.test.rows(rows.length)}</caption>
         <thead><tr>{columns.map((column) => <th key={column} scope="col">{column}</th>)}</tr></thead>
-        <tbody>{rows.slice(0, 100).map((row, r) => <tr key={r}>{columns.map((column, i) => <td key={column}>{cell(row, i, column)}</td>)}</tr>)}</tbody>
+        <tbody>
+          {rows.slice(0, 100).map((row, r) => <tr key={r}>{columns.map((column, i) => <td key={column}>{cell(row, i, column)}</td>)}</tr>)}
+        </tbody>
       </table>
     </div>
   );
@@ -225,16 +241,16 @@ const shownChanges = 100;
 
 function Changes() {
   const { t, format } = useSettings();
-  const { heard, clear } = useFeed();
+  const { received, clear } = useFeed();
   const [openedAt] = useState(() => Date.now());
   return (
     <section className="card lab-changes" aria-labelledby="changes">
       <header>
         <h2 id="changes"><Inbox aria-hidden size={17} /> {t.test.changes}</h2>
-        <span className="count">{heard.length}</span>
-        {heard.length > 0 && <Button look="quiet" icon={Eraser} onClick={clear}>{t.test.clear}</Button>}
+        <span className="count">{received.length}</span>
+        {received.length > 0 && <Button look="quiet" icon={Eraser} onClick={clear}>{t.test.clear}</Button>}
       </header>
-      {heard.length === 0 ? <Empty icon={Inbox} title={t.test.noChanges}><p className="muted">{t.test.noChangesHelp}</p></Empty> : (
+      {received.length === 0 ? <Empty icon={Inbox} title={t.test.noChanges}><p className="muted">{t.test.noChangesHelp}</p></Empty> : (
         <div className="scroll" tabIndex={0} role="group" aria-labelledby="changes">
           <table className="feed">
             <caption className="visually-hidden">{t.test.changes}</caption>
@@ -249,14 +265,20 @@ function Changes() {
               </tr>
             </thead>
             <tbody>
-              {heard.slice(0, shownChanges).map(({ number, change, latencyMs, receivedAt, caughtUp }) => (
+              {received.slice(0, shownChanges).map(({ number, change, latencyMs, receivedAt, caughtUp }) => (
                 <tr key={number} className={receivedAt >= openedAt ? "glow-a" : undefined}>
                   <td className="figures muted">{format.timeExact(receivedAt)}</td>
                   <td>{change.table}</td>
-                  <td><span className="operation" data-operation={change.operation}>{t.live.operations[change.operation] ?? change.operation}</span></td>
+                  <td>
+                    <span className="operation" data-operation={change.operation}>
+                      {t.live.operations[change.operation] ?? change.operation}
+                    </span>
+                  </td>
                   <td className="figures">{change.key}</td>
                   <td className="only-wide-cell">{change.actor ?? <span className="muted">{t.test.unknownActor}</span>}</td>
-                  <td className="end figures">{caughtUp ? <span className="badge" data-tone="calm">{t.test.caughtUp}</span> : format.latency(latencyMs)}</td>
+                  <td className="end figures">
+                    {caughtUp ? <span className="badge" data-tone="calm">{t.test.caughtUp}</span> : format.latency(latencyMs)}
+                  </td>
                 </tr>
               ))}
             </tbody>

@@ -12,10 +12,10 @@ export function articlesOf(sale: Sale, products: ReadonlyMap<string, Product>, t
   return sale.lignes.map((line) => `${line.quantite} × ${products.get(line.produitId)?.nom ?? t.sales.goneProduct}`).join(", ");
 }
 
-/** A line of a sale that is being made. */
+/** A line of the current draft. */
 export interface DraftLine { readonly productId: string; readonly quantity: number }
 
-/** The draft with `by` more or fewer of a product. At zero the line goes; a new product comes last. */
+/** Changes the quantity of a product in the draft. At zero the line is removed; a new product is added last. */
 export function changeQuantity(draft: readonly DraftLine[], productId: string, by: number): readonly DraftLine[] {
   const line = draft.find((candidate) => candidate.productId === productId);
   return setQuantity(draft, productId, (line?.quantity ?? 0) + by);
@@ -27,7 +27,7 @@ export function setQuantity(draft: readonly DraftLine[], productId: string, quan
   return draft.map((line) => (line.productId === productId ? { productId, quantity } : line));
 }
 
-/** A draft put next to the goods as they are now: what it costs, and where the stock does not suffice. */
+/** Prices the draft with the current products, and marks the lines for which the stock is insufficient. */
 export function priceDraft(draft: readonly DraftLine[], products: ReadonlyMap<string, Product>) {
   const lines = draft.map((line) => {
     const product = products.get(line.productId);

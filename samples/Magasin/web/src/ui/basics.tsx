@@ -6,7 +6,11 @@ import { useSettings } from "../settings";
 import { routes } from "../route";
 import type { Texts } from "../texts";
 
-type ButtonProps = ComponentProps<"button"> & { readonly look?: "primary" | "plain" | "quiet" | "danger" | "danger-quiet"; readonly icon?: LucideIcon };
+type ButtonProps = ComponentProps<"button"> & {
+  readonly look?: "primary" | "plain" | "quiet" | "danger" | "danger-quiet";
+  readonly icon?: LucideIcon;
+};
+type IconButtonProps = Omit<ButtonProps, "children" | "icon"> & { readonly icon: LucideIcon; readonly label: string };
 
 export function Button({ look = "plain", icon: Icon, children, className = "", ...rest }: ButtonProps) {
   return (
@@ -17,8 +21,8 @@ export function Button({ look = "plain", icon: Icon, children, className = "", .
   );
 }
 
-/** A button that shows only its icon; the label is spoken and shown on hover. */
-export function IconButton({ icon: Icon, label, look = "quiet", ...rest }: Omit<ButtonProps, "children" | "icon"> & { readonly icon: LucideIcon; readonly label: string }) {
+/** A button with an icon only. The label is a tooltip and the accessible name. */
+export function IconButton({ icon: Icon, label, look = "quiet", ...rest }: IconButtonProps) {
   return (
     <button type="button" className={`button icon-only ${look}`} aria-label={label} title={label} {...rest}>
       <Icon aria-hidden size={18} />
@@ -26,7 +30,9 @@ export function IconButton({ icon: Icon, label, look = "quiet", ...rest }: Omit<
   );
 }
 
-export function ScreenHeader({ title, note, children }: { readonly title: string; readonly note?: ReactNode; readonly children?: ReactNode }) {
+interface ScreenHeaderProps { readonly title: string; readonly note?: ReactNode; readonly children?: ReactNode }
+
+export function ScreenHeader({ title, note, children }: ScreenHeaderProps) {
   const { t } = useSettings();
   return (
     <header className="screen-header">
@@ -39,7 +45,9 @@ export function ScreenHeader({ title, note, children }: { readonly title: string
   );
 }
 
-export function SearchField({ label, value, onChange }: { readonly label: string; readonly value: string; readonly onChange: (text: string) => void }) {
+interface SearchFieldProps { readonly label: string; readonly value: string; readonly onChange: (text: string) => void }
+
+export function SearchField({ label, value, onChange }: SearchFieldProps) {
   const { t } = useSettings();
   return (
     <div className="search">
@@ -64,23 +72,34 @@ export function Field({ label, value, onChange, help, error, ...rest }: FieldPro
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>
-      <input id={id} value={value} aria-invalid={error ? true : undefined} aria-describedby={described} onChange={(event) => onChange(event.target.value)} {...rest} />
-      {error ? <p className="field-error" id={`${id}-error`}>{error}</p> : help ? <p className="field-help" id={`${id}-help`}>{help}</p> : null}
+      <input
+        id={id} value={value} aria-invalid={error ? true : undefined} aria-describedby={described}
+        onChange={(event) => onChange(event.target.value)} {...rest}
+      />
+      {error && <p className="field-error" id={`${id}-error`}>{error}</p>}
+      {!error && help && <p className="field-help" id={`${id}-help`}>{help}</p>}
     </div>
   );
 }
 
+interface DialogProps {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ReactNode;
+  readonly wide?: boolean;
+}
+
 /**
- * A modal dialog of the platform: it keeps the focus, closes on Escape and gives the focus back. The element marked `data-first-focus`
- * gets the focus first, or else the first field. React's `autoFocus` has no effect in here: it runs while the dialog is still closed, and
- * `showModal` then focuses the first button, which closes the dialog.
+ * A native modal dialog: it traps the focus, closes on Escape and restores the focus. The element marked `data-first-focus` gets the focus
+ * first, or else the first field. React's `autoFocus` has no effect here: it runs while the dialog is still closed, and `showModal` then
+ * focuses the first button, which closes the dialog.
  */
-export function Dialog({ title, onClose, children, wide }: { readonly title: string; readonly onClose: () => void; readonly children: ReactNode; readonly wide?: boolean }) {
+export function Dialog({ title, onClose, children, wide }: DialogProps) {
   const { t } = useSettings();
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
 
-  // Closed before it leaves the page: only then does the platform give the focus back to where it came from.
+  // Closed before it is removed: otherwise the browser does not restore the focus.
   useLayoutEffect(() => {
     const dialog = ref.current;
     if (dialog && !dialog.open) {
@@ -110,7 +129,9 @@ export function Dialog({ title, onClose, children, wide }: { readonly title: str
   );
 }
 
-export function Empty({ icon: Icon, title, children }: { readonly icon: LucideIcon; readonly title: string; readonly children?: ReactNode }) {
+interface EmptyProps { readonly icon: LucideIcon; readonly title: string; readonly children?: ReactNode }
+
+export function Empty({ icon: Icon, title, children }: EmptyProps) {
   return (
     <div className="empty">
       <span className="empty-icon"><Icon aria-hidden size={28} /></span>
@@ -120,7 +141,7 @@ export function Empty({ icon: Icon, title, children }: { readonly icon: LucideIc
   );
 }
 
-/** Grey shapes where the data will be. Spoken as one word. */
+/** Placeholders while data is loading, with one accessible label. */
 export function Skeleton({ rows = 6, className = "" }: { readonly rows?: number; readonly className?: string }) {
   const { t } = useSettings();
   return (
@@ -139,13 +160,13 @@ export function describeError(error: ApiError, t: Texts, loading = false): strin
   }
 }
 
-/** Why nothing can be saved now; undefined while the server answers. A connection that was cut on purpose still saves. */
+/** Why nothing can be saved, or undefined. A till that was disconnected on purpose can still save. */
 export function useCannotSave(): string | undefined {
   const { t } = useSettings();
   return useWebSocket().state === "offline" ? t.connection.cannotSave : undefined;
 }
 
-/** The way to a new sale. While nothing can be sold it says so and leads nowhere. */
+/** The link to a new sale, disabled while nothing can be saved. */
 export function NewSaleLink({ plain = false }: { readonly plain?: boolean }) {
   const { t } = useSettings();
   const reason = useCannotSave();
@@ -159,22 +180,22 @@ export function NewSaleLink({ plain = false }: { readonly plain?: boolean }) {
   );
 }
 
-/** What stands in place of a screen that has nothing to show. While the banner says that the server is away and offers to try again, this does not. */
+/** Replaces a screen without data. Offers no retry while the connection banner does. */
 export function LoadError({ error, onRetry }: { readonly error: ApiError; readonly onRetry: () => void }) {
   const { t } = useSettings();
   const { state } = useWebSocket();
-  const said = error.code === "unreachable" && (state === "offline" || state === "reconnecting");
+  const bannerIsShown = error.code === "unreachable" && (state === "offline" || state === "reconnecting");
   return (
-    <div className="empty" role={said ? undefined : "alert"}>
+    <div className="empty" role={bannerIsShown ? undefined : "alert"}>
       <span className="empty-icon danger"><TriangleAlert aria-hidden size={28} /></span>
       <p className="empty-title">{t.errors.loadTitle}</p>
-      <p className="muted">{said ? t.errors.waiting : describeError(error, t, true)}</p>
-      {!said && <Button look="primary" onClick={onRetry}>{t.common.retry}</Button>}
+      <p className="muted">{bannerIsShown ? t.errors.waiting : describeError(error, t, true)}</p>
+      {!bannerIsShown && <Button look="primary" onClick={onRetry}>{t.common.retry}</Button>}
     </div>
   );
 }
 
-/** A write that failed, said where it was asked for. */
+/** The error of a failed action, shown next to it. */
 export function Alert({ children }: { readonly children: ReactNode }) {
   return <p className="alert" role="alert"><TriangleAlert aria-hidden size={18} /><span>{children}</span></p>;
 }

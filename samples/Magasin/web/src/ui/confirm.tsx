@@ -9,11 +9,11 @@ interface ConfirmProps {
   readonly action: string;
   readonly onConfirm: () => Promise<void>;
   readonly onClose: () => void;
-  /** A sentence that says it better than the server's answer, for errors that this screen knows. */
+  /** A better message than the server's, for errors that the screen knows. */
   readonly explain?: (error: ApiError) => string | undefined;
 }
 
-/** Asks before something that cannot be taken back. What goes wrong is said here, and the question stays open. */
+/** Asks before an irreversible action. An error is shown in the dialog, which stays open. */
 export function Confirm({ title, text, action, onConfirm, onClose, explain }: ConfirmProps) {
   const { t } = useSettings();
   const [busy, setBusy] = useState(false);

@@ -6,7 +6,7 @@ import { useSettings } from "../settings";
 import { Button } from "./basics";
 import { useToast } from "./toast";
 
-/** Where the connection stands, in the top bar: a colour, a shape and a word, because no one of them reaches everybody. */
+/** The state of the connection in the top bar: as a colour, a shape and a word, so that everybody can perceive it. */
 export function ConnectionPill() {
   const { t } = useSettings();
   const { state } = useWebSocket();
@@ -23,7 +23,7 @@ type Trouble = Exclude<ConnectionState, "connected" | "connecting">;
 
 const icons: Readonly<Record<Trouble, LucideIcon>> = { disconnected: PlugZap, reconnecting: RotateCw, offline: CloudOff, refused: ShieldX };
 
-/** What an interruption means for the person at the till, once it lasts longer than a blink. */
+/** Explains an interruption that lasts longer than a moment. */
 export function ConnectionBanner() {
   const { t, format } = useSettings();
   const { state, reason, error, nextAttemptAt, connect, connected } = useWebSocket();
@@ -46,7 +46,7 @@ export function ConnectionBanner() {
     }
   }, [trouble, connected, toast, t]);
 
-  // The screens below look at this to show that what they hold may be old.
+  // The style sheets use this to mark data that may be out of date.
   useEffect(() => {
     document.documentElement.toggleAttribute("data-stale", trouble !== undefined);
   }, [trouble]);
@@ -64,7 +64,10 @@ export function ConnectionBanner() {
     <section className="banner" data-state={trouble} aria-label={t.connection.label}>
       <Icon aria-hidden size={20} />
       <div className="banner-text">
-        <p role="status"><strong>{title}</strong>{trouble === "refused" && error ? ` ${error.message}` : ""} {trouble === "offline" ? t.connection.cannotSave : ""}</p>
+        <p role="status">
+          <strong>{title}</strong>
+          {trouble === "refused" && error ? ` ${error.message}` : ""} {trouble === "offline" ? t.connection.cannotSave : ""}
+        </p>
         <p className="banner-note">
           {lastLive !== undefined && <span>{t.connection.stale(format.time(lastLive))}</span>}
           {seconds !== undefined && seconds > 0 && <span> {t.connection.next(seconds)}.</span>}
@@ -75,7 +78,7 @@ export function ConnectionBanner() {
   );
 }
 
-/** A value once it lasted; its end is seen at once. */
+/** A value after it has lasted for a while; it ends at once. */
 function useLasting<T>(value: T | undefined, ms: number): T | undefined {
   const [lasting, setLasting] = useState<T>();
   const present = value !== undefined;

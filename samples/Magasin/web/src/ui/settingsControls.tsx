@@ -8,14 +8,16 @@ import { Button, Dialog, Field, IconButton } from "./basics";
 const themeIcons: Readonly<Record<Theme, LucideIcon>> = { auto: Monitor, light: Sun, dark: Moon };
 const languageNames = { fr: "Français", en: "English" } as const;
 
-/** Two words side by side; the one in use is marked. */
+/** One button per language; the language in use is marked. */
 export function LanguageSwitch() {
   const { t } = useSettings();
   const current = useStored(language);
   return (
     <div className="segmented only-wide" role="group" aria-label={t.settings.language}>
       {languages.map((one) => (
-        <button key={one} type="button" lang={one} aria-pressed={one === current} title={languageNames[one]} onClick={() => language.set(one)}>
+        <button
+          key={one} type="button" lang={one} aria-pressed={one === current} title={languageNames[one]} onClick={() => language.set(one)}
+        >
           <span aria-hidden>{one.toUpperCase()}</span>
           <span className="visually-hidden">{languageNames[one]}</span>
         </button>
@@ -30,19 +32,24 @@ export function ThemeButton() {
   const next = themes[(themes.indexOf(current) + 1) % themes.length] ?? "auto";
   return (
     <span className="only-wide">
-      <IconButton icon={themeIcons[current]} label={`${t.settings.theme}${t.common.colon}${t.settings[current]}`} onClick={() => theme.set(next)} />
+      <IconButton
+        icon={themeIcons[current]} label={`${t.settings.theme}${t.common.colon}${t.settings[current]}`} onClick={() => theme.set(next)}
+      />
     </span>
   );
 }
 
-/** The name of this till, and everything that the top bar of a phone has no room for. */
+/** The name of this till, and the settings that do not fit in the top bar of a phone. */
 export function SettingsButton() {
   const { t } = useSettings();
   const name = useStored(till);
   const [open, setOpen] = useState(false);
   return (
     <>
-      <button type="button" className="button quiet till-button" aria-haspopup="dialog" aria-label={`${t.settings.open}${t.common.colon}${name}`} onClick={() => setOpen(true)}>
+      <button
+        type="button" className="button quiet till-button" aria-haspopup="dialog"
+        aria-label={`${t.settings.open}${t.common.colon}${name}`} onClick={() => setOpen(true)}
+      >
         <Settings2 aria-hidden size={18} />
         <span className="till-name">{name}</span>
       </button>
@@ -70,7 +77,10 @@ function SettingsDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title={t.settings.title} onClose={onClose}>
       <form onSubmit={save}>
-        <Field label={t.settings.till} value={name} onChange={setName} maxLength={40} help={t.settings.tillHelp} error={missing ? t.common.required : undefined} autoComplete="off" />
+        <Field
+          label={t.settings.till} value={name} onChange={setName} maxLength={40} autoComplete="off"
+          help={t.settings.tillHelp} error={missing ? t.common.required : undefined}
+        />
         <fieldset>
           <legend>{t.settings.language}</legend>
           <div className="choices">

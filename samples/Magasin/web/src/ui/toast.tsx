@@ -3,7 +3,7 @@ import { createContext, useCallback, useContext, useRef, useState, type ReactNod
 
 const Context = createContext<(text: string) => void>(() => {});
 
-/** One quiet sentence about what this till just did. */
+/** A short message about the last action on this till. */
 export function Toasts({ children }: { children: ReactNode }) {
   const [toast, setToast] = useState<{ readonly text: string; readonly number: number }>();
   const number = useRef(0);
