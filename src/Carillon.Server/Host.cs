@@ -1,5 +1,4 @@
 using Carillon.Server.Configuration;
-using Carillon.Server.Metrics;
 using Carillon.SocketIO;
 using Microsoft.Extensions.Configuration.Memory;
 
@@ -27,12 +26,11 @@ static class Host
         builder.Services.Configure<SocketIOOptions>(io => settings.Apply(io.Engine));
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => Origins.Allow(policy, settings.AllowedOrigins)));
         builder.Services.AddProblemDetails(problems => problems.CustomizeProblemDetails = Problems.AddCode);
-        builder.Services.AddSingleton<PrometheusMeter>();
+        Telemetry.Add(builder.Services, settings);
         Description.Add(builder.Services);
 
         var app = builder.Build();
-        _ = app.Services.GetRequiredService<SocketServer>();       // says now what is wrong with its settings
-        _ = app.Services.GetRequiredService<PrometheusMeter>();    // counts from the beginning
+        _ = app.Services.GetRequiredService<SocketServer>();   // says now what is wrong with its settings
         app.Use(static (http, next) =>
         {
             // Set as the answer starts: what handles an exception clears the headers. Browsers must take nothing of ours for a script or a
@@ -48,7 +46,7 @@ static class Host
         app.UseWhen(http => http.Request.Path.StartsWithSegments("/api"), api => api.UseStatusCodePages().UseCors());
         app.MapCarillon();
         Health.Map(app);
-        PrometheusMeter.Map(app);
+        Telemetry.Map(app);
         Description.Map(app);
         return app;
     }

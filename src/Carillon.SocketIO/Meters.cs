@@ -8,6 +8,8 @@ namespace Carillon.SocketIO;
 static class Meters
 {
     static readonly Meter Meter = new("Carillon");
+    static readonly InstrumentAdvice<double> Seconds =
+        new() { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] };
     static readonly ConditionalWeakTable<EngineServer, object?> Servers = [];
 
     /// <summary>Handshakes that were let in, by <c>transport</c>.</summary>
@@ -28,14 +30,18 @@ static class Meters
     /// <summary>Events that were refused because somebody spent more than their share, their own or their account's.</summary>
     public static readonly Counter<long> Overspent = Meter.CreateCounter<long>("carillon.events.refused", "{event}", "Events beyond somebody's share");
 
+    // {byte}, not By: Prometheus would append the unit to a name that holds it already.
     /// <summary>Bytes that came from clients, as they were on the transport.</summary>
-    public static readonly Counter<long> BytesReceived = Meter.CreateCounter<long>("carillon.bytes.received", "By", "Bytes from clients");
+    public static readonly Counter<long> BytesReceived =
+        Meter.CreateCounter<long>("carillon.bytes.received", "{byte}", "Bytes from clients");
 
     /// <summary>Bytes that were handed to the network, or to the answers of polls.</summary>
-    public static readonly Counter<long> BytesSent = Meter.CreateCounter<long>("carillon.bytes.sent", "By", "Bytes to clients");
+    public static readonly Counter<long> BytesSent =
+        Meter.CreateCounter<long>("carillon.bytes.sent", "{byte}", "Bytes to clients");
 
     /// <summary>How long it took to hand an event to all its receivers.</summary>
-    public static readonly Histogram<double> FanOut = Meter.CreateHistogram<double>("carillon.fanout.duration", "s", "Time to hand an event to all its receivers");
+    public static readonly Histogram<double> FanOut =
+        Meter.CreateHistogram("carillon.fanout.duration", "s", "Time to hand an event to all its receivers", tags: null, Seconds);
 
     /// <summary>What became of messages for clients whose queue was full, or that memory was short for, by <c>action</c>: drop, make-room or disconnect.</summary>
     public static readonly Counter<long> Overflows = Meter.CreateCounter<long>("carillon.queue.overflows", "{message}", "Messages for clients whose queue was full");
@@ -44,7 +50,8 @@ static class Meters
     public static readonly Counter<long> Recoveries = Meter.CreateCounter<long>("carillon.recoveries", "{client}", "Clients that came back to a lost connection");
 
     /// <summary>From a ping to its pong.</summary>
-    public static readonly Histogram<double> RoundTrip = Meter.CreateHistogram<double>("carillon.rtt", "s", "Time from a ping to its pong");
+    public static readonly Histogram<double> RoundTrip =
+        Meter.CreateHistogram("carillon.rtt", "s", "Time from a ping to its pong", tags: null, Seconds);
 
     /// <summary>Bans, those by hand among them.</summary>
     public static readonly Counter<long> Bans = Meter.CreateCounter<long>("carillon.bans", "{ban}", "Bans of addresses");

@@ -4,8 +4,8 @@ using System.Text.RegularExpressions;
 namespace Carillon.Server.Tests;
 
 /// <summary>
-/// Reads the text format 0.0.4 of Prometheus and forgives nothing: HELP and TYPE once before the samples of a family, families in one piece, no series twice, histograms whose buckets
-/// grow up to their count.
+/// Reads the text format 0.0.4 of Prometheus strictly: TYPE, and HELP and UNIT at most once, before the samples of a family; families in
+/// one piece; no series twice; histograms whose buckets grow up to their count.
 /// </summary>
 sealed partial class Exposition
 {
@@ -21,17 +21,19 @@ sealed partial class Exposition
         Assert.EndsWith("\n", text, StringComparison.Ordinal);
         Assert.DoesNotContain('\r', text);
         var family = "";
-        HashSet<string> helped = [], series = [];
-        foreach (var line in text.Split('\n')[..^1])
+        HashSet<string> described = [], series = [];
+        var lines = text.Split('\n')[..^1];
+        foreach (var line in lines[^1] == "# EOF" ? lines[..^1] : lines)
         {
-            if (Help().Match(line) is { Success: true } help)
+            if (Type().Match(line) is { Success: true } type)
             {
-                Assert.True(helped.Add(family = help.Groups[1].Value), $"HELP twice: {line}");
-            }
-            else if (Type().Match(line) is { Success: true } type)
-            {
-                Assert.Equal(family, type.Groups[1].Value);
+                family = type.Groups[1].Value;
                 Assert.True(read.Types.TryAdd(family, type.Groups[2].Value), $"TYPE twice: {line}");
+            }
+            else if (Description().Match(line) is { Success: true } description)
+            {
+                Assert.Equal(family, description.Groups["name"].Value);
+                Assert.True(described.Add($"{description.Groups["kind"].Value} {family}"), $"Twice: {line}");
             }
             else
             {
@@ -67,13 +69,13 @@ sealed partial class Exposition
 
     static string Unescaped(string text) => Regex.Replace(text, @"\\(.)", match => match.Groups[1].Value == "n" ? "\n" : match.Groups[1].Value);
 
-    [GeneratedRegex(@"^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (?:[^\\]|\\\\|\\n)+$")]
-    private static partial Regex Help();
+    [GeneratedRegex(@"^# (?<kind>HELP|UNIT) (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) (?:[^\\]|\\\\|\\n)+$")]
+    private static partial Regex Description();
 
     [GeneratedRegex(@"^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram)$")]
     private static partial Regex Type();
 
-    [GeneratedRegex("""^(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?<labels>[^\n]+)\})? (?<value>[+-]Inf|NaN|[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)$""")]
+    [GeneratedRegex("""^(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?<labels>[^\n]*)\})? (?<value>[+-]Inf|NaN|[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)$""")]
     private static partial Regex Line();
 
     [GeneratedRegex("""([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"(?=,|$)""")]

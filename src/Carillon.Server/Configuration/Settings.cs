@@ -14,6 +14,9 @@ sealed class Settings
     public const string DefaultUrls = "http://0.0.0.0:8080";
     public const string FileName = "carillon.json";
 
+    const string OpenTelemetryPrefix = "OTEL_";
+    const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
     readonly List<string> _problems = [];
     readonly Dictionary<string, string?> _values = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<string, string?> _ofTheHost = new(StringComparer.OrdinalIgnoreCase);
@@ -26,6 +29,7 @@ sealed class Settings
         if (File is not null) ReadFile(File);
         foreach (var (name, value) in shell.Variables)
             if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase)) _values[PathOf(name)] = value;
+            else if (name.StartsWith(OpenTelemetryPrefix, StringComparison.Ordinal)) _ofTheHost[name] = value;
         // An empty value is none: that is how compose files leave things out.
         foreach (var (path, _) in _values.Where(entry => string.IsNullOrEmpty(entry.Value)).ToList()) _values.Remove(path);
 
@@ -68,7 +72,10 @@ sealed class Settings
     /// <summary>The path of the file with the keys for tokens; null where there is none.</summary>
     public string? KeyFile { get; }
 
-    /// <summary>What the file says to ASP.NET Core: logging, certificates and the names of the host.</summary>
+    /// <summary>Whether metrics and traces are exported to an OTLP endpoint.</summary>
+    public bool HasOtlpEndpoint => !string.IsNullOrEmpty(_ofTheHost.GetValueOrDefault(OtlpEndpoint));
+
+    /// <summary>What the file sets for ASP.NET Core: logging, certificates, host names. And the settings of OpenTelemetry.</summary>
     public IReadOnlyDictionary<string, string?> OfTheHost => _ofTheHost;
 
     /// <summary>The web origins that may connect.</summary>
@@ -158,7 +165,8 @@ sealed class Settings
             {
                 if (value is null) continue;
                 var isOfTheHost = key.Split(':')[0].ToUpperInvariant()
-                    is "LOGGING" or "KESTREL" or "ALLOWEDHOSTS" or "URLS" or "ASPNETCORE_URLS";
+                    is "LOGGING" or "KESTREL" or "ALLOWEDHOSTS" or "URLS" or "ASPNETCORE_URLS"
+                    || key.StartsWith(OpenTelemetryPrefix, StringComparison.Ordinal);
                 if (isOfTheHost) _ofTheHost[key] = value;
                 else _values[PathOf(key)] = value;
             }
@@ -215,6 +223,9 @@ sealed class Settings
             _problems.Add($"{Prefix}Redis names a Redis server, which this version does not use yet: it runs as one process. Leave it out.");
         foreach (var url in Urls)
             if (!IsUrl(url)) _problems.Add($"ASPNETCORE_URLS must be addresses such as {DefaultUrls}, with semicolons between them; \"{url}\" is none.");
+        if (_ofTheHost.GetValueOrDefault(OtlpEndpoint) is { Length: > 0 } endpoint
+            && !(Uri.TryCreate(endpoint, UriKind.Absolute, out var collector) && collector.Scheme is "http" or "https"))
+            _problems.Add($"{OtlpEndpoint} must be an address such as http://collector:4317; it is \"{endpoint}\".");
         foreach (var origin in AllowedOrigins)
             if (!IsOrigin(origin))
                 _problems.Add(origin == "null"
