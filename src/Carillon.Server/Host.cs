@@ -48,6 +48,7 @@ static class Host
         Health.Map(app);
         Telemetry.Map(app);
         Description.Map(app);
+        if (settings.HasApiPage) ApiPage.Map(app);
         return app;
     }
 

@@ -138,6 +138,28 @@ public sealed class ServingTests : IDisposable
         Assert.Equal("bearer", schemes.GetProperty("Bearer").GetProperty("scheme").GetString());
     }
 
+    [Fact]
+    public async Task The_page_of_the_API_is_there_where_it_is_wanted_and_loads_nothing_from_elsewhere()
+    {
+        await using (var without = await RunningServer.StartAsync(_terminal))
+            Assert.Equal(HttpStatusCode.NotFound, (await without.Http.GetAsync("/docs")).StatusCode);
+
+        _terminal["CARILLON__ApiPage"] = "true";
+        await using var server = await RunningServer.StartAsync(_terminal);
+        using var answer = await server.Http.GetAsync("/docs");
+        var page = await answer.Content.ReadAsStringAsync();
+        Assert.Equal("text/html", answer.Content.Headers.ContentType?.MediaType);
+        Assert.Contains("<title>Carillon</title>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("//", page, StringComparison.Ordinal);      // no address of another host
+        Assert.Contains("connect-src 'self'", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
+        foreach (var script in new[] { "scalar.js", "scalar.aspnetcore.js" })
+        {
+            using var served = await server.Http.GetAsync($"/docs/{script}");
+            Assert.Equal(HttpStatusCode.OK, served.StatusCode);
+            Assert.EndsWith("/javascript", served.Content.Headers.ContentType?.MediaType, StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [InlineData("https://shop.example", "https://shop.example")]
     [InlineData("https://other.example", null)]

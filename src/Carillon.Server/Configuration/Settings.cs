@@ -75,6 +75,9 @@ sealed class Settings
     /// <summary>Whether metrics and traces are exported to an OTLP endpoint.</summary>
     public bool HasOtlpEndpoint => !string.IsNullOrEmpty(_ofTheHost.GetValueOrDefault(OtlpEndpoint));
 
+    /// <summary>Whether the server has a page on which people read and try the HTTP API.</summary>
+    public bool HasApiPage => _carillon.GetValue<bool>("ApiPage");
+
     /// <summary>What the file sets for ASP.NET Core: logging, certificates, host names. And the settings of OpenTelemetry.</summary>
     public IReadOnlyDictionary<string, string?> OfTheHost => _ofTheHost;
 
@@ -131,7 +134,7 @@ sealed class Settings
 
     static IEnumerable<KnownKey> KnownKeys() =>
         [.. KnownKey.Of(typeof(CarillonOptions), new CarillonOptions()), .. KnownKey.Of(typeof(FairnessOptions), new FairnessOptions(), "Fairness:"),
-            new("AllowedOrigins:#", typeof(string), null), new("Redis", typeof(string), null)];
+            new("AllowedOrigins:#", typeof(string), null), new("ApiPage", typeof(bool), false), new("Redis", typeof(string), null)];
 
     // The same key may be written as a variable, with the prefix or without, or as a tree.
     static string PathOf(string name)
