@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Http.Json;
 using Carillon.Server.Configuration;
 
 namespace Carillon.Server.Tests;
@@ -25,6 +27,24 @@ public sealed class TelemetryTests : IDisposable
         Assert.All(collector.Paths, path => Assert.True(path is "/v1/metrics" or "/v1/traces", path));
         string[] untraced = ["socket.io", "health", "metrics"];
         Assert.DoesNotContain(collector.Spans, span => untraced.Any(path => span.Name.Contains(path, StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task The_trace_of_a_publication_reaches_the_endpoint_as_a_whole()
+    {
+        await using var collector = await Collector.StartAsync();
+        ExportTo(collector);
+        _terminal["CARILLON__Access__ApiKeys__0"] = "key";
+        await using var server = await RunningServer.StartAsync(_terminal);
+        server.Http.DefaultRequestHeaders.Add("Authorization", "ApiKey key");
+        using var answer = await server.Http.PostAsJsonAsync("/api/publish", new { channel = "orders:7", data = 1 });
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+
+        await collector.UntilAsync(() => collector.Spans.Any(span => span.Name == "POST /api/publish"));
+        var call = collector.Spans.First(span => span.Name == "POST /api/publish");
+        await collector.UntilAsync(() => collector.Spans.Any(span => span.TraceId == call.TraceId && span.Name == "publish"));
+        var publish = collector.Spans.First(span => span.TraceId == call.TraceId && span.Name == "publish");
+        Assert.Equal(call.Id, publish.ParentId);
     }
 
     [Fact]
@@ -70,7 +90,7 @@ public sealed class TelemetryTests : IDisposable
         _terminal["OTEL_SDK_DISABLED"] = "true";
         await using var server = await RunningServer.StartAsync(_terminal);
         Assert.True((await server.Http.GetAsync("/health/live")).IsSuccessStatusCode);
-        Assert.Equal(System.Net.HttpStatusCode.NotFound, (await server.Http.GetAsync("/metrics")).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await server.Http.GetAsync("/metrics")).StatusCode);
     }
 
     void ExportTo(Collector collector)

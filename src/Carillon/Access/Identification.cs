@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Claims;
+using Carillon.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Carillon.Access;
@@ -36,9 +37,11 @@ sealed partial class Identification(Tokens tokens, Tickets tickets, UserDirector
         if (reading.Token is not { } token)
         {
             LogRefused(address, reading.Error!.Code, reading.Reason);
+            ProductMeters.RejectedToken(reading.Error);
             return new Identified(null, reading.Error, null);
         }
         var (caller, error) = await directory.LookUpAsync(token, address, ct);
+        if (error is not null) ProductMeters.RejectedToken(error);
         return new Identified(caller, error, token.Subject);
     }
 

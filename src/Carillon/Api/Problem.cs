@@ -1,3 +1,4 @@
+using Carillon.Diagnostics;
 using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Api;
@@ -7,6 +8,7 @@ static class Problem
 {
     public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null, (string Name, object Value)? member = null)
     {
+        ProductMeters.Refused(error, "http");
         Dictionary<string, object?> members = new() { ["code"] = error.Code, ["retryable"] = error.Retryable };
         if (member is var (name, value)) members[name] = value;
         if (retryAfter is { } wait)

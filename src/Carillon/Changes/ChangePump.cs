@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Carillon.Channels;
+using Carillon.Diagnostics;
 using Carillon.Storage;
 using Dapper;
 using Microsoft.Data.Sqlite;
@@ -16,6 +17,7 @@ internal sealed partial class ChangePump(
     Database db, LiveTables tables, ChangeLog log, IChannelLayer layer, ChangesOptions options, TimeProvider clock, ILogger<ChangePump> logger) : BackgroundService
 {
     const int Batch = 500;
+    const string Area = "changes:{table}";
     static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
     static readonly TimeSpan RememberEvery = TimeSpan.FromSeconds(1);
 
@@ -184,6 +186,8 @@ internal sealed partial class ChangePump(
             }
 
             TellNewEpochs(states);
+            if (ProductMeters.LogSize.Enabled)
+                ProductMeters.LogSize.Record(states.Values.Sum(state => state.LastOffset - state.PrunedThrough));
             var fresh = rows.Where(row => row.Id > seen.Id).ToList();
             foreach (var row in fresh)
             {
@@ -200,7 +204,10 @@ internal sealed partial class ChangePump(
     async Task PublishAsync(LogRow row, CancellationToken ct)
     {
         var change = ChangeAnnouncement.Of(row);
+        using var span = ProductTraces.PublishChange(Area, change.At);
         await layer.PublishAsync(change.Channel, change.Body, new PublishOptions { Event = change.Event, Id = change.Id, At = change.At, Position = change.Position }, ct);
+        ProductMeters.Published(Area);
+        ProductMeters.Pumped(change.At, clock);
         LogPublished(row.Operation, row.Table, row.Epoch, row.Offset);
     }
 

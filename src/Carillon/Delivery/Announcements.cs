@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using Carillon.Channels;
+using Carillon.Diagnostics;
 using Carillon.Live;
 using Carillon.Storage;
 using Microsoft.Extensions.Hosting;
@@ -15,6 +17,9 @@ sealed partial class Announcements(LiveChannels live, IChannelLayer layer, TimeP
     sealed record Announcement(string Channel, string? Key)
     {
         public required object Payload { get; set; }
+
+        /// <summary>What the caller was doing, for the trace; of several callers, the first.</summary>
+        public Activity? Caller { get; } = ProductTraces.IsOn ? Activity.Current : null;
     }
 
     readonly Lock _gate = new();
@@ -46,6 +51,7 @@ sealed partial class Announcements(LiveChannels live, IChannelLayer layer, TimeP
             while (!ct.IsCancellationRequested && (_postponed ?? TakeNext()) is { } next)
                 try
                 {
+                    using var span = ProductTraces.Announce(next.Caller);
                     // Not given up half-way: it is taken already, and committed.
                     await live.PublishAsync(next.Channel, next.Payload, importance: null, next.Key, CancellationToken.None);
                     _postponed = null;

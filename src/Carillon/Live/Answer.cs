@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Carillon.Channels;
+using Carillon.Diagnostics;
 using Carillon.SocketIO;
 
 namespace Carillon.Live;
@@ -23,6 +24,7 @@ static class Answer
 
     public static void Refuse(SocketEvent e, ErrorCode error, string? channel, TimeSpan? retryAfter = null)
     {
+        ProductMeters.Refused(error, "event");
         // The name of an unknown event is the client's: it goes back only as far as a name reasonably goes.
         var name = e.Name.Length <= 100 ? e.Name : e.Name[..100];
         var told = new Error(error.Code, error.Message, error.Retryable, retryAfter is { } wait ? ErrorCode.SecondsOf(wait) : null);

@@ -55,6 +55,9 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     /// <summary>The room of a channel. Rooms of sockets have their ids as names; a channel can never be called like one.</summary>
     public static string RoomOf(string channel) => "channel:" + channel;
 
+    /// <summary>The pattern of its area.</summary>
+    public string Area => area.Pattern;
+
     /// <summary>How many have joined or are joining; guarded by whoever lets channels come and go.</summary>
     public int Subscribers { get; set; }
 
@@ -78,7 +81,8 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     /// <param name="history">What the history answered.</param>
     /// <param name="recovered">Whether the missed publications are to be sent.</param>
     /// <param name="tell">Tells the client where it stands, after what it missed and before what is new.</param>
-    public void Release(Hold hold, History history, bool recovered, Action<Position, bool> tell)
+    /// <returns>Whether they were sent.</returns>
+    public bool Release(Hold hold, History history, bool recovered, Action<Position, bool> tell)
     {
         lock (_gate)
         {
@@ -101,6 +105,7 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
             tell(position, recovered);
             // Where a table is the log, its rows may be read before they are delivered: then they come once more.
             if (area.ReadHistory is not null && !(_delivered is { } last && last.Epoch == position.Epoch && last.Offset >= position.Offset)) _ahead[hold.Socket] = position;
+            return recovered;
         }
     }
 

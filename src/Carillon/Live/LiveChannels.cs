@@ -1,7 +1,10 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Carillon.Access;
 using Carillon.Channels;
+using Carillon.Diagnostics;
 using Carillon.SocketIO;
 using Microsoft.Extensions.Logging;
 
@@ -15,6 +18,10 @@ public sealed partial class LiveChannels : IDisposable
 {
     static readonly TimeSpan RuleWithin = TimeSpan.FromSeconds(5);
 
+    // One meter for all servers of the process: with one for each, they would export the same series.
+    static readonly Meter Meter = new("Carillon");
+    static readonly ConditionalWeakTable<LiveChannels, object?> Watched = [];
+
     readonly SocketServer _server;
     readonly IChannelLayer _layer;
     readonly CarillonOptions _options;
@@ -26,12 +33,16 @@ public sealed partial class LiveChannels : IDisposable
     readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
 
 
+    static LiveChannels() =>
+        Meter.CreateObservableUpDownCounter("carillon.subscriptions", CountSubscriptions, "{subscription}", "Subscriptions to channels");
+
     internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, AccessNews news, TimeProvider clock, ILogger<LiveChannels> logger)
     {
         (_server, _layer, _options, _news, _clock, _logger) = (server, layer, options, news, clock, logger);
         options.Areas.Presence.Exists = channel => ChannelOfPresence(channel) is not null;
         options.Areas.Presence.Subscribe = Grant.When((caller, channel) => ChannelOfPresence(channel) is { } of ? AdmitsAsync(caller, of, AreaAction.Presence) : new(false));
         layer.OnMessage(Deliver);
+        Watched.Add(this, null);
     }
 
     /// <summary>Publishes to a channel. Everyone who joined it hears it, on every node.</summary>
@@ -71,7 +82,11 @@ public sealed partial class LiveChannels : IDisposable
     public void RightsChanged(string userId) => _news.Tell(new AccessChange(userId, null));
 
     /// <inheritdoc/>
-    public void Dispose() => _coming.Dispose();
+    public void Dispose()
+    {
+        Watched.Remove(this);
+        _coming.Dispose();
+    }
 
     /// <summary>Raised when a connection has joined a channel, and when it has left it, for whatever reason. In the connection's turn: return at once.</summary>
     internal event Action<Subscriber, ChannelName, Area>? Joined;
@@ -93,7 +108,7 @@ public sealed partial class LiveChannels : IDisposable
     /// <summary>Publishes a body that is JSON already, under an event of its own; in a channel without an area nothing is kept.</summary>
     internal ValueTask<Position> PublishAsync(
         ChannelName name, Area? area, string @event, ReadOnlyMemory<byte> body, Importance? importance, string? key, CancellationToken ct) =>
-        _layer.PublishAsync(name.Value, body, new PublishOptions
+        PublishAsync(name, area, body, new PublishOptions
         {
             Event = @event,
             KeepCount = area?.KeepCount ?? 0,
@@ -105,7 +120,25 @@ public sealed partial class LiveChannels : IDisposable
 
     /// <summary>Publishes what has a position of its own.</summary>
     internal ValueTask<Position> PublishAsync(ChannelName name, Area area, object payload, Position position, CancellationToken ct) =>
-        _layer.PublishAsync(name.Value, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web), new PublishOptions { Event = area.Event, Position = position }, ct);
+        PublishAsync(name, area, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web),
+            new PublishOptions { Event = area.Event, Position = position }, ct);
+
+    ValueTask<Position> PublishAsync(ChannelName name, Area? area, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct)
+    {
+        if (ProductTraces.IsOn) return PublishTracedAsync(name, area, body, options, ct);
+        var published = _layer.PublishAsync(name.Value, body, options, ct);
+        ProductMeters.Published(area?.Pattern);
+        return published;
+    }
+
+    async ValueTask<Position> PublishTracedAsync(
+        ChannelName name, Area? area, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct)
+    {
+        using var span = ProductTraces.Publish(area?.Pattern);
+        var position = await _layer.PublishAsync(name.Value, body, options, ct);
+        ProductMeters.Published(area?.Pattern);
+        return position;
+    }
 
     internal Area? AreaOf(ChannelName name) => _options.Areas.AreaOf(name);
 
@@ -198,7 +231,8 @@ public sealed partial class LiveChannels : IDisposable
             if (isNew) Joined?.Invoke(subscriber, name, area);
             // The node has subscribed before the history is read: the other order would lose what is published in between.
             var history = await HistoryAsync(name, area, since, _options.MaxRecovered, ct);
-            channel.Release(hold, history, recovered: since is not null && history.Recovered, tell);
+            var recovered = channel.Release(hold, history, recovered: since is not null && history.Recovered, tell);
+            if (since is not null) ProductMeters.CaughtUp(area.Pattern, recovered);
         }
         catch
         {
@@ -220,7 +254,9 @@ public sealed partial class LiveChannels : IDisposable
     internal void BeginEpoch(string channel, Position position)
     {
         LogEpochBegan(channel);
-        if (_channels.TryGetValue(channel, out var live)) live.BeginEpoch(position);
+        if (!_channels.TryGetValue(channel, out var live)) return;
+        live.BeginEpoch(position);
+        ProductMeters.MustLoadAgain(live.Area, live.Subscribers);
     }
 
     async ValueTask<LiveChannel> ComeToNodeAsync(string account, string name, Area area, bool joins, CancellationToken ct)
@@ -288,9 +324,16 @@ public sealed partial class LiveChannels : IDisposable
     void Deliver(ChannelMessage message)
     {
         if (!_channels.TryGetValue(message.Channel, out var channel)) return;
+        using var span = ProductTraces.Deliver(channel.Area);
         var clients = channel.Deliver(message);
+        ProductMeters.Delivered(channel.Area, clients);
+        span?.SetTag("carillon.subscribers", clients);
         LogBroadcasting(message.Event, clients, message.Channel);
     }
+
+    static IEnumerable<Measurement<long>> CountSubscriptions() =>
+        Watched.SelectMany(live => live.Key._channels.Values).GroupBy(channel => channel.Area, static (area, channels) =>
+            new Measurement<long>(channels.Sum(channel => (long)channel.Subscribers), ProductMeters.Area(area)));
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Broadcasting {Event} to {Clients} clients on {Channel}")]
     partial void LogBroadcasting(string @event, int clients, string channel);
