@@ -77,6 +77,16 @@ public sealed class MetricsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Servers_of_one_process_export_each_series_once()
+    {
+        using var terminal = new Terminal();
+        await ScrapeAsync();
+        await using (await RunningServer.StartAsync(terminal)) await ScrapeAsync();
+        await using (await RunningServer.StartAsync(terminal))
+            Assert.True((await ScrapeAsync())["carillon_storage_free_bytes"] > 0);     // Parse refuses a series that comes twice
+    }
+
+    [Fact]
     public void Every_histogram_of_Carillon_names_its_buckets()
     {
         List<string> without = [];

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -9,13 +10,24 @@ internal sealed partial class FreeSpace : BackgroundService
 {
     static readonly TimeSpan CheckEvery = TimeSpan.FromSeconds(1);
 
+    // One meter for all disks of the process: with one for each, two servers would export the same series twice.
+    static readonly Meter Meter = new("Carillon");
+    static readonly ConditionalWeakTable<FreeSpace, object?> Watched = [];
+
     readonly Database _db;
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly long _least;
-    readonly Meter _meter = new("Carillon");
     long _bytes = long.MaxValue;
     volatile bool _isShort;
+
+    static FreeSpace()
+    {
+        Meter.CreateObservableGauge("carillon.storage.free", static () => Fullest(static disk => Interlocked.Read(ref disk._bytes)),
+            "By", "Free bytes on the disk of the database");
+        Meter.CreateObservableGauge("carillon.storage.short", static () => Fullest(static disk => disk._isShort ? 1 : 0),
+            "{disk}", "Whether optional writes stop because the disk is short of space");
+    }
 
     /// <param name="db">The database.</param>
     /// <param name="least">The free bytes below which space is short; zero: it never is.</param>
@@ -24,8 +36,7 @@ internal sealed partial class FreeSpace : BackgroundService
     public FreeSpace(Database db, long least, TimeProvider clock, ILogger<FreeSpace> logger)
     {
         (_db, _least, _clock, _logger) = (db, least, clock, logger);
-        _meter.CreateObservableGauge("carillon.storage.free", () => Interlocked.Read(ref _bytes), "By", "Free bytes on the disk of the database");
-        _meter.CreateObservableGauge("carillon.storage.short", () => _isShort ? 1 : 0, "{disk}", "Whether optional writes stop because the disk is short of space");
+        Watched.Add(this, null);
     }
 
     /// <summary>Whether optional writes stop.</summary>
@@ -75,9 +86,12 @@ internal sealed partial class FreeSpace : BackgroundService
     /// <inheritdoc/>
     public override void Dispose()
     {
-        _meter.Dispose();
+        Watched.Remove(this);
         base.Dispose();
     }
+
+    static IEnumerable<Measurement<long>> Fullest(Func<FreeSpace, long> read) =>
+        Watched.Select(disk => disk.Key).MinBy(disk => Interlocked.Read(ref disk._bytes)) is { } fullest ? [new(read(fullest))] : [];
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Warning, Message = "The disk of the database has {Free} MiB left, less than {Least} MiB: audit entries of allowed acts and answers to idempotent writes are not stored until there is room")]
     partial void LogShort(long free, long least);
