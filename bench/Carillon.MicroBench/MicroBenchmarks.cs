@@ -45,7 +45,7 @@ sealed class MicroBenchmarks
         },
         ["read an event"] = () => PacketReader.TryRead(_event, _limits, out _),
         ["handle an event with an acknowledgement"] = () => _clients[0].Receive(_ask),
-        ["encode an event"] = () => PacketWriter.Event("/", "msg", [Payload]),
+        ["encode an event"] = () => PacketFrame.Of(PacketWriter.Event("/", "msg", [Payload])),
         ["send to 1 of 1,000"] = () => _server.Root.To("alone").Emit("msg", Payload),
         ["send to 1,000"] = () => _server.Root.To("room").Emit("msg", Payload),
         ["8 messages to 1,000 in one batch"] = () =>

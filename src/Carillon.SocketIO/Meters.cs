@@ -1,16 +1,15 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using System.Runtime.CompilerServices;
 
 namespace Carillon.SocketIO;
 
 /// <summary>What an operator watches, under the name <c>Carillon</c>. Where nobody listens, it costs a comparison.</summary>
 static class Meters
 {
-    static readonly Meter Meter = new("Carillon");
+    public static readonly Meter Meter = new("Carillon");
+
     static readonly InstrumentAdvice<double> Seconds =
         new() { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] };
-    static readonly ConditionalWeakTable<EngineServer, object?> Servers = [];
 
     /// <summary>Handshakes that were let in, by <c>transport</c>.</summary>
     public static readonly Counter<long> Handshakes = Meter.CreateCounter<long>("carillon.handshakes", "{handshake}", "Handshakes that were let in");
@@ -62,18 +61,6 @@ static class Meters
     /// <summary>Servers of this process that refuse new connections because memory is short.</summary>
     public static readonly UpDownCounter<long> ShortOfMemory = Meter.CreateUpDownCounter<long>("carillon.memory.short", "{server}", "Servers that are short of memory");
 
-    static Meters()
-    {
-        Meter.CreateObservableUpDownCounter("carillon.connections", CountConnections, "{connection}", "Open connections");
-        Meter.CreateObservableGauge("carillon.queue.bytes", SumQueues, "By", "Bytes that wait for clients");
-        Meter.CreateObservableGauge("carillon.buffered.bytes", SumBuffered, "By", "Bytes that connections hold: waiting, half received, kept for recovery");
-        Meter.CreateObservableGauge("carillon.buffered.limit", SumBufferedLimits, "By", "Bytes that connections may hold together");
-        Meter.CreateObservableGauge("carillon.queue.deepest", DeepestQueue, "By", "Bytes that wait for the slowest client");
-    }
-
-    /// <summary>Watches a server for as long as it is in use.</summary>
-    public static void Watch(EngineServer server) => Servers.Add(server, null);
-
     public static KeyValuePair<string, object?> Code(string code) => new("code", code);
 
     public static KeyValuePair<string, object?> Reason(string reason) => new("reason", reason);
@@ -92,22 +79,4 @@ static class Meters
         if (began != 0) FanOut.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
         if (EventsSent.Enabled) EventsSent.Add(receivers);
     }
-
-    static IEnumerable<Measurement<long>> CountConnections()
-    {
-        var (webSockets, polling) = (0L, 0L);
-        foreach (var (server, _) in Servers)
-            foreach (var connection in server.Connections)
-                if (connection.TransportName == "websocket") webSockets++;
-                else polling++;
-        return [new(webSockets, Transport("websocket")), new(polling, Transport("polling"))];
-    }
-
-    static long SumQueues() => Servers.Sum(server => server.Key.Connections.Sum(connection => (long)connection.Waiting));
-
-    static long SumBuffered() => Servers.Sum(server => server.Key.BufferedBytes);
-
-    static long SumBufferedLimits() => Servers.Sum(server => server.Key.MaxBufferedBytes ?? 0);
-
-    static long DeepestQueue() => Servers.SelectMany(server => server.Key.Connections).Select(connection => (long)connection.Waiting).DefaultIfEmpty().Max();
 }

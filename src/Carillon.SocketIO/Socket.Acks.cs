@@ -26,7 +26,7 @@ public sealed partial class Socket
     async Task<SocketArguments> AskAsync(string name, TimeSpan timeout, object?[] arguments)
     {
         var id = Namespace.NextAckId();
-        var frame = PacketWriter.Event(Namespace.Name, name, arguments, id);
+        var frame = PacketFrame.Of(PacketWriter.Event(Namespace.Name, name, arguments, id));
         var answer = new TaskCompletionSource<SocketArguments>(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
         {

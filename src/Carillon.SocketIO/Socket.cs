@@ -102,7 +102,7 @@ public sealed partial class Socket
         if (_state != State.Connected) return;
         // With recovery on, an event for one socket is recorded like any other: it must be there when the client comes back.
         if (Namespace.Recovery is not null) Namespace.EmitTo(name, arguments, [Id], [], isVolatile: false, compress: true);
-        else Send(PacketWriter.Event(Namespace.Name, name, arguments));
+        else Send(PacketFrame.Of(PacketWriter.Event(Namespace.Name, name, arguments)));
         if (Namespace.Recovery is null && Meters.EventsSent.Enabled) Meters.EventsSent.Add(1);
     }
 
@@ -140,7 +140,7 @@ public sealed partial class Socket
             return;
         }
         if (_state != State.Connected) return;
-        Send(PacketWriter.Disconnected(Namespace.Name));
+        Send(PacketFrame.Of(PacketWriter.Disconnected(Namespace.Name)));
         _client.Forget(this);
         Leave(DisconnectReason.ServerNamespaceDisconnect, keep: false);
     }
@@ -178,7 +178,7 @@ public sealed partial class Socket
         {
             if (_state != State.Joining) return;
             foreach (var frame in missed) Send(frame);
-            Send(PacketWriter.Connected(Namespace.Name, Id, _recoverable?.Pid));
+            Send(PacketFrame.Of(PacketWriter.Connected(Namespace.Name, Id, _recoverable?.Pid), policy: SendPolicy.Barrier));
             if (_recoverable is { } recoverable)
             {
                 // Before it is in its rooms: an event between would be replayed, not lost.

@@ -200,8 +200,8 @@ sealed class SocketClient
         if (nsp is null)
         {
             Engine.Enqueue(isFull
-                ? PacketWriter.Refused(name, Refusal.Unavailable, new { code = Refusal.Unavailable, message = "There are too many namespaces.", retryable = true })
-                : PacketWriter.Refused(name, "Invalid namespace", data: null));
+                ? PacketFrame.Of(PacketWriter.Refused(name, Refusal.Unavailable, new { code = Refusal.Unavailable, message = "There are too many namespaces.", retryable = true }))
+                : PacketFrame.Of(PacketWriter.Refused(name, "Invalid namespace", data: null)));
             return true;
         }
 
@@ -355,7 +355,7 @@ sealed class SocketClient
     {
         Forget(socket);
         if (refusal.CountsAgainstAddress) Engine.CountRefusal();
-        Engine.Enqueue(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details));
+        Engine.Enqueue(PacketFrame.Of(PacketWriter.Refused(socket.Namespace.Name, refusal.Message, refusal.Details)));
         if (refusal.ClosesConnection) Close();
     }
 

@@ -44,6 +44,6 @@ public sealed class SocketEvent
     void AckAll(ReadOnlySpan<object?> arguments, SendPolicy? policy = null)
     {
         if (_ackId is not { } id || Interlocked.Exchange(ref _acknowledged, 1) != 0) return;
-        Socket.Send(PacketWriter.Ack(Socket.Namespace.Name, id, arguments, policy));
+        Socket.Send(PacketFrame.Of(PacketWriter.Ack(Socket.Namespace.Name, id, arguments), policy: policy));
     }
 }

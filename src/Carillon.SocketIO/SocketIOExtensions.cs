@@ -72,6 +72,7 @@ public static class SocketIOExtensions
     {
         var prefix = path.TrimEnd('/') + "/";
         endpoints.ServiceProvider.GetService<DirectRoutes>()?.Add(prefix, engine);
+        var endpoint = new EngineEndpoint(engine);
         return endpoints.Map(prefix + "{**rest}", async (HttpContext context) =>
         {
             // Routing takes the path without its last slash for the same; the protocol does not, and clients rely on neither.
@@ -82,7 +83,7 @@ public static class SocketIOExtensions
             }
             Origins.AddHeaders(context, engine.Options);   // on the client's files too: pages of another origin import them as modules
             if (serveClient && await ClientFiles.TryServeAsync(context, context.Request.Path.Value[prefix.Length..])) return;
-            await engine.HandleAsync(context);
+            await endpoint.HandleAsync(context);
         }).WithDisplayName($"Socket.IO {prefix}");
     }
 }

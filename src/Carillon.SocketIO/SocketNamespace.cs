@@ -1,5 +1,4 @@
 using System.Text.RegularExpressions;
-using Carillon.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace Carillon.SocketIO;
@@ -203,14 +202,14 @@ public sealed partial class SocketNamespace : SocketHandlers
             // An empty room costs nothing: not even the packet is made.
             var receivers = Rooms.RentConnections(rooms, except, out var count);
             if (count == 0) return 0;
-            return Deliver(PacketWriter.Event(Name, name, arguments, compress: compress, policy: policy), receivers, count, isVolatile);
+            return Deliver(PacketFrame.Of(PacketWriter.Event(Name, name, arguments), compress, policy), receivers, count, isVolatile);
         }
         // Who comes back is given what lies behind its last offset: the order in which events arrive must be that of the offsets.
-        if (policy is { Importance: Importance.Critical }) policy = policy with { Importance = Importance.Important, Overflow = Overflow.Queue };
+        if (policy is { Priority: SendPriority.Critical }) policy = policy with { Priority = SendPriority.High, Overflow = Overflow.Queue };
         lock (Recovery.Gate)
         {
             var offset = Recovery.NextOffset();
-            var frame = PacketWriter.Event(Name, name, arguments, offset: Recovery.TextOf(offset), compress: compress, policy: policy);
+            var frame = PacketFrame.Of(PacketWriter.Event(Name, name, arguments, offset: Recovery.TextOf(offset)), compress, policy);
             Recovery.Record(offset, frame, rooms, except);
             return Deliver(frame, Rooms.RentConnections(rooms, except, out var count), count, isVolatile: false);
         }
@@ -219,7 +218,7 @@ public sealed partial class SocketNamespace : SocketHandlers
     internal async Task<BroadcastAnswers> EmitToWithAcksAsync(string name, TimeSpan timeout, object?[] arguments, string[] rooms, string[] except)
     {
         var id = NextAckId();
-        var frame = PacketWriter.Event(Name, name, arguments, id);
+        var frame = PacketFrame.Of(PacketWriter.Event(Name, name, arguments, id));
         var receivers = Rooms.Rent(rooms, except, out var count);
         var answers = new BroadcastAcks(count);
         var asked = receivers[..count];

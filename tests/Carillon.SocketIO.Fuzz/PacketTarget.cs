@@ -74,7 +74,7 @@ sealed class PacketTarget : Target
 
         var name = !isEvent ? "" : packet.Data[0].ValueKind == JsonValueKind.String ? packet.Data[0].GetString()! : packet.Data[0].GetRawText();
         if (isEvent && PacketReader.NameIn(json) is { Length: > 0 } guess) Require(guess == name, () => $"the name is taken for {guess}");
-        var frame = isEvent ? PacketWriter.Event(packet.Namespace, name, [.. arguments], packet.Id) : PacketWriter.Ack(packet.Namespace, packet.Id ?? 0, [.. arguments]);
+        var frame = PacketFrame.Of(isEvent ? PacketWriter.Event(packet.Namespace, name, [.. arguments], packet.Id) : PacketWriter.Ack(packet.Namespace, packet.Id ?? 0, [.. arguments]));
         var (text, binary) = Frames(frame.WebSocket);
         Require(Encoding.UTF8.GetString(frame.Polling) == string.Join('\u001e', [text, .. binary.Select(bytes => "b" + Convert.ToBase64String(bytes.Span))]), "a payload says something else than the frames");
 

@@ -16,6 +16,7 @@ sealed class PayloadTarget : Target
     const int Max = 400;
 
     readonly EngineServer _server;
+    readonly EngineEndpoint _endpoint;
     readonly List<string> _received = [];
     EngineSocket? _session;
 
@@ -29,6 +30,7 @@ sealed class PayloadTarget : Target
             _session = session;
             session.MessageReceived = message => _received.Add(message.IsBinary ? "binary " + Convert.ToHexString(message.Data) : "text " + message.Text);
         }, new StandingClock());
+        _endpoint = new EngineEndpoint(_server);
     }
 
     public override string Name => "payloads";
@@ -89,7 +91,7 @@ sealed class PayloadTarget : Target
         context.Request.Body = new Pieces(pieces);
         if (!chunked) context.Request.ContentLength = pieces.Sum(piece => piece.Length);
         context.Features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(answer));
-        var serving = _server.HandleAsync(context);
+        var serving = _endpoint.HandleAsync(context);
         // Nothing here waits for anything that is not done at once, but for a goodbye that looks after its poll.
         Require(((IAsyncResult)serving).AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(20)), "no answer");
         serving.GetAwaiter().GetResult();

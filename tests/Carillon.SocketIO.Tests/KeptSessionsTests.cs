@@ -40,7 +40,7 @@ public class KeptSessionsTests
 
     LostSession Session(params string[] rooms) => new("sid", new Recoverable { Pid = "pid" }, rooms, null, null, _clock.GetTimestamp(), _clock.GetTimestamp());
 
-    static SharedFrame Frame() => PacketWriter.Disconnected("/");
+    static SharedFrame Frame() => PacketFrame.Of(PacketWriter.Disconnected("/"));
 
     void Record(SharedFrame frame, string[] rooms, string[] except) => _recovery.Record(_recovery.NextOffset(), frame, rooms, except);
 }

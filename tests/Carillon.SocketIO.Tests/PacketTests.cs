@@ -90,7 +90,7 @@ public class PacketTests
     public void A_frame_has_one_text_for_every_transport_and_its_binary_behind(int attachments, string text)
     {
         object?[] arguments = [.. Enumerable.Range(0, attachments).Select(i => new byte[] { (byte)i })];
-        var frame = PacketWriter.Event("/", "a", arguments);
+        var frame = PacketFrame.Of(PacketWriter.Event("/", "a", arguments));
         var base64 = string.Concat(Enumerable.Range(0, attachments).Select(i => "\u001eb" + Convert.ToBase64String([(byte)i])));
         Assert.Equal(text + base64, Encoding.UTF8.GetString(frame.Polling));
         Assert.Equal(1 + attachments, frame.Packets);
@@ -105,13 +105,13 @@ public class PacketTests
     public void More_binary_than_clients_take_is_refused_where_it_is_sent()
     {
         object?[] eleven = [.. Enumerable.Repeat(Array.Empty<byte>(), 11)];
-        Assert.Throws<ArgumentException>(() => PacketWriter.Event("/", "a", eleven));
+        Assert.Throws<ArgumentException>(() => PacketWriter.Event("/", "a", eleven).Dispose());
     }
 
     [Fact]
     public void Binary_is_found_wherever_it_stands_in_an_object()
     {
-        var frame = PacketWriter.Event("/n", "a", [new { deep = new[] { new { bytes = new byte[] { 1 }, memory = new ReadOnlyMemory<byte>([2]) } } }], id: 3);
+        var frame = PacketFrame.Of(PacketWriter.Event("/n", "a", [new { deep = new[] { new { bytes = new byte[] { 1 }, memory = new ReadOnlyMemory<byte>([2]) } } }], id: 3));
         Assert.Equal("452-/n,3[\"a\",{\"deep\":[{\"bytes\":{\"_placeholder\":true,\"num\":0},\"memory\":{\"_placeholder\":true,\"num\":1}}]}]\u001ebAQ==\u001ebAg==",
             Encoding.UTF8.GetString(frame.Polling));
     }

@@ -1,4 +1,3 @@
-using Carillon.Channels;
 
 namespace Carillon.SocketIO.Tests;
 
@@ -8,19 +7,19 @@ public class SendQueueTests
     readonly SendQueue _queue = new();
 
     [Theory]
-    [InlineData(Importance.Informative, Overflow.Queue, true, OverflowAction.Queue)]
-    [InlineData(Importance.Marketing, Overflow.Disconnect, true, OverflowAction.Queue)]
-    [InlineData(Importance.Informative, Overflow.Queue, false, OverflowAction.MakeRoom)]
-    [InlineData(Importance.Important, Overflow.Queue, false, OverflowAction.MakeRoom)]
-    [InlineData(Importance.Marketing, Overflow.Queue, false, OverflowAction.Drop)]
-    [InlineData(Importance.Informative, Overflow.Drop, false, OverflowAction.Drop)]
-    [InlineData(Importance.Critical, Overflow.Drop, false, OverflowAction.MakeRoom)]
-    [InlineData(Importance.Informative, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
-    [InlineData(Importance.Marketing, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
-    [InlineData(Importance.Marketing, Overflow.Disconnect, false, OverflowAction.Disconnect)]
-    [InlineData(Importance.Critical, Overflow.Disconnect, false, OverflowAction.Disconnect)]
-    internal void What_happens_depends_on_importance_and_on_the_streams_choice(Importance importance, Overflow overflow, bool fits, OverflowAction action) =>
-        Assert.Equal(action, OverflowRule.Decide(new SendPolicy { Importance = importance, Overflow = overflow }, fits));
+    [InlineData(SendPriority.Normal, Overflow.Queue, true, OverflowAction.Queue)]
+    [InlineData(SendPriority.Low, Overflow.Disconnect, true, OverflowAction.Queue)]
+    [InlineData(SendPriority.Normal, Overflow.Queue, false, OverflowAction.MakeRoom)]
+    [InlineData(SendPriority.High, Overflow.Queue, false, OverflowAction.MakeRoom)]
+    [InlineData(SendPriority.Low, Overflow.Queue, false, OverflowAction.Drop)]
+    [InlineData(SendPriority.Normal, Overflow.Drop, false, OverflowAction.Drop)]
+    [InlineData(SendPriority.Critical, Overflow.Drop, false, OverflowAction.MakeRoom)]
+    [InlineData(SendPriority.Normal, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
+    [InlineData(SendPriority.Low, Overflow.KeepLatest, false, OverflowAction.MakeRoom)]
+    [InlineData(SendPriority.Low, Overflow.Disconnect, false, OverflowAction.Disconnect)]
+    [InlineData(SendPriority.Critical, Overflow.Disconnect, false, OverflowAction.Disconnect)]
+    internal void What_happens_depends_on_importance_and_on_the_streams_choice(SendPriority priority, Overflow overflow, bool fits, OverflowAction action) =>
+        Assert.Equal(action, OverflowRule.Decide(new SendPolicy { Priority = priority, Overflow = overflow }, fits));
 
     [Fact]
     public void Critical_ones_overtake_everything_but_their_own_stream_and_those_at_the_front()
@@ -28,11 +27,11 @@ public class SendQueueTests
         Add("a1", stream: "a");
         Add("b1", stream: "b");
         Add("none1");
-        Add("b!", stream: "b", Importance.Critical);
-        Add("c!", stream: "c", Importance.Critical);
-        Add("none!", importance: Importance.Critical);
+        Add("b!", stream: "b", SendPriority.Critical);
+        Add("c!", stream: "c", SendPriority.Critical);
+        Add("none!", priority: SendPriority.Critical);
         Add("a2", stream: "a");
-        Add("a!", stream: "a", Importance.Critical);
+        Add("a!", stream: "a", SendPriority.Critical);
 
         Assert.Equal(["c!", "none!", "a1", "b1", "b!", "none1", "a2", "a!"], Drain());
     }
@@ -43,15 +42,15 @@ public class SendQueueTests
         Add("missed", stream: "a");
         _queue.Add(SharedFrame.OfMessage("joined"u8, [], policy: SendPolicy.Barrier));
         Add("a1", stream: "a");
-        Add("!", importance: Importance.Critical);
-        Add("b!", stream: "b", Importance.Critical);
+        Add("!", priority: SendPriority.Critical);
+        Add("b!", stream: "b", SendPriority.Critical);
 
         Assert.Equal(["missed", "joined", "!", "b!", "a1"], Drain());
     }
 
     [Fact]
     public void While_memory_is_short_what_matters_least_goes_even_where_there_is_room() =>
-        Assert.Equal(OverflowAction.Drop, OverflowRule.Decide(new SendPolicy { Importance = Importance.Marketing }, fits: true, isShed: true));
+        Assert.Equal(OverflowAction.Drop, OverflowRule.Decide(new SendPolicy { Priority = SendPriority.Low }, fits: true, isShed: true));
 
     [Fact]
     public void Order_within_a_stream_always_holds()
@@ -63,7 +62,7 @@ public class SendQueueTests
             for (var i = 0; i < 100; i++)
             {
                 var stream = $"s{chance.Next(4)}";
-                Add($"{stream}:{i}", stream, (Importance)chance.Next(4));
+                Add($"{stream}:{i}", stream, (SendPriority)chance.Next(4));
                 sent.TryAdd(stream, []);
                 sent[stream].Add($"{stream}:{i}");
                 if (chance.Next(3) == 0) Receive(_queue.Take());
@@ -85,7 +84,7 @@ public class SendQueueTests
     [Fact]
     public void Room_is_made_by_what_matters_least_and_by_what_a_later_one_replaces()
     {
-        Add("promotion", importance: Importance.Marketing);
+        Add("promotion", priority: SendPriority.Low);
         Add("price 7: 1", "prices", overflow: Overflow.KeepLatest, key: "7");
         Add("text");
         Add("price 8: 1", "prices", overflow: Overflow.KeepLatest, key: "8");
@@ -102,7 +101,7 @@ public class SendQueueTests
     [Fact]
     public void What_waits_is_counted_in_bytes_whatever_happens_to_it()
     {
-        for (var i = 0; i < 50; i++) Add($"{i}", importance: i % 2 == 0 ? Importance.Marketing : Importance.Informative);
+        for (var i = 0; i < 50; i++) Add($"{i}", priority: i % 2 == 0 ? SendPriority.Low : SendPriority.Normal);
         for (var i = 0; i < 10; i++) _queue.Take();
         _queue.MakeRoomFor(Frame("next", SendPolicy.Default));
 
@@ -134,14 +133,14 @@ public class SendQueueTests
         Assert.InRange(additions, 1, 1000 * 64 / 1024 + 1);
         while (queue.Count > 0) queue.Take();
         Assert.Equal(0, budget.Held);
-        for (var i = 0; i < 100; i++) queue.Add(Frame("x", new SendPolicy { Importance = Importance.Marketing }));
+        for (var i = 0; i < 100; i++) queue.Add(Frame("x", new SendPolicy { Priority = SendPriority.Low }));
         queue.CountAll();
         queue.MakeRoomFor(Frame("x", SendPolicy.Default));
         Assert.Equal(0, budget.Held);
     }
 
-    void Add(string text, string? stream = null, Importance importance = Importance.Informative, Overflow overflow = Overflow.Queue, string? key = null) =>
-        _queue.Add(Frame(text, new SendPolicy { Importance = importance, Overflow = overflow, Stream = stream, Key = key }));
+    void Add(string text, string? stream = null, SendPriority priority = SendPriority.Normal, Overflow overflow = Overflow.Queue, string? key = null) =>
+        _queue.Add(Frame(text, new SendPolicy { Priority = priority, Overflow = overflow, Stream = stream, Key = key }));
 
     static SharedFrame Frame(string text, SendPolicy policy) => SharedFrame.OfMessage(System.Text.Encoding.UTF8.GetBytes(text), [], policy: policy);
 

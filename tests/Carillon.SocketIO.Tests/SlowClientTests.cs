@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
-using Carillon.Channels;
 
 namespace Carillon.SocketIO.Tests;
 
@@ -97,7 +96,7 @@ public class SlowClientTests
         using var stalled = await StalledClient.JoinAsync(server);
         for (var i = 0; i < 600; i++) server.Io.Root.Emit("news", i, Large);
 
-        server.Io.Root.Everyone.With(new SendPolicy { Importance = Importance.Critical }).Emit("alarm", 1_000_000);
+        server.Io.Root.Everyone.With(new SendPolicy { Priority = SendPriority.Critical }).Emit("alarm", 1_000_000);
 
         var numbers = await stalled.ReadEventsAsync(until: 599);
         Assert.InRange(numbers.IndexOf(1_000_000), 0, 590);

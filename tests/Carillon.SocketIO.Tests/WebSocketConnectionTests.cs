@@ -11,10 +11,10 @@ public class WebSocketConnectionTests
     {
         using var release = new ManualResetEventSlim();
         var (blocking, other) = (new Connection(release.Wait), new Connection(() => { }));
-        var sending = Task.Factory.StartNew(() => blocking.Send(EnginePacket.ProbeAnswer), TaskCreationOptions.LongRunning);
+        var sending = Task.Factory.StartNew(() => blocking.Send(EnginePacket.ProbeAnswer.WebSocket), TaskCreationOptions.LongRunning);
         await RunningServer.UntilAsync(() => blocking.Begun, "it blocks");
 
-        await Task.Factory.StartNew(() => other.Send(EnginePacket.ProbeAnswer), TaskCreationOptions.LongRunning).WaitAsync(TimeSpan.FromSeconds(10));
+        await Task.Factory.StartNew(() => other.Send(EnginePacket.ProbeAnswer.WebSocket), TaskCreationOptions.LongRunning).WaitAsync(TimeSpan.FromSeconds(10));
         Assert.Contains("3probe", Encoding.ASCII.GetString([.. other.Written]), StringComparison.Ordinal);
         Assert.Empty(blocking.Written);
         release.Set();

@@ -1,40 +1,9 @@
-using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;
 
 namespace Carillon.SocketIO;
-
-/// <summary>Why a request is refused, with the code and the sentence of Engine.IO.</summary>
-sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.Status400BadRequest)
-{
-    public static readonly EngineRefusal UnknownTransport = new(0, "Transport unknown");
-    public static readonly EngineRefusal UnknownSession = new(1, "Session ID unknown");
-    public static readonly EngineRefusal BadHandshakeMethod = new(2, "Bad handshake method");
-    public static readonly EngineRefusal BadRequest = new(3, "Bad request");
-    public static readonly EngineRefusal UnsupportedVersion = new(5, "Unsupported protocol version");
-    public static readonly EngineRefusal TooManyConnections = Of(new(Refusal.TooManyConnections, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
-    public static readonly EngineRefusal ShortOfMemory = Of(new(Refusal.Unavailable, TimeSpan.FromSeconds(10)), StatusCodes.Status503ServiceUnavailable);
-    public static readonly EngineRefusal ServerClosing = Of(new(Refusal.ServerClosing, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
-
-    /// <summary>Why it was refused without looking at the request, where it was: the client is told when to come back.</summary>
-    public Refusal? NotNow { get; private init; }
-
-    public static EngineRefusal Forbidden(string message = "Forbidden") => new(4, message, StatusCodes.Status403Forbidden);
-
-    /// <summary>What an address is told that may not come in right now.</summary>
-    public static EngineRefusal Of(Refusal refusal) =>
-        Of(refusal, refusal.Code == Refusal.Banned ? StatusCodes.Status403Forbidden : StatusCodes.Status429TooManyRequests);
-
-    static EngineRefusal Of(Refusal refusal, int status) => new(4, refusal.Code, status) { NotNow = refusal };
-
-    /// <summary>The body of the answer, as clients of polling read it.</summary>
-    public byte[] Json() => NotNow is { } notNow
-        ? JsonSerializer.SerializeToUtf8Bytes(
-            new { code = Code, message = Message, retryable = notNow.IsRetryable, retryAfter = notNow.RetryAfterSeconds }, CompactJson.Options)
-        : JsonSerializer.SerializeToUtf8Bytes(new { code = Code, message = Message }, CompactJson.Options);
-}
 
 /// <summary>Decides whether a request may reach a session, or open one. The order of the questions is the protocol's: clients see the first that fails.</summary>
 static class Admission

@@ -16,7 +16,6 @@ static class EnginePacket
 
     public static readonly SharedFrame PingFrame = SharedFrame.OfText("2"u8);
     public static readonly SharedFrame ProbeAnswer = SharedFrame.OfText("3probe"u8);
-    public static readonly SharedFrame WebSocketClose = SharedFrame.OfControl(Opcode.Close, []);
 
     /// <summary>Decodes what follows the <c>b</c> of a binary message in text form.</summary>
     public static bool TryDecodeBase64(ReadOnlySpan<byte> text, out byte[] data)

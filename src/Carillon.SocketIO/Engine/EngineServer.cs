@@ -15,19 +15,13 @@ namespace Carillon.SocketIO;
 /// </summary>
 public sealed partial class EngineServer
 {
-    static readonly TimeSpan RestBetweenSheddings = TimeSpan.FromMilliseconds(25);
-    static readonly TimeSpan LongestStandstill = TimeSpan.FromSeconds(1);
-
     readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
-    readonly ConcurrentDictionary<EngineSocket, byte> _ending = new();      // ended, and still holding bytes
     readonly Action<EngineSocket> _connected;
     readonly ILogger _logger;
     readonly Networks _proxies;
     int _places;      // taken by connections, from their admission to their end
     volatile bool _closed;         // to newcomers
     volatile string? _ended;       // the reason with which all connections were closed
-    bool _isShedding;
-    bool _areReadersWatched;
 
     /// <summary>Creates a server. It does nothing until it is mapped to a path.</summary>
     /// <param name="options">Transports, heartbeat and limits; checked here.</param>
@@ -47,10 +41,9 @@ public sealed partial class EngineServer
         Addresses = new Addresses(options.Fairness, Clock, _logger);
         Accounts = new Accounts(options.Fairness, Clock);
         Shares = new Shares(options.Fairness, Clock);
-        _foreignLines = new Rate(perSecond: 0.1, burst: 10, Clock);
         Buffers = new BufferBudget(BufferBudget.LimitOf(options.Fairness.MaxBufferedBytes), BeginShedding, WatchReaders);
         Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
-        Meters.Watch(this);
+        ServerGauges.Watch(this);
     }
 
     /// <summary>The settings.</summary>
@@ -81,6 +74,8 @@ public sealed partial class EngineServer
     public long? MemoryThreshold => Memory.Threshold;
 
     internal TimeProvider Clock { get; }
+
+    internal ILogger Logger => _logger;
 
     /// <summary>The deadlines of all connections.</summary>
     internal TimerWheel Wheel { get; }
@@ -125,98 +120,7 @@ public sealed partial class EngineServer
         foreach (var session in _sessions.Values) session.Drop(reason);
     }
 
-    // One at a time, on a thread that sends and receives nothing: an addition that exceeds the budget comes from one that does.
-    void BeginShedding()
-    {
-        if (!Interlocked.Exchange(ref _isShedding, true))
-            ThreadPool.UnsafeQueueUserWorkItem(static server => _ = server.ShedAsync(), this, preferLocal: false);
-    }
-
-    // Again and again while too much is held, but with a rest between: where nothing comes back, because handlers do not end, looking at
-    // all connections without a pause would not help.
-    async Task ShedAsync()
-    {
-        do
-        {
-            try
-            {
-                ShedLargest();
-            }
-            catch (Exception ex)
-            {
-                LogSheddingFailed(ex);
-            }
-            await Task.Delay(RestBetweenSheddings, Clock);
-        }
-        while (Buffers.IsExceeded);
-        Volatile.Write(ref _isShedding, false);
-        if (Buffers.IsExceeded) BeginShedding();
-    }
-
-    // Closes the connections that hold most until enough is free, or on its way back. One that is far behind holds what others have
-    // received long ago; one that is served well holds nothing. Events kept for recovery keep a share of their own, so that nobody can wipe
-    // them by reading nothing.
-    internal void ShedLargest()
-    {
-        var onTheWay = Holders.Where(session => session.IsShed).Sum(session => session.Held);
-        if (IsMissing()) ForgetKept?.Invoke(IsMissing, Buffers.ShareOfKept);
-        Shed(static session => session.Held, () => Buffers.Excess);
-        onTheWay = Holders.Where(session => session.IsShed).Sum(session => session.Held);
-        if (IsMissing()) ForgetKept?.Invoke(IsMissing, 0);
-
-        bool IsMissing() => Buffers.Excess > onTheWay;
-    }
-
-    IEnumerable<EngineSocket> Holders => _sessions.Values.Concat(_ending.Keys).Distinct();
-
-    void Shed(Func<EngineSocket, long> size, Func<long> excess)
-    {
-        var holders = Holders.Select(session => (Session: session, Size: size(session))).Where(holder => holder.Size > 0).ToArray();
-        var onTheWay = holders.Where(holder => holder.Session.IsShed).Sum(holder => holder.Size);
-        foreach (var (session, _) in holders.Where(holder => !holder.Session.IsShed).OrderByDescending(holder => holder.Size))
-        {
-            if (excess() <= onTheWay) break;
-            try
-            {
-                session.Shed();
-            }
-            catch (Exception ex)
-            {
-                LogSheddingFailed(ex);     // the others must go all the same
-            }
-            onTheWay += size(session);
-        }
-        Buffers.WakeReaders();      // those that are not read must see their end
-    }
-
-    // Connections that hold a lot of what is half received are not read while all together hold too much of it. Where that does not move,
-    // it never would: those that hold most of it go.
-    void WatchReaders()
-    {
-        if (!Interlocked.Exchange(ref _areReadersWatched, true)) _ = WatchReadersAsync();
-    }
-
-    async Task WatchReadersAsync()
-    {
-        var before = Buffers.Received;
-        await Task.Delay(LongestStandstill, Clock);
-        try
-        {
-            if (Buffers.IsFlooded && !Buffers.IsMovement(Buffers.Received - before)) Shed(static session => session.HalfReceived, () => Buffers.Flood);
-        }
-        catch (Exception ex)
-        {
-            LogSheddingFailed(ex);
-        }
-        Interlocked.Exchange(ref _areReadersWatched, false);      // before the next line reads who waits
-        Buffers.WakeReaders();      // those that have to wait longer begin the next watch
-    }
-
-    /// <summary>A connection has ended that holds something still.</summary>
-    internal void Ending(EngineSocket session) => _ending.TryAdd(session, 0);
-
-    /// <summary>It holds nothing any more.</summary>
-    internal void Forget(EngineSocket session) => _ending.TryRemove(session, out _);
+    internal EngineSocket? Find(string id) => _sessions.GetValueOrDefault(id);
 
     /// <summary>The connections that are open, as of a moment ago, in no order.</summary>
     public IEnumerable<EngineSocket> Connections => _sessions.Values;
@@ -285,12 +189,12 @@ public sealed partial class EngineServer
     internal EngineRefusal? Enter(IPAddress? address, bool webSocket)
     {
         var refusal = Admit(address, webSocket, out var displaced);
-        displaced?.Drop(DisconnectReason.TransportClose);
+        (displaced as EngineSocket)?.Drop(DisconnectReason.TransportClose);
         if (refusal is not null) Meters.Refused.Add(1, Meters.Code(refusal.Message));
         return refusal;
     }
 
-    EngineRefusal? Admit(IPAddress? address, bool webSocket, out EngineSocket? displaced)
+    EngineRefusal? Admit(IPAddress? address, bool webSocket, out object? displaced)
     {
         displaced = null;
         if (_closed) return EngineRefusal.ServerClosing;
@@ -328,82 +232,6 @@ public sealed partial class EngineServer
         return false;
     }
 
-    /// <summary>Serves one request under the server's path.</summary>
-    internal async Task HandleAsync(HttpContext context)
-    {
-        var request = context.Request;
-        if (HttpMethods.IsOptions(request.Method) && Options.AllowedOrigins.Count > 0)
-        {
-            Origins.AnswerPreflight(context);
-            return;
-        }
-
-        var upgrade = Admission.AsksForWebSocket(request);
-        if (Admission.QueryValue(request, "sid").Length == 0)
-        {
-            NoteProxy(request);
-            if (Admission.CheckSite(request, Options) is { } foreign) await RefuseForeignAsync(context, foreign, upgrade);
-            else await EnterAsync(context, upgrade);
-            return;
-        }
-        var refusal = Check(request, upgrade, out var session);
-        if (session is not null) Addresses.RemoveIdle(session);
-        if (refusal is not null)
-            await RefuseAsync(context, refusal, upgrade);
-        else if (upgrade)
-            await session!.ServeUpgradeAsync(() => StreamConnection.AcceptAsync(context, Options));
-        else if (HttpMethods.IsGet(request.Method))
-            await session!.ServePollAsync(context);
-        else if (HttpMethods.IsPost(request.Method))
-            await session!.ServePostAsync(context);
-        else
-            await RefuseAsync(context, EngineRefusal.BadHandshakeMethod, upgrade: false);
-    }
-
-    EngineRefusal? Check(HttpRequest request, bool upgrade, out EngineSocket? session) =>
-        Admission.Check(request, Options, upgrade, id => _sessions.GetValueOrDefault(id), out session)
-        ?? (upgrade && !Admission.IsValidWebSocketRequest(request) ? EngineRefusal.BadRequest : null);
-
-    async Task EnterAsync(HttpContext context, bool upgrade)
-    {
-        var address = context.Connection.RemoteIpAddress;
-        if (Enter(address, upgrade) is { } notNow)
-        {
-            await RefuseAsync(context, notNow, upgrade);
-            return;
-        }
-
-        var refusal = Check(context.Request, upgrade, out _);
-        Handshake? handshake = null;
-        WebSocketConnection? connection = null;
-        var ready = false;
-        try
-        {
-            if (refusal is null)
-            {
-                handshake = new Handshake(context, Clock.GetUtcNow());
-                refusal = await AdmitAsync(handshake) ?? Admission.CheckVersion(context.Request);
-            }
-            if (refusal is null)
-            {
-                Options.OnHandshakeResponse?.Invoke(context);
-                // A session is made only then: the 101 is on its way, so nothing can leave before it.
-                if (upgrade) connection = await StreamConnection.AcceptAsync(context, Options);
-                ready = true;
-            }
-        }
-        finally
-        {
-            if (!ready) Leave(address, refused: refusal is not null, upgrade);
-        }
-        if (refusal is not null)
-            await RefuseAsync(context, refusal, upgrade);
-        else if (connection is not null)
-            await ServeAsync(connection, handshake!, accept: []);
-        else
-            await OpenPollingAsync(context, handshake!);
-    }
-
     /// <summary>For a client that HTTP does not see: enters, and asks the application. Who is not refused is to be served.</summary>
     internal async ValueTask<EngineRefusal?> EnterAsync(Handshake handshake)
     {
@@ -423,35 +251,15 @@ public sealed partial class EngineServer
     }
 
     /// <summary>Asks the application whether it lets a client in.</summary>
-    async ValueTask<EngineRefusal?> AdmitAsync(Handshake handshake) =>
+    internal async ValueTask<EngineRefusal?> AdmitAsync(Handshake handshake) =>
         Options.AllowRequest is { } allow && await allow(handshake) is { } reason ? EngineRefusal.Forbidden(reason) : null;
 
-    Task RefuseForeignAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
-    {
-        Meters.Refused.Add(1, Meters.Code("refused"));
-        LogForeign(context.Request);
-        return RefuseAsync(context, refusal, upgrade);
-    }
-
-    internal static async Task RefuseAsync(HttpContext context, EngineRefusal refusal, bool upgrade)
-    {
-        var response = context.Response;
-        // Clients of WebSocket are told 400 whatever the reason, as they are by the reference server, unless they are to come back later.
-        response.StatusCode = upgrade && refusal.NotNow is null ? StatusCodes.Status400BadRequest : refusal.Status;
-        if (refusal.NotNow is { } notNow) response.Headers.RetryAfter = notNow.RetryAfterSeconds.ToString();
-        var isText = upgrade && refusal.NotNow is null;
-        response.ContentType = isText ? "text/plain; charset=UTF-8" : "application/json";
-        var body = isText ? Encoding.UTF8.GetBytes(refusal.Message) : refusal.Json();
-        response.ContentLength = body.Length;
-        await response.Body.WriteAsync(body, context.RequestAborted);
-    }
-
-    async Task OpenPollingAsync(HttpContext context, Handshake handshake)
+    /// <summary>Opens a session for a client of long-polling, which has entered.</summary>
+    /// <returns>The session, and the packet that opens it.</returns>
+    internal (EngineSocket Session, SharedFrame Open) OpenPolling(Handshake handshake)
     {
         var session = Open(handshake, webSocket: false);
-        Addresses.AddIdle(session);
-        if (Options.CookieName is { } cookie)
-            context.Response.Headers.Append("Set-Cookie", $"{cookie}={session.Id}; Path=/; HttpOnly; SameSite=Lax");
+        session.IdlePlace = Addresses.AddIdle(handshake.Address, session);
         try
         {
             _connected(session);
@@ -462,9 +270,7 @@ public sealed partial class EngineServer
             throw;
         }
         session.StartHeartbeat();
-        // The open packet alone: whatever the application sent on connection waits for the next poll.
-        var open = OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket);
-        await WriteAnswerAsync(context, Encode(context, open.Polling, mayCompress: true));
+        return (session, OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket));
     }
 
     /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer.</summary>

@@ -11,7 +11,15 @@ public sealed partial class EngineSocket
     /// <summary>
     /// Its place among the idle sessions of its address: opened, and never used. Null once the client has come back to it.
     /// </summary>
-    internal LinkedListNode<EngineSocket>? IdlePlace { get; set; }
+    internal LinkedListNode<object>? IdlePlace { get; set; }
+
+    /// <summary>The client has come back to its session, or the session has ended.</summary>
+    internal void LeaveIdle()
+    {
+        if (IdlePlace is not { } place) return;
+        _server.Addresses.RemoveIdle(place);
+        IdlePlace = null;
+    }
 
     /// <summary>Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.</summary>
     internal void CountAsJoined()
@@ -92,7 +100,7 @@ public sealed partial class EngineSocket
     {
         var before = Interlocked.Exchange(ref _standing, Ended);
         if (before == Ended) return;
-        _server.Addresses.RemoveIdle(this);
+        LeaveIdle();
         _server.Addresses.Closed(Handshake.Address, halfOpen: before == HalfOpen);
         LeaveAccount();
     }

@@ -64,12 +64,10 @@ public sealed partial class EngineSocket
     /// <summary>How many bytes of messages that have not come as a whole the connection holds.</summary>
     internal long HalfReceived => Volatile.Read(ref _incoming) + (_webSocket?.Held ?? 0);
 
-    internal BufferBudget Buffers => _server.Buffers;
-
     /// <summary>
     /// Completes when the client may be read; null: at once. After the end it always may, because reading then brings about the end.
     /// </summary>
-    internal Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(HalfReceived) ? _server.Buffers.WhenRoom() : null;
+    Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(HalfReceived) ? _server.Buffers.WhenRoom() : null;
 
     /// <summary>
     /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up at once; where a write or a message is

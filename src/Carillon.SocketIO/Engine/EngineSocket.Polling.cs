@@ -68,7 +68,7 @@ public sealed partial class EngineSocket
         else if (end is not null) Drop(end);
         if (refusal is not null)
         {
-            await EngineServer.RefuseAsync(context, refusal, upgrade: false);
+            await refusal.WriteAsync(context, upgrade: false);
             return;
         }
 
@@ -79,13 +79,13 @@ public sealed partial class EngineSocket
                 var given = await AwaitPayloadAsync(waiting, context.RequestAborted);
                 if (RefusalOf(given) is { } instead)
                 {
-                    await EngineServer.RefuseAsync(context, instead, upgrade: false);
+                    await instead.WriteAsync(context, upgrade: false);
                     return;
                 }
                 answer = given is null ? TakeAnswerOrNoop(context, out refusal) : new(context, given);
                 if (answer is null)
                 {
-                    await EngineServer.RefuseAsync(context, refusal!, upgrade: false);
+                    await refusal!.WriteAsync(context, upgrade: false);
                     return;
                 }
             }
@@ -208,7 +208,7 @@ public sealed partial class EngineSocket
         if (!TryBeginPost(context, out var refusal))
         {
             Drop(DisconnectReason.TransportError);
-            await EngineServer.RefuseAsync(context, refusal, upgrade: false);
+            await refusal.WriteAsync(context, upgrade: false);
             return;
         }
 
@@ -229,7 +229,7 @@ public sealed partial class EngineSocket
             EndPost(context);   // before the answer: the client's next POST may be quicker than what follows here
             if (!understood)
             {
-                await EngineServer.RefuseAsync(context, EngineRefusal.BadRequest, upgrade: false);
+                await EngineRefusal.BadRequest.WriteAsync(context, upgrade: false);
                 return;
             }
             response.ContentType = "text/html";

@@ -2,19 +2,11 @@ using System.Buffers;
 
 namespace Carillon.SocketIO;
 
-public sealed partial class EngineSocket
+public sealed partial class EngineSocket : IFrameReceiver
 {
     const int LongestTogether = 64 * 1024;
 
-    // A probe, a ping and what ends the upgrade are a few small frames.
-    const int MostFramesWhileProbing = 16;
-    const int LongestWhileProbing = 125;
-
-    static readonly TimeSpan ProbeNudge = TimeSpan.FromMilliseconds(100);
-
     WebSocketConnection? _webSocket;     // carries the connection
-    WebSocketConnection? _probe;         // wants to
-    int _upgrades;                       // requests for a WebSocket that are under way
     bool _writing;
     int _inFlight;                       // bytes of a write that the network has not taken at once
     SharedFrame? _pendingFrame;          // the frame that they belong to
@@ -41,7 +33,7 @@ public sealed partial class EngineSocket
         {
             connected(this);
             StartHeartbeat();
-            code = await connection.ReadAsync(OnFrame, this);
+            code = await connection.ReadAsync(this);
         }
         finally
         {
@@ -49,124 +41,15 @@ public sealed partial class EngineSocket
         }
     }
 
-    /// <summary>
-    /// Serves a WebSocket that wants to take over from polling: it is probed, polls are answered so that the client can stop polling, and with its
-    /// upgrade packet the queue goes to it.
-    /// </summary>
-    internal async Task ServeUpgradeAsync(Func<Task<WebSocketConnection>> accept)
-    {
-        lock (_gate) _upgrades++;   // before the client knows that it may go on
-        try
-        {
-            await ProbeAsync(await accept());
-        }
-        finally
-        {
-            lock (_gate) _upgrades--;
-        }
-    }
+    BufferBudget IFrameReceiver.Buffers => _server.Buffers;
 
-    async Task ProbeAsync(WebSocketConnection connection)
-    {
-        bool accepted;
-        lock (_gate)
-        {
-            accepted = _state != State.Closed && _webSocket is null && _probe is null && _server.Options.AllowUpgrades;
-            if (accepted) _probe = connection;
-            connection.MaxPayload = LongestWhileProbing;
-        }
-        if (!accepted)
-        {
-            connection.Dismiss();
-            return;
-        }
+    Task? IFrameReceiver.WhenReadable() => WhenReadable();
 
-        var (upgraded, frames) = (false, 0);
-        ITimer? nudge = null;
-        // Twice: first the WebSocket is closed, and cut when the client does not answer that.
-        var expiry = _server.Clock.CreateTimer(_ =>
-        {
-            if (connection.IsDismissed) connection.Abort();
-            connection.Dismiss();
-        }, null, _server.Options.UpgradeTimeout, _server.Options.CloseAnswerWithin);
-        var code = CloseCode.None;
-        try
-        {
-            code = await connection.ReadAsync((opcode, payload) =>
-            {
-                if (upgraded) return OnFrame(opcode, payload);
-                if ((IsOpen && !TryPay(payload.Length)) || ++frames > MostFramesWhileProbing) return false;
-                if (opcode == Opcode.Ping) connection.Send(SharedFrame.OfControl(Opcode.Pong, payload));
-                if (opcode is Opcode.Ping or Opcode.Pong or Opcode.Continuation) return true;
-                if (opcode != Opcode.Text) return false;
-                if (payload.SequenceEqual("2probe"u8))
-                {
-                    connection.Send(EnginePacket.ProbeAnswer);
-                    nudge ??= _server.Clock.CreateTimer(_ => ReleasePoll(), null, ProbeNudge, ProbeNudge);
-                    return true;
-                }
-                if (!payload.SequenceEqual("5"u8)) return false;
-                expiry.Dispose();
-                nudge?.Dispose();
-                upgraded = TakeOver(connection);
-                return upgraded;
-            }, this);
-        }
-        finally
-        {
-            expiry.Dispose();
-            nudge?.Dispose();
-            if (upgraded)
-            {
-                await EndWebSocketAsync(connection, code);
-            }
-            else
-            {
-                if (code != CloseCode.None) CountMalformed();
-                AbandonProbe();
-                connection.Dismiss(code);
-            }
-        }
-    }
+    void IFrameReceiver.BeginPiece() => SendBatch.Begin();
 
-    // A client stops polling only when its poll has ended; without this an upgrade would hang until the next ping.
-    void ReleasePoll()
-    {
-        lock (_gate)
-            if (_webSocket is null) _poll?.TrySetResult(NoopPayload);
-    }
+    void IFrameReceiver.EndPiece() => SendBatch.End();
 
-    bool TakeOver(WebSocketConnection connection)
-    {
-        var done = false;
-        lock (_gate)
-        {
-            _probe = null;
-            if (_state == State.Closed || connection.IsDismissed) return false;
-            connection.MaxPayload = MaxPayload;
-            _webSocket = connection;
-            TransportName = "websocket";
-            // A client lets its last poll end before it completes the upgrade. One that came meanwhile was sent after that and has overtaken it.
-            _poll?.TrySetResult(_pollCameWhileUpgrading ? RefusedPayload : NoopPayload);
-            Write();
-            if (_state == State.Closing) done = BeginClose();
-        }
-        _server.LogUpgraded(Id);
-        if (done) End(_closeReason);
-        return true;
-    }
-
-    void AbandonProbe()
-    {
-        var done = false;
-        lock (_gate)
-        {
-            _probe = null;
-            if (_state == State.Closing) done = BeginClose();
-        }
-        if (done) End(_closeReason);
-        ForgetWhenEmpty();
-    }
+    bool IFrameReceiver.OnFrame(Opcode opcode, ReadOnlySpan<byte> payload) => OnFrame(opcode, payload);
 
     bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
     {
@@ -200,7 +83,7 @@ public sealed partial class EngineSocket
         {
             if (_state != State.Open || _closeSent || _isTooSlow) return;
             if (_pong is null) _beforePong = _queue?.Count ?? 0;
-            _pong = SharedFrame.OfControl(Opcode.Pong, payload).WebSocket;
+            _pong = FrameHeader.Control(Opcode.Pong, payload);
             if (_writing) return;
             if (!_held && IsQueueEmpty) _held = SendBatch.TryHold(this);
             if (!_held) SendQueued();
@@ -214,7 +97,7 @@ public sealed partial class EngineSocket
             if (!_closeSent)
             {
                 _queue?.Clear();       // the client reads no message any more
-                QueueClose(SharedFrame.OfControl(Opcode.Close, payload.Length >= 2 ? payload[..2] : []));
+                QueueClose(FrameHeader.Control(Opcode.Close, payload.Length >= 2 ? payload[..2] : []));
             }
         }
         Drop(DisconnectReason.TransportClose);
@@ -243,12 +126,12 @@ public sealed partial class EngineSocket
     }
 
     // Under the gate. The last frame that leaves; it waits for no batch.
-    void QueueClose(SharedFrame frame)
+    void QueueClose(byte[] frame)
     {
         _closeSent = true;
         _held = _isJoining = false;
         _pong = null;
-        Queue(frame);
+        Queue(SharedFrame.OfBytes(frame));
     }
 
     byte[] BytesOf(SharedFrame frame) =>

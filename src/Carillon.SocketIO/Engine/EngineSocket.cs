@@ -1,5 +1,4 @@
 using System.Text;
-using Carillon.Channels;
 using Microsoft.AspNetCore.Http;
 
 namespace Carillon.SocketIO;
@@ -142,7 +141,7 @@ public sealed partial class EngineSocket
     bool TryQueue(SharedFrame frame)
     {
         var limit = MaxQueuedBytes;
-        var isShed = frame.Policy.Importance == Importance.Marketing && _server.IsShortOfMemory;
+        var isShed = frame.Policy.Priority == SendPriority.Low && _server.IsShortOfMemory;
         switch (OverflowRule.Decide(frame.Policy, fits: Waiting == 0 || Waiting + SendQueue.CostOf(frame) <= limit, isShed))
         {
             case OverflowAction.Drop:
@@ -224,7 +223,7 @@ public sealed partial class EngineSocket
     {
         if (_webSocket is not null)
         {
-            QueueClose(EnginePacket.WebSocketClose);
+            QueueClose(WebSocketConnection.CloseFrame(CloseCode.None));
             if (_writing) SetTimer(TimerPhase.LastPoll, LastPollWithin);   // a client that does not read does not keep us from the end
             return !_writing;
         }

@@ -28,6 +28,15 @@ static class FrameHeader
 {
     public static int LengthFor(int payload) => payload < 126 ? 2 : payload <= ushort.MaxValue ? 4 : 10;
 
+    /// <summary>A whole control frame. Its payload has at most 125 bytes (RFC 6455, section 5.5).</summary>
+    public static byte[] Control(Opcode opcode, ReadOnlySpan<byte> payload)
+    {
+        var frame = new byte[2 + payload.Length];
+        Write(frame, opcode, payload.Length);
+        payload.CopyTo(frame.AsSpan(2));
+        return frame;
+    }
+
     public static int Write(Span<byte> target, Opcode opcode, int payload, bool deflated = false)
     {
         target[0] = (byte)(0x80 | (deflated ? 0x40 : 0) | (byte)opcode);

@@ -1,6 +1,4 @@
 using System.Buffers;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace Carillon.SocketIO;
 
@@ -8,25 +6,6 @@ namespace Carillon.SocketIO;
 sealed class StreamConnection(Stream stream, Action abort, int maxPayload, bool deflated) : WebSocketConnection(maxPayload, deflated)
 {
     const int ReadSize = 8 * 1024;
-
-    /// <summary>Answers the request for a WebSocket (RFC 6455, section 4.2.2; over HTTP/2 RFC 8441, section 5). It must have been checked.</summary>
-    public static async Task<WebSocketConnection> AcceptAsync(HttpContext context, EngineOptions options)
-    {
-        var deflated = options.PerMessageDeflate && MessageDeflate.CanAgree(context.Request.Headers.SecWebSocketExtensions.ToString());
-        if (deflated) context.Response.Headers.SecWebSocketExtensions = MessageDeflate.Agreement;
-        if (Subprotocol.TryChoose(context.Request.Headers.SecWebSocketProtocol, out var chosen) && chosen is not null) context.Response.Headers.SecWebSocketProtocol = chosen;
-        if (Admission.IsExtendedConnect(context.Request))
-        {
-            var connect = context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>();
-            return new StreamConnection(await connect.AcceptAsync(), context.Abort, options.MaxPayload, deflated);
-        }
-        var headers = context.Response.Headers;
-        headers.Connection = "Upgrade";
-        headers.Upgrade = "websocket";
-        headers.SecWebSocketAccept = AcceptKey(context.Request.Headers.SecWebSocketKey.ToString());
-        var upgrade = context.Features.GetRequiredFeature<IHttpUpgradeFeature>();
-        return new StreamConnection(await upgrade.UpgradeAsync(), context.Abort, options.MaxPayload, deflated);
-    }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => stream.WriteAsync(bytes);
 

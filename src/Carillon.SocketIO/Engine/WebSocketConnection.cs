@@ -4,14 +4,35 @@ using System.Text;
 
 namespace Carillon.SocketIO;
 
+/// <summary>Receives what a connection reads.</summary>
+interface IFrameReceiver
+{
+    /// <summary>The budget that the buffer of an incomplete message counts in.</summary>
+    BufferBudget Buffers { get; }
+
+    /// <summary>Handles a whole message or a control frame (<see cref="FrameHandler"/>). False stops the reading for good.</summary>
+    bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload);
+
+    /// <summary>Completes when the connection may be read; null: at once.</summary>
+    Task? WhenReadable();
+
+    /// <summary>Several frames follow that came in one piece. What they bring about for one receiver may leave in one write.</summary>
+    void BeginPiece();
+
+    /// <summary>The piece that <see cref="BeginPiece"/> announced has been handled.</summary>
+    void EndPiece();
+}
+
 /// <summary>
 /// A connection that carries frames: through the stream of an upgraded request, or straight over a socket. While nothing comes it holds no buffer. What goes
 /// out is written by its session, which owns the order.
 /// </summary>
 abstract class WebSocketConnection(int maxPayload, bool deflated)
 {
+    static readonly byte[] EmptyClose = FrameHeader.Control(Opcode.Close, []);
+
     Task _sent = Task.CompletedTask;          // what was sent while no session owns the order
-    EngineSocket? _session;
+    IFrameReceiver? _receiver;
     int _dismissed;
 
     /// <summary>How many bytes a message may have, from the next frame on.</summary>
@@ -47,19 +68,19 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     }
 
     /// <summary>Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there are.</summary>
-    public void Send(SharedFrame frame)
+    public void Send(ReadOnlyMemory<byte> frame)
     {
         // A lock of this connection alone: the first write goes to the network, or to TLS, under it. The object itself is the lock, because
         // an idle connection must not pay for one.
         lock (this) _sent = SendAfterAsync(_sent, frame);
     }
 
-    async Task SendAfterAsync(Task before, SharedFrame frame)
+    async Task SendAfterAsync(Task before, ReadOnlyMemory<byte> frame)
     {
         await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         try
         {
-            await WriteAsync(frame.WebSocket);
+            await WriteAsync(frame);
         }
         catch (Exception ex) when (IsCut(ex))
         {
@@ -73,11 +94,11 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// <summary>Cuts the connection at once.</summary>
     public abstract void Abort();
 
-    /// <summary>Reads for a session until the client closes, breaks the protocol, goes away, or the callback says stop.</summary>
+    /// <summary>Reads until the client closes, breaks the protocol, goes away, or the receiver says stop.</summary>
     /// <returns>The code to close with, <see cref="CloseCode.None"/> for an ordinary end.</returns>
-    public Task<CloseCode> ReadAsync(FrameHandler onFrame, EngineSocket session)
+    public Task<CloseCode> ReadAsync(IFrameReceiver receiver)
     {
-        (_session, Reader) = (session, new FrameReader(MaxPayload, onFrame, deflated, session.Buffers));
+        (_receiver, Reader) = (receiver, new FrameReader(MaxPayload, receiver.OnFrame, deflated, receiver.Buffers));
         return ReadAsync();
     }
 
@@ -95,7 +116,7 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     /// Completes when the connection may be read; null: at once. One that holds a lot waits while all together hold too much of what is
     /// half received.
     /// </summary>
-    protected Task? WhenReadable() => Reader is null ? null : _session?.WhenReadable();
+    protected Task? WhenReadable() => Reader is null ? null : _receiver?.WhenReadable();
 
     /// <summary>Hands a piece to the reader. The bytes may be changed; they are not needed afterwards.</summary>
     protected CloseCode Feed(FrameReader reader, Span<byte> piece, out bool goOn)
@@ -109,15 +130,14 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
         }
         else
         {
-            // What several messages bring about for one receiver leaves in one write; of a single one nothing is held back.
-            SendBatch.Begin();
+            _receiver!.BeginPiece();
             try
             {
                 code = reader.Read(piece);
             }
             finally
             {
-                SendBatch.End();
+                _receiver.EndPiece();
             }
         }
         goOn = !reader.HasStopped;
@@ -128,13 +148,13 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
     public static bool IsCut(Exception exception) =>
         exception is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or System.Net.Sockets.SocketException;
 
-    /// <summary>A close frame with a code, and a text where there is one.</summary>
-    public static SharedFrame CloseFrame(CloseCode code, string reason = "")
+    /// <summary>A close frame with a code, and a text where there is one (RFC 6455, section 5.5.1).</summary>
+    public static byte[] CloseFrame(CloseCode code, string reason = "")
     {
-        if (code == CloseCode.None) return EnginePacket.WebSocketClose;
+        if (code == CloseCode.None) return EmptyClose;
         Span<byte> payload = stackalloc byte[2 + Encoding.ASCII.GetMaxByteCount(reason.Length)];
         BinaryPrimitives.WriteUInt16BigEndian(payload, (ushort)code);
-        return SharedFrame.OfControl(Opcode.Close, payload[..(2 + Encoding.ASCII.GetBytes(reason, payload[2..]))]);
+        return FrameHeader.Control(Opcode.Close, payload[..(2 + Encoding.ASCII.GetBytes(reason, payload[2..]))]);
     }
 
     /// <summary>The proof that the server understood the request (RFC 6455, section 4.2.2).</summary>

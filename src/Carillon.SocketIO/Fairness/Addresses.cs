@@ -104,7 +104,7 @@ public sealed partial class Addresses
     /// </summary>
     /// <param name="address">Where it comes from.</param>
     /// <param name="displaced">A session to close, which makes room for this one: nobody has come back to it.</param>
-    internal Refusal? AdmitWebSocket(IPAddress? address, out EngineSocket? displaced)
+    internal Refusal? AdmitWebSocket(IPAddress? address, out object? displaced)
     {
         var refusal = Admit(address, static entry => ref entry.Handshakes, out displaced);
         if (refusal is { Code: Refusal.RateLimited }) Unheeded(address);
@@ -116,9 +116,9 @@ public sealed partial class Addresses
     /// HTTP an image of any page sends the same request, and the address would be that of a person who looks at the page. For the same
     /// reason it takes nothing from WebSockets.
     /// </summary>
-    internal Refusal? AdmitRequest(IPAddress? address, out EngineSocket? displaced) => Admit(address, static entry => ref entry.Requests, out displaced);
+    internal Refusal? AdmitRequest(IPAddress? address, out object? displaced) => Admit(address, static entry => ref entry.Requests, out displaced);
 
-    Refusal? Admit(IPAddress? address, BucketOf bucket, out EngineSocket? displaced)
+    Refusal? Admit(IPAddress? address, BucketOf bucket, out object? displaced)
     {
         displaced = null;
         if (!Counts(address)) return null;
@@ -154,22 +154,18 @@ public sealed partial class Addresses
     /// A session was opened by a plain GET. Until its client comes back to it (<see cref="RemoveIdle"/>), it makes room for others of its
     /// address.
     /// </summary>
-    internal void AddIdle(EngineSocket session)
+    /// <returns>Its place in the list; null where the address is not limited.</returns>
+    internal LinkedListNode<object>? AddIdle(IPAddress? address, object session)
     {
-        if (!Counts(session.Handshake.Address)) return;
+        if (!Counts(address)) return null;
         lock (_gate)
-        {
-            if (!_entries.TryGetValue(AddressKey.Of(session.Handshake.Address), out var entry)) return;
-            session.IdlePlace = (entry.Idle ??= new()).AddLast(session);
-        }
+            return _entries.TryGetValue(AddressKey.Of(address), out var entry) ? (entry.Idle ??= new()).AddLast(session) : null;
     }
 
     /// <summary>The client has come back to its session, or the session has ended.</summary>
-    internal void RemoveIdle(EngineSocket session)
+    internal void RemoveIdle(LinkedListNode<object> place)
     {
-        if (session.IdlePlace is not { } place) return;
         lock (_gate) place.List?.Remove(place);
-        session.IdlePlace = null;
     }
 
     /// <summary>
@@ -385,7 +381,7 @@ public sealed partial class Addresses
 
         public readonly AddressKey Key;
         public readonly LinkedListNode<Entry> Place;
-        public LinkedList<EngineSocket>? Idle;      // opened by a GET, and nobody has come back yet; the oldest first
+        public LinkedList<object>? Idle;      // opened by a GET, and nobody has come back yet; the oldest first
         public int Open, HalfOpen, Strikes, Sockets;
         public bool IsLocalProxy;
         public TokenBucket Handshakes, Requests, Refusals, Unheeded, Floods, Malformed, Failures;

@@ -6,7 +6,7 @@ namespace Carillon.SocketIO;
 /// </summary>
 /// <remarks>
 /// A frame of a broadcast that waits in many queues is in memory once, so that it counts once: with the first queue that holds it, until the last has let it go
-/// (<see cref="SharedFrame.Hold"/>). Each queue pays for its own place only.
+/// (<c>SharedFrame.Hold</c>). Each queue pays for its own place only.
 /// </remarks>
 /// <param name="limit">How many bytes may be held; null is no limit.</param>
 /// <param name="exceeded">Called with each addition beyond the limit. It must return at once.</param>

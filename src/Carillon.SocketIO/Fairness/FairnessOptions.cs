@@ -40,7 +40,7 @@ public sealed class FairnessOptions
     /// <summary>
     /// How many connections of one address may be half-open: accepted and without a whole request, or let in without having joined a namespace. 5,000: an office of 2,500
     /// that comes back at once, each browser with a spare connection that says nothing. Further ones are closed before a byte is read. Who says nothing is closed after
-    /// <see cref="HandshakeWithin"/>, who does not join after <see cref="SocketIOOptions.ConnectTimeout"/>. Without <c>UseSocketIO</c> connections count from their handshake on.
+    /// <see cref="HandshakeWithin"/>, who does not join after <c>SocketIOOptions.ConnectTimeout</c>. Without <c>UseSocketIO</c> connections count from their handshake on.
     /// </summary>
     public int HalfOpenPerAddress { get; set; } = 5000;
 

@@ -1,5 +1,3 @@
-using Carillon.Channels;
-
 namespace Carillon.SocketIO;
 
 /// <summary>What happens to a message when a client reads so slowly that its queue is full (<see cref="EngineOptions.MaxQueuedBytes"/>).</summary>
@@ -18,17 +16,33 @@ public enum Overflow
     Disconnect,
 }
 
+/// <summary>Which messages leave first, and which are dropped first, when a client or the server cannot keep up.</summary>
+public enum SendPriority
+{
+    /// <summary>The first that is dropped.</summary>
+    Low,
+
+    /// <summary>The usual.</summary>
+    Normal,
+
+    /// <summary>Dropped only with the client itself.</summary>
+    High,
+
+    /// <summary>Overtakes everything else that waits for the same client, except earlier messages of its own stream.</summary>
+    Critical,
+}
+
 /// <summary>How messages are treated where they cannot leave at once. One object serves any number of messages.</summary>
 public sealed record SendPolicy
 {
-    /// <summary>The policy of messages that name none: informative, queued, of no stream.</summary>
+    /// <summary>The policy of messages that name none: normal priority, queued, of no stream.</summary>
     public static readonly SendPolicy Default = new();
 
     /// <summary>What nothing overtakes: the news that a client has joined, and what it missed before.</summary>
-    internal static readonly SendPolicy Barrier = new() { Importance = Importance.Important };
+    internal static readonly SendPolicy Barrier = new() { Priority = SendPriority.High };
 
-    /// <summary>How much the message matters.</summary>
-    public Importance Importance { get; init; } = Importance.Informative;
+    /// <summary>When the message leaves, or is dropped, compared with others.</summary>
+    public SendPriority Priority { get; init; } = SendPriority.Normal;
 
     /// <summary>What happens to it when a client's queue is full.</summary>
     public Overflow Overflow { get; init; }
@@ -48,13 +62,13 @@ static class OverflowRule
 {
     /// <param name="policy">The message's policy.</param>
     /// <param name="fits">Whether there is room for it.</param>
-    /// <param name="isShed">Whether memory is short, and messages of this importance are the first to go.</param>
+    /// <param name="isShed">Whether memory is short, and messages of this priority are the first to go.</param>
     public static OverflowAction Decide(SendPolicy policy, bool fits, bool isShed = false) =>
         isShed ? OverflowAction.Drop
         : fits ? OverflowAction.Queue
         : policy.Overflow == Overflow.Disconnect ? OverflowAction.Disconnect
-        : policy.Importance == Importance.Critical ? OverflowAction.MakeRoom      // never dropped: silence would lie
+        : policy.Priority == SendPriority.Critical ? OverflowAction.MakeRoom      // never dropped: silence would lie
         : policy.Overflow == Overflow.KeepLatest ? OverflowAction.MakeRoom        // the latest is the one that stays
-        : policy.Overflow == Overflow.Drop || policy.Importance == Importance.Marketing ? OverflowAction.Drop
+        : policy.Overflow == Overflow.Drop || policy.Priority == SendPriority.Low ? OverflowAction.Drop
         : OverflowAction.MakeRoom;
 }

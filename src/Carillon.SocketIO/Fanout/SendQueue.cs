@@ -1,5 +1,3 @@
-using Carillon.Channels;
-
 namespace Carillon.SocketIO;
 
 /// <summary>
@@ -33,7 +31,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
     public void Add(SharedFrame frame)
     {
         if (Count == _ring.Length) Grow();
-        var at = frame.Policy.Importance == Importance.Critical ? PlaceOfCritical(frame.Policy.Stream) : Count;
+        var at = frame.Policy.Priority == SendPriority.Critical ? PlaceOfCritical(frame.Policy.Stream) : Count;
         // The shorter side makes way.
         if (at < Count / 2)
         {
@@ -79,7 +77,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
         var furthest = Math.Max(0, Count - Overtaken);
         var at = Count;
         while (at > furthest && !HoldsBack(this[at - 1].Policy, stream)) at--;
-        while (at < Count && this[at].Policy.Importance == Importance.Critical) at++;
+        while (at < Count && this[at].Policy.Priority == SendPriority.Critical) at++;
         return at;
     }
 
@@ -123,7 +121,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
         {
             var frame = this[i];
             var policy = frame.Policy;
-            var stays = policy.Overflow == Overflow.KeepLatest ? seen.Add((policy.Stream, policy.Key)) : policy.Importance != Importance.Marketing;
+            var stays = policy.Overflow == Overflow.KeepLatest ? seen.Add((policy.Stream, policy.Key)) : policy.Priority != SendPriority.Low;
             if (!stays)
             {
                 if (Counts) frame.Release();

@@ -88,23 +88,32 @@ sealed class SharedFrame
         !MayCompress || threshold <= 0 || _text.Length < threshold ? WebSocket : _forms?.Deflated ?? Keep(ref FormsOrNew.Deflated, EncodeDeflated());
 
     /// <summary>An Engine.IO packet of text: its type digit and what follows.</summary>
-    public static SharedFrame OfText(ReadOnlySpan<byte> packet, bool compress = true) => OfMessage(packet, [], compress);
+    public static SharedFrame OfText(ReadOnlySpan<byte> packet) => Build(packet[0], packet[1..], hasText: true, [], compress: true, SendPolicy.Default);
 
     /// <summary>A text packet with the binary messages that follow it and belong to it.</summary>
-    public static SharedFrame OfMessage(ReadOnlySpan<byte> text, ReadOnlyMemory<byte>[] attachments, bool compress = true, SendPolicy? policy = null)
+    /// <param name="message">The text without the type of the Engine.IO packet, which is put in front; empty for a lone binary message.</param>
+    /// <param name="attachments">The binary messages.</param>
+    /// <param name="compress">Whether an answer to a poll, or a message of a WebSocket that agreed on it, may be compressed.</param>
+    /// <param name="policy">How it is treated where it cannot leave at once.</param>
+    public static SharedFrame OfMessage(ReadOnlySpan<byte> message, ReadOnlyMemory<byte>[] attachments, bool compress = true, SendPolicy? policy = null) =>
+        Build(EnginePacket.Message, message, hasText: !message.IsEmpty, attachments, compress, policy ?? SendPolicy.Default);
+
+    static SharedFrame Build(byte type, ReadOnlySpan<byte> data, bool hasText, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
     {
-        var length = text.IsEmpty ? 0 : FrameHeader.LengthFor(text.Length) + text.Length;
+        var textLength = hasText ? 1 + data.Length : 0;
+        var length = hasText ? FrameHeader.LengthFor(textLength) + textLength : 0;
         foreach (var attachment in attachments) length += FrameHeader.LengthFor(attachment.Length) + attachment.Length;
 
         var wire = GC.AllocateUninitializedArray<byte>(length);
         var at = 0;
         ReadOnlyMemory<byte> kept = default;
-        if (!text.IsEmpty)
+        if (hasText)
         {
-            at = FrameHeader.Write(wire, Opcode.Text, text.Length);
-            text.CopyTo(wire.AsSpan(at));
-            kept = wire.AsMemory(at, text.Length);
-            at += text.Length;
+            at = FrameHeader.Write(wire, Opcode.Text, textLength);
+            wire[at] = type;
+            data.CopyTo(wire.AsSpan(at + 1));
+            kept = wire.AsMemory(at, textLength);
+            at += textLength;
         }
         var copies = attachments.Length == 0 ? [] : new ReadOnlyMemory<byte>[attachments.Length];
         for (var i = 0; i < attachments.Length; i++)
@@ -114,19 +123,10 @@ sealed class SharedFrame
             copies[i] = wire.AsMemory(at, attachments[i].Length);
             at += attachments[i].Length;
         }
-        return new SharedFrame(wire, kept, copies, compress, policy ?? SendPolicy.Default);
+        return new SharedFrame(wire, kept, copies, compress, policy);
     }
 
-    /// <summary>A control frame of the WebSocket itself; it means nothing to a polling client.</summary>
-    public static SharedFrame OfControl(Opcode opcode, ReadOnlySpan<byte> payload)
-    {
-        var wire = new byte[2 + payload.Length];
-        FrameHeader.Write(wire, opcode, payload.Length);
-        payload.CopyTo(wire.AsSpan(2));
-        return OfBytes(wire);
-    }
-
-    /// <summary>Bytes that go over a WebSocket's connection as they are.</summary>
+    /// <summary>Bytes that go over a WebSocket's connection as they are, such as a control frame; they mean nothing to a polling client.</summary>
     public static SharedFrame OfBytes(byte[] wire) => new(wire, default, [], compress: false, SendPolicy.Default);
 
     byte[] EncodePolling()

@@ -6,7 +6,19 @@ using System.Text.Json;
 
 namespace Carillon.SocketIO;
 
-/// <summary>Encodes the packets of Socket.IO, each straight into the frame that every receiver shares.</summary>
+/// <summary>
+/// An encoded packet: its text, and the binary messages that follow it. The text lies in a pooled buffer until the packet is disposed.
+/// </summary>
+readonly ref struct EncodedPacket(byte[] buffer, int length, ReadOnlyMemory<byte>[] attachments)
+{
+    public ReadOnlySpan<byte> Text => buffer.AsSpan(0, length);
+
+    public ReadOnlyMemory<byte>[] Attachments => attachments;
+
+    public void Dispose() => ArrayPool<byte>.Shared.Return(buffer);
+}
+
+/// <summary>Encodes the packets of Socket.IO (protocol 5).</summary>
 static class PacketWriter
 {
     // Clients refuse a packet with more attachments, as we do.
@@ -18,7 +30,7 @@ static class PacketWriter
 
     /// <summary>An event; with an id it asks for an acknowledgement.</summary>
     /// <exception cref="ArgumentException">The arguments hold more than ten binary values.</exception>
-    public static SharedFrame Event(string nsp, string name, ReadOnlySpan<object?> arguments, long? id = null, string? offset = null, bool compress = true, SendPolicy? policy = null)
+    public static EncodedPacket Event(string nsp, string name, ReadOnlySpan<object?> arguments, long? id = null, string? offset = null)
     {
         var scratch = Rent();
         scratch.Writer.WriteStartArray();
@@ -26,31 +38,31 @@ static class PacketWriter
         foreach (var argument in arguments) BinaryJson.Write(scratch.Writer, argument, scratch.Attachments);
         if (offset is not null) scratch.Writer.WriteStringValue(offset);
         scratch.Writer.WriteEndArray();
-        return Finish(scratch, PacketType.Event, nsp, id, compress, policy);
+        return Finish(scratch, PacketType.Event, nsp, id);
     }
 
     /// <summary>The answer to an event that asked for one.</summary>
     /// <exception cref="ArgumentException">The arguments hold more than ten binary values.</exception>
-    public static SharedFrame Ack(string nsp, long id, ReadOnlySpan<object?> arguments, SendPolicy? policy = null)
+    public static EncodedPacket Ack(string nsp, long id, ReadOnlySpan<object?> arguments)
     {
         var scratch = Rent();
         scratch.Writer.WriteStartArray();
         foreach (var argument in arguments) BinaryJson.Write(scratch.Writer, argument, scratch.Attachments);
         scratch.Writer.WriteEndArray();
-        return Finish(scratch, PacketType.Ack, nsp, id, compress: true, policy);
+        return Finish(scratch, PacketType.Ack, nsp, id);
     }
 
-    public static SharedFrame Connected(string nsp, string sid, string? pid)
+    public static EncodedPacket Connected(string nsp, string sid, string? pid)
     {
         var scratch = Rent();
         scratch.Writer.WriteStartObject();
         scratch.Writer.WriteString("sid"u8, sid);
         if (pid is not null) scratch.Writer.WriteString("pid"u8, pid);
         scratch.Writer.WriteEndObject();
-        return Finish(scratch, PacketType.Connect, nsp, id: null, compress: true, SendPolicy.Barrier);
+        return Finish(scratch, PacketType.Connect, nsp, id: null);
     }
 
-    public static SharedFrame Refused(string nsp, string message, object? data)
+    public static EncodedPacket Refused(string nsp, string message, object? data)
     {
         var scratch = Rent();
         scratch.Writer.WriteStartObject();
@@ -61,16 +73,12 @@ static class PacketWriter
             BinaryJson.Write(scratch.Writer, data, scratch.Attachments);
         }
         scratch.Writer.WriteEndObject();
-        return Finish(scratch, PacketType.ConnectError, nsp, id: null, compress: true);
+        return Finish(scratch, PacketType.ConnectError, nsp, id: null);
     }
 
-    public static SharedFrame Disconnected(string nsp)
-    {
-        var scratch = Rent();
-        return Finish(scratch, PacketType.Disconnect, nsp, id: null, compress: true);
-    }
+    public static EncodedPacket Disconnected(string nsp) => Finish(Rent(), PacketType.Disconnect, nsp, id: null);
 
-    static SharedFrame Finish(Scratch scratch, PacketType type, string nsp, long? id, bool compress, SendPolicy? policy = null)
+    static EncodedPacket Finish(Scratch scratch, PacketType type, string nsp, long? id)
     {
         scratch.Writer.Flush();
         var attachments = scratch.Attachments;
@@ -78,42 +86,34 @@ static class PacketWriter
             throw new ArgumentException($"A packet holds at most {MaxAttachments} binary values, this one has {attachments.Count}.");
 
         var json = scratch.Body.WrittenSpan;
-        var prefix = 3 + 4 + 1 + Encoding.UTF8.GetMaxByteCount(nsp.Length) + 20;
+        var prefix = 3 + 4 + Encoding.UTF8.GetMaxByteCount(nsp.Length) + 20;
         var text = ArrayPool<byte>.Shared.Rent(prefix + json.Length);
-        try
+        var at = 0;
+        if (attachments.Count > 0)
         {
-            var at = 0;
-            text[at++] = EnginePacket.Message;
-            if (attachments.Count > 0)
-            {
-                text[at++] = (byte)('0' + (int)(type == PacketType.Event ? PacketType.BinaryEvent : PacketType.BinaryAck));
-                Utf8Formatter.TryFormat(attachments.Count, text.AsSpan(at), out var written);
-                at += written;
-                text[at++] = (byte)'-';
-            }
-            else
-            {
-                text[at++] = (byte)('0' + (int)type);
-            }
-            if (nsp != "/")
-            {
-                at += Encoding.UTF8.GetBytes(nsp, text.AsSpan(at));
-                text[at++] = (byte)',';
-            }
-            if (id is { } number)
-            {
-                Utf8Formatter.TryFormat(number, text.AsSpan(at), out var written);
-                at += written;
-            }
-            json.CopyTo(text.AsSpan(at));
-            at += json.Length;
-            return SharedFrame.OfMessage(text.AsSpan(0, at), attachments.Count == 0 ? [] : [.. attachments], compress, policy);
+            text[at++] = (byte)('0' + (int)(type == PacketType.Event ? PacketType.BinaryEvent : PacketType.BinaryAck));
+            Utf8Formatter.TryFormat(attachments.Count, text.AsSpan(at), out var written);
+            at += written;
+            text[at++] = (byte)'-';
         }
-        finally
+        else
         {
-            ArrayPool<byte>.Shared.Return(text);
-            if (scratch.Body.Capacity <= Scratch.KeptCapacity) t_scratch = scratch;
+            text[at++] = (byte)('0' + (int)type);
         }
+        if (nsp != "/")
+        {
+            at += Encoding.UTF8.GetBytes(nsp, text.AsSpan(at));
+            text[at++] = (byte)',';
+        }
+        if (id is { } number)
+        {
+            Utf8Formatter.TryFormat(number, text.AsSpan(at), out var written);
+            at += written;
+        }
+        json.CopyTo(text.AsSpan(at));
+        at += json.Length;
+        if (scratch.Body.Capacity <= Scratch.KeptCapacity) t_scratch = scratch;
+        return new EncodedPacket(text, at, attachments.Count == 0 ? [] : [.. attachments]);
     }
 
     // One per thread, taken while in use: a serializer of the application may emit from within.

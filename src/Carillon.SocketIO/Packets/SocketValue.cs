@@ -16,7 +16,7 @@ public readonly struct SocketValue
 {
     readonly ReadOnlyMemory<byte>[] _attachments;
 
-    /// <summary>Reads JSON that a client sent otherwise, such as <see cref="Handshake.Auth"/>, with the same care.</summary>
+    /// <summary>Reads JSON that a client sent otherwise, such as the credentials of its handshake, with the same care.</summary>
     /// <param name="json">The JSON.</param>
     public SocketValue(JsonElement json) : this(json, [])
     {

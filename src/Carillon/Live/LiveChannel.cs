@@ -11,8 +11,8 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
     readonly List<ChannelMessage> _gathered = [];     // for the room; those on their way in have them already
     readonly Dictionary<Socket, Position> _ahead = [];   // who has read in the table what is not delivered yet, and up to where
     readonly string _room = RoomOf(name);
-    readonly SendPolicy _policy = new() { Importance = area.Importance, Overflow = area.Overflow, Stream = name };
-    readonly SendPolicy _whole = new() { Importance = Importance.Important, Stream = name };
+    readonly SendPolicy _policy = new() { Priority = PriorityOf(area.Importance), Overflow = area.Overflow, Stream = name };
+    readonly SendPolicy _whole = new() { Priority = SendPriority.High, Stream = name };
     ITimer? _sending;
     Position? _delivered;
     bool _hasEnded;
@@ -206,7 +206,15 @@ sealed class LiveChannel(SocketServer server, string name, Area area, TimeProvid
         server.Root.To(socket.Id).With(_whole).Emit(message.Event, new RawJson(message.Body), Meta(message));
 
     SendPolicy PolicyOf(ChannelMessage message) =>
-        message.Importance is null && message.Key is null ? _policy : _policy with { Importance = message.Importance ?? area.Importance, Key = message.Key };
+        message.Importance is null && message.Key is null ? _policy : _policy with { Priority = PriorityOf(message.Importance ?? area.Importance), Key = message.Key };
+
+    static SendPriority PriorityOf(Importance importance) => importance switch
+    {
+        Importance.Marketing => SendPriority.Low,
+        Importance.Important => SendPriority.High,
+        Importance.Critical => SendPriority.Critical,
+        _ => SendPriority.Normal,
+    };
 
     static object Meta(ChannelMessage message) => new
     {

@@ -69,7 +69,7 @@ public class AddressesTests
             Assert.Null(engine.Enter(Office, webSocket: false));
             var session = new EngineSocket(engine, new Handshake("/", [], Office, default), webSocket: false, base64: false);
             if (!awaitsJoin) session.CountAsJoined();
-            engine.Addresses.AddIdle(session);
+            session.IdlePlace = engine.Addresses.AddIdle(Office, session);
         }
         var arrived = 0;
         while (engine.Addresses.Arrive(Office) is null) arrived++;
@@ -545,7 +545,7 @@ public class AddressesTests
         await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() =>
         {
             for (var i = 0; i < 1000; i++)
-                if (ledger.AdmitWebSocket(Office, out EngineSocket? _) is null) Interlocked.Increment(ref admitted);
+                if (ledger.AdmitWebSocket(Office, out object? _) is null) Interlocked.Increment(ref admitted);
         })));
         Assert.Equal(500, admitted);
 
