@@ -1,5 +1,6 @@
 using Carillon;
 using Carillon.Access;
+using Carillon.Administration;
 using Carillon.Api;
 using Carillon.Changes;
 using Carillon.Channels;
@@ -75,13 +76,18 @@ public static class CarillonExtensions
         services.TryAddSingleton<Idempotency>();
         services.TryAddSingleton<RequestShares>();
         services.TryAddSingleton<Guard>();
+        services.TryAddSingleton(provider => new AuditRetention(Options(provider).Access.KeepAudit, Options(provider).Access.AuditMaxEntries));
         services.TryAddSingleton<Audit>();
         services.AddHostedService(provider => provider.GetRequiredService<Audit>());
     }
 
     static void AddLive(IServiceCollection services)
     {
-        services.TryAddSingleton(provider => Options(provider));
+        services.TryAddSingleton(provider => Options(provider).Areas);
+        services.TryAddSingleton(provider => new SubscriptionLimits(Options(provider).MaxSubscriptions, Options(provider).MaxRecovered));
+        services.TryAddSingleton(provider => Options(provider).Votes);
+        services.TryAddSingleton<VoteQuotas>();
+        services.TryAddSingleton(provider => Options(provider).Presence);
         services.TryAddSingleton<LiveRights>();
         services.AddHostedService(provider => provider.GetRequiredService<LiveRights>());
         services.TryAddSingleton<Reception>();
@@ -113,7 +119,7 @@ public static class CarillonExtensions
         Users.Map(api);
         Members.Map(api);
         Revoke.Map(api);
-        Tickets.Map(api);
+        TicketsEndpoint.Map(api);
         Keys.Map(api);
         AuditLog.Map(api);
         Publish.Map(api);
@@ -145,13 +151,13 @@ public static class CarillonExtensions
 
     static LiveChannels CreateChannels(IServiceProvider provider)
     {
-        var options = Options(provider);
+        var areas = provider.GetRequiredService<AreaList>();
         var log = provider.GetRequiredService<ChangeLog>();
-        options.Areas.Changes.Exists = channel => log.Knows(TableOf(channel));
-        options.Areas.Changes.ReadHistory = (channel, since, limit, ct) => log.HistoryAsync(TableOf(channel), since, limit, ct);
-        var live = new LiveChannels(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), options, provider.GetRequiredService<AccessNews>(),
+        areas.Changes.Exists = channel => log.Knows(TableOf(channel));
+        areas.Changes.ReadHistory = (channel, since, limit, ct) => log.HistoryAsync(TableOf(channel), since, limit, ct);
+        var live = new LiveChannels(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), areas, provider.GetRequiredService<SubscriptionLimits>(), provider.GetRequiredService<AccessNews>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<LiveChannels>>());
-        provider.GetRequiredService<Audit>().Written = async (item, ct) => await live.PublishAsync(options.Areas.Audit.Pattern, item, ct);
+        provider.GetRequiredService<Audit>().Written = async (item, ct) => await live.PublishAsync(areas.Audit.Pattern, item, ct);
         provider.GetRequiredService<ChangePump>().EpochChanged += (table, position) => live.BeginEpoch(ChangeAnnouncement.ChannelOf(table), position);
         return live;
     }

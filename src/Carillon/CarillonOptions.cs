@@ -20,7 +20,11 @@ public sealed class CarillonOptions
     /// Whether clients may connect without a token. Off. A shop on its own network may turn it on; such clients reach only the areas that are open to
     /// <see cref="Grant.Everyone"/>.
     /// </summary>
-    public bool AllowAnonymous { get; set; }
+    public bool AllowAnonymous
+    {
+        get => Access.AllowAnonymous;
+        set => Access.AllowAnonymous = value;
+    }
 
     /// <summary>Who may use the HTTP API.</summary>
     public AccessOptions Access { get; } = new();

@@ -13,6 +13,9 @@ public enum UnknownUsers
 /// <summary>Who gets in, how long, and what is written down about it.</summary>
 public sealed partial class AccessOptions
 {
+    // CarillonOptions.AllowAnonymous.
+    internal bool AllowAnonymous { get; set; }
+
     /// <summary>
     /// The keys with which back ends and administrators call the HTTP API (<c>Authorization: ApiKey …</c>), each with every right. More, with fewer rights, can be made by
     /// <c>POST /api/keys</c>.

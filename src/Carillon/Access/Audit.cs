@@ -21,13 +21,20 @@ sealed record AuditEntry(DateTimeOffset At, string? Actor, string Action, string
 [method: ExplicitConstructor]
 sealed record AuditItem(
     [property: JsonIgnore] long Id, string At, string? Actor, string Action, string? Subject, string? From, string Outcome,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Code);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Code)
+{
+    public const string Select =
+        "SELECT id AS Id, at AS At, actor AS Actor, action AS Action, subject AS Subject, source AS \"From\", outcome AS Outcome, code AS Code FROM carillon_audit";
+}
+
+/// <summary>How long entries are kept, and how many.</summary>
+sealed record AuditRetention(TimeSpan MaxAge, long MaxEntries);
 
 /// <summary>
 /// The audit log. What many clients do is noted without waiting and written in batches; what administrators do is written in the transaction of the act itself. Whatever was
 /// written is told, in its order, by reading the log.
 /// </summary>
-sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, TimeProvider clock, ILogger<Audit> logger) : BackgroundService
+sealed partial class Audit(Database db, AuditRetention retention, FreeSpace space, TimeProvider clock, ILogger<Audit> logger) : BackgroundService
 {
     const int Most = 20_000;              // entries that wait: some megabytes, a second or two of the worst storm
     const int Batch = 500;
@@ -199,7 +206,7 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
     {
         while (true)
         {
-            var items = await db.QueryAsync<AuditItem>(AuditLog.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told }, ct);
+            var items = await db.QueryAsync<AuditItem>(AuditItem.Select + " WHERE id > @told ORDER BY id LIMIT 500", new { told }, ct);
             foreach (var item in items)
             {
                 if (!await TryPublishAsync(item, ct)) return;
@@ -255,12 +262,12 @@ sealed partial class Audit(Database db, AccessOptions options, FreeSpace space, 
 
     async Task PruneInTurnAsync(CancellationToken ct)
     {
-        var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > options.KeepAudit ? Iso.Of(clock.GetUtcNow() - options.KeepAudit) : Iso.Of(DateTimeOffset.UnixEpoch);
+        var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > retention.MaxAge ? Iso.Of(clock.GetUtcNow() - retention.MaxAge) : Iso.Of(DateTimeOffset.UnixEpoch);
         while (await DeleteAsync(DeleteOld, before, PrunedAtOnce, ct) == PrunedAtOnce)
         {
         }
         // Counted without the write lock.
-        var excess = await db.QuerySingleOrDefaultAsync<long>("SELECT count(*) FROM carillon_audit", ct: ct) - options.AuditMaxEntries;
+        var excess = await db.QuerySingleOrDefaultAsync<long>("SELECT count(*) FROM carillon_audit", ct: ct) - retention.MaxEntries;
         var statement = DeleteRepeatable;
         while (excess > 0)
         {

@@ -9,9 +9,6 @@ namespace Carillon.Access;
 /// <summary>The audit log over HTTP, the latest first, with filters.</summary>
 static class AuditLog
 {
-    public const string Select =
-        "SELECT id AS Id, at AS At, actor AS Actor, action AS Action, subject AS Subject, source AS \"From\", outcome AS Outcome, code AS Code FROM carillon_audit";
-
     public static void Map(RouteGroupBuilder api) =>
         api.MapGet("/audit", ReadAsync).Needs(Need.Manage)
             .WithSummary("Reads the audit log, the latest entry first. Filters: actor, action, subject, outcome, since and until (ISO 8601).").Produces<Page<AuditItem>>();
@@ -23,7 +20,7 @@ static class AuditLog
         if (!PageRequest.TryRead(limit, cursor, out var page) || !TryReadTime(since, out var from) || !TryReadTime(until, out var to)
             || (page.After is { } after && !long.TryParse(after, out _)))
             return Problem.Of(http, ErrorCode.InvalidPayload, "since and until are times such as 2026-01-31T08:00:00Z, limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
-        var items = await db.QueryAsync<AuditItem>(Select + """
+        var items = await db.QueryAsync<AuditItem>(AuditItem.Select + """
              WHERE id < @before AND (@actor IS NULL OR actor = @actor) AND (@action IS NULL OR action = @action) AND (@subject IS NULL OR subject = @subject)
                AND (@outcome IS NULL OR outcome = @outcome) AND (@from IS NULL OR at >= @from) AND (@to IS NULL OR at < @to)
              ORDER BY id DESC LIMIT @most

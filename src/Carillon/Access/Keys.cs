@@ -1,3 +1,4 @@
+using Carillon.Administration;
 using System.Text.Json.Serialization;
 using System.Text.Json;
 using Carillon.Api;
@@ -85,7 +86,8 @@ static class Keys
     static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var entry = new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed);
-        return await decisions.ApplyAsync(new AccessDecision { KeyId = id, Characters = id.Length, StoreAsync = StoreAsync }, http, ct) ?? TypedResults.NoContent();
+        var outcome = await decisions.ApplyAsync(new AccessDecision { KeyId = id, Characters = id.Length, StoreAsync = StoreAsync }, ct);
+        return DecisionAnswer.ProblemOf(outcome, http) ?? TypedResults.NoContent();
 
         async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
         {

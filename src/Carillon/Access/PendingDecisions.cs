@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
-using Carillon.Api;
 using Carillon.Storage;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -56,6 +54,22 @@ sealed class AccessDecision
         token.IssuedAt >= before ? null : ErrorCode.TokenRevoked;
 }
 
+/// <summary>What became of a decision by the time that its caller is answered.</summary>
+enum DecisionOutcome
+{
+    /// <summary>It is stored and in force.</summary>
+    Stored,
+
+    /// <summary>There is nothing that it applies to.</summary>
+    NotFound,
+
+    /// <summary>It is in force in this process, and not stored yet. A crash before that loses it.</summary>
+    Pending,
+
+    /// <summary>Too many decisions wait to be stored. It is not in force.</summary>
+    Rejected,
+}
+
 enum DecisionSubject
 {
     User,
@@ -72,7 +86,7 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
     // Some thousand decisions. Beyond it a decision is refused, and the answer says that it is not in force.
     internal const long MostBytes = 16 << 20;
 
-    static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
 
     // A caller is answered within this time, even where another program holds the lock for longer.
     static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(1);
@@ -109,23 +123,20 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
         lock (_gate) return _inForce.ContainsKey((DecisionSubject.Key, keyId));
     }
 
-    /// <summary>Puts a decision into force, and answers the call that made it once it is stored, or when it is clear that this has to wait.</summary>
-    /// <returns>Null where the decision is stored; else the answer.</returns>
-    public async Task<IResult?> ApplyAsync(AccessDecision decision, HttpContext http, CancellationToken ct)
+    /// <summary>Puts a decision into force. Returns once it is stored, or when it is clear that this has to wait.</summary>
+    public async Task<DecisionOutcome> ApplyAsync(AccessDecision decision, CancellationToken ct)
     {
-        if (!TryAdd(decision))
-            return Problem.Of(http, ErrorCode.Unavailable, "Too many decisions wait to be stored. This one is not in force: repeat it.", RetryEvery, ("inForce", false));
+        if (!TryAdd(decision)) return DecisionOutcome.Rejected;
         _unstored.Enqueue(decision);
         _wake.Release();
         if (decision.KeyId is null) news.Tell(new AccessChange(decision.UserId, decision.TokenId));
         try
         {
-            return await decision.FirstAttempt.Task.WaitAsync(AnswerWithin, clock, ct) ? null : Problem.Of(http, ErrorCode.NotFound, ErrorCode.NotFound.Message);
+            return await decision.FirstAttempt.Task.WaitAsync(AnswerWithin, clock, ct) ? DecisionOutcome.Stored : DecisionOutcome.NotFound;
         }
         catch (Exception) when (!ct.IsCancellationRequested)
         {
-            return Problem.Of(http, ErrorCode.Unavailable,
-                "This is in force on this server now and not stored yet. A crash before it is stored loses it.", RetryEvery, ("inForce", true));
+            return DecisionOutcome.Pending;
         }
     }
 

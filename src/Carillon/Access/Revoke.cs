@@ -1,3 +1,4 @@
+using Carillon.Administration;
 using Carillon.Api;
 using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
@@ -25,14 +26,15 @@ static class Revoke
         var now = clock.GetUtcNow();
         var before = now.ToUnixTimeMilliseconds() + 1;
         var entry = new AuditEntry(now, caller.Actor, "token:revoked", request.UserId ?? "jti:" + request.Jti, caller.Address, AuditEntry.Allowed);
-        return await decisions.ApplyAsync(new AccessDecision
+        var outcome = await decisions.ApplyAsync(new AccessDecision
         {
             TokenId = request.Jti,
             UserId = request.UserId,
             RevokedBefore = request.UserId is null ? null : DateTimeOffset.FromUnixTimeMilliseconds(before),
             Characters = 2 * MaxLength,
             StoreAsync = StoreAsync,
-        }, http, ct) ?? TypedResults.NoContent();
+        }, ct);
+        return DecisionAnswer.ProblemOf(outcome, http) ?? TypedResults.NoContent();
 
         async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
         {

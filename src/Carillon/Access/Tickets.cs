@@ -2,12 +2,8 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text;
-using Carillon.Api;
 using Carillon.Storage;
 using Dapper;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Access;
 
@@ -18,7 +14,7 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
 {
     const string Prefix = "ct_";
 
-    const int MostAtOnce = 50;            // a person's devices and pages, all connecting at once
+    public const int MostAtOnce = 50;            // a person's devices and pages, all connecting at once
     static readonly int Length = Prefix.Length + 43;
 
     // Longer than anybody would try again: a used or an old ticket is told from one that never was.
@@ -31,25 +27,10 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
     [method: ExplicitConstructor]
     sealed record Row(string? Token, long ExpiresMs);
 
-    public static void Map(RouteGroupBuilder api) =>
-        api.MapPost("/tickets", HandleAsync).Needs(Need.Person).WithMetadata(AnswersSecret.Yes)
-            .WithSummary("Gives a ticket that opens one connection, within seconds, as the user who asks.").Produces<Given>();
-
     public static bool IsTicket(string? text) => text?.Length == Length && text.StartsWith(Prefix, StringComparison.Ordinal);
 
-    static async Task<IResult> HandleAsync(Caller caller, Tickets tickets, DailyQuotas quotas, HttpContext http, CancellationToken ct)
-    {
-        if (!quotas.Tickets.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have asked for all the tickets of a day.", wait);
-        Given? given = null;
-        return await quotas.Tickets.SpendAsync(caller, async () => (given = await tickets.GiveAsync(caller, ct)) is not null)
-            ? TypedResults.Ok(given)
-            : Problem.Of(http, ErrorCode.RateLimited, $"At most {MostAtOnce} tickets of one user are good at once.", tickets.LastFor);
-    }
-
-    TimeSpan LastFor => options.TicketsLastFor;
-
     /// <summary>Gives a ticket; null where the user has too many.</summary>
-    async Task<Given?> GiveAsync(Caller caller, CancellationToken ct)
+    public async Task<Given?> GiveAsync(Caller caller, CancellationToken ct)
     {
         var text = Prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
         var now = clock.GetUtcNow();

@@ -1,3 +1,4 @@
+using Carillon.Administration;
 using System.Text.Json;
 using Carillon.Api;
 using Carillon.Storage;
@@ -53,7 +54,8 @@ static class Users
         {
             // Disabling does not wait for a database that cannot be read; the transaction checks the roles again.
             if (!givesAnyRole && await TryReadTodayAsync() is { } before && MakesAdmin(entry, before, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
-            if (await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = CharactersIn(entry), StoreAsync = StoreAsync }, http, ct) is { } delayed) return delayed;
+            var outcome = await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = CharactersIn(entry), StoreAsync = StoreAsync }, ct);
+            if (DecisionAnswer.ProblemOf(outcome, http) is { } problem) return problem;
         }
         else
         {
@@ -112,7 +114,8 @@ static class Users
     static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
-        return await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = id.Length, StoreAsync = StoreAsync }, http, ct) ?? TypedResults.NoContent();
+        var outcome = await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = id.Length, StoreAsync = StoreAsync }, ct);
+        return DecisionAnswer.ProblemOf(outcome, http) ?? TypedResults.NoContent();
 
         async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
         {

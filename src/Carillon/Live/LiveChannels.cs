@@ -24,7 +24,8 @@ public sealed partial class LiveChannels : IDisposable
 
     readonly SocketServer _server;
     readonly IChannelLayer _layer;
-    readonly CarillonOptions _options;
+    readonly AreaList _areas;
+    readonly SubscriptionLimits _limits;
     readonly AccessNews _news;
     readonly TimeProvider _clock;
     readonly ILogger<LiveChannels> _logger;
@@ -36,11 +37,12 @@ public sealed partial class LiveChannels : IDisposable
     static LiveChannels() =>
         Meter.CreateObservableUpDownCounter("carillon.subscriptions", CountSubscriptions, "{subscription}", "Subscriptions to channels");
 
-    internal LiveChannels(SocketServer server, IChannelLayer layer, CarillonOptions options, AccessNews news, TimeProvider clock, ILogger<LiveChannels> logger)
+    internal LiveChannels(
+        SocketServer server, IChannelLayer layer, AreaList areas, SubscriptionLimits limits, AccessNews news, TimeProvider clock, ILogger<LiveChannels> logger)
     {
-        (_server, _layer, _options, _news, _clock, _logger) = (server, layer, options, news, clock, logger);
-        options.Areas.Presence.Exists = channel => ChannelOfPresence(channel) is not null;
-        options.Areas.Presence.Subscribe = Grant.When((caller, channel) => ChannelOfPresence(channel) is { } of ? AdmitsAsync(caller, of, AreaAction.Presence) : new(false));
+        (_server, _layer, _areas, _limits, _news, _clock, _logger) = (server, layer, areas, limits, news, clock, logger);
+        areas.Presence.Exists = channel => ChannelOfPresence(channel) is not null;
+        areas.Presence.Subscribe = Grant.When((caller, channel) => ChannelOfPresence(channel) is { } of ? AdmitsAsync(caller, of, AreaAction.Presence) : new(false));
         layer.OnMessage(Deliver);
         Watched.Add(this, null);
     }
@@ -140,7 +142,7 @@ public sealed partial class LiveChannels : IDisposable
         return position;
     }
 
-    internal Area? AreaOf(ChannelName name) => _options.Areas.AreaOf(name);
+    internal Area? AreaOf(ChannelName name) => _areas.AreaOf(name);
 
     /// <summary>Whether a caller may do something with a channel.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, AreaAction action) =>
@@ -180,7 +182,7 @@ public sealed partial class LiveChannels : IDisposable
     {
         if (subscriber.Caller.UserId is not { } userId) return [];
         List<string> joined = [];
-        foreach (var area in _options.Areas.Where(area => area.JoinsOwner))
+        foreach (var area in _areas.Where(area => area.JoinsOwner))
         {
             if (!area.TryOwnedBy(userId, out var name) || !await IsOwnAsync(subscriber.Caller, name, area)) continue;
             await JoinAsync(subscriber, name, area, since: null, static (_, _) => { }, ct);
@@ -230,7 +232,7 @@ public sealed partial class LiveChannels : IDisposable
             hold = channel.HoldFor(subscriber.Socket);
             if (isNew) Joined?.Invoke(subscriber, name, area);
             // The node has subscribed before the history is read: the other order would lose what is published in between.
-            var history = await HistoryAsync(name, area, since, _options.MaxRecovered, ct);
+            var history = await HistoryAsync(name, area, since, _limits.MaxRecovered, ct);
             var recovered = channel.Release(hold, history, recovered: since is not null && history.Recovered, tell);
             if (since is not null) ProductMeters.CaughtUp(area.Pattern, recovered);
         }

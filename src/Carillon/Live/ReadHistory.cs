@@ -27,7 +27,7 @@ static class ReadHistory
             .WithSummary("Reads what was published to a channel since a position (epoch:offset), or the latest of what is kept.").Produces<Result>();
 
     static async Task<IResult> HandleAsync(
-        string channel, string? since, string? limit, string? cursor, Caller caller, LiveChannels live, CarillonOptions options, HttpContext http, CancellationToken ct)
+        string channel, string? since, string? limit, string? cursor, Caller caller, LiveChannels live, SubscriptionLimits limits, HttpContext http, CancellationToken ct)
     {
         Position? position = null;
         if (!ChannelName.TryParse(channel, out var name) || !PageRequest.TryRead(limit, cursor, out var page)
@@ -43,7 +43,7 @@ static class ReadHistory
             var fitting = CountFitting(latest.Messages.Reverse());
             return TypedResults.Ok(new Result(channel, latest.Position, true, [.. latest.Messages.TakeLast(fitting).Select(ItemOf)], null));
         }
-        var history = await live.HistoryAsync(name, area, position, options.MaxRecovered, ct);
+        var history = await live.HistoryAsync(name, area, position, limits.MaxRecovered, ct);
         var most = Math.Min(page.Limit, CountFitting(history.Messages));
         var part = (page with { Limit = most }).Cut(history.Messages, message => $"{message.Position.Epoch}:{message.Position.Offset}");
         return TypedResults.Ok(new Result(channel, history.Position, history.Recovered, [.. part.Items.Select(ItemOf)], part.Next));

@@ -9,7 +9,7 @@ namespace Carillon.Live;
 
 /// <summary>How a client comes in and goes: who it is, its own channels, the <c>session</c> event, and what it leaves behind.</summary>
 sealed partial class Reception(
-    LiveChannels live, LiveRights rights, Identification identification, AccessNews news, Audit audit, StorageGate gate, CarillonOptions options, TimeProvider clock,
+    LiveChannels live, LiveRights rights, Identification identification, AccessNews news, Audit audit, StorageGate gate, AccessOptions options, TimeProvider clock,
     ILogger<Reception> logger)
 {
     public void On(SocketNamespace root)
@@ -44,7 +44,7 @@ sealed partial class Reception(
             var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
             // Who brings something is judged by it; only who brings nothing at all is anonymous.
             var bringsNothing = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
-            var isSignedIn = options.Access.UseHostAuthentication && handshake.User.Identity?.IsAuthenticated == true;
+            var isSignedIn = options.UseHostAuthentication && handshake.User.Identity?.IsAuthenticated == true;
             if (bringsNothing && options.AllowAnonymous && !isSignedIn) return new Identified(Caller.Anonymous(handshake.Address), null, null);
             return await identification.OfConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
         }

@@ -9,7 +9,7 @@ namespace Carillon.Live;
 /// <summary>
 /// The events <c>subscribe</c> and <c>unsubscribe</c>, and those of their kind that name a resource or the suggestions: their arguments, the questions asked in order, and the answers.
 /// </summary>
-sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, CarillonOptions options)
+sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, SubscriptionLimits limits)
 {
     const int MaxEpochLength = 100;
 
@@ -56,7 +56,7 @@ sealed class Subscribe(LiveChannels live, LiveRights rights, Audit audit, Carill
                 Refuse(e, subscriber, ErrorCode.UnknownChannel, channel);
             else if (!await MayAsync(subscriber, area, request.Channel))
                 Refuse(e, subscriber, ErrorCode.Forbidden, channel);
-            else if (subscriber.Count >= options.MaxSubscriptions && !subscriber.Has(channel))
+            else if (subscriber.Count >= limits.MaxSubscriptions && !subscriber.Has(channel))
                 Answer.Refuse(e, ErrorCode.RateLimited, channel, WhenFull);
             else
                 await JoinAsync(e, subscriber, request, area);

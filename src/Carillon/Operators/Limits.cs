@@ -1,3 +1,4 @@
+using Carillon.Live;
 using System.Text.Json.Serialization;
 using Carillon.Access;
 using Carillon.Api;
@@ -5,7 +6,6 @@ using Carillon.SocketIO;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.Options;
 
 namespace Carillon.Operators;
 
@@ -17,13 +17,13 @@ static class Limits
 
     public static void Map(RouteGroupBuilder api) => api.MapGet("/limits", Show).Needs(Need.Manage).WithSummary("Shows the limits in force and the addresses that take most.");
 
-    static IResult Show(string? limit, SocketServer server, IOptions<CarillonOptions> options, HttpContext http)
+    static IResult Show(string? limit, SocketServer server, SubscriptionLimits limits, AccessOptions access, HttpContext http)
     {
         if (!PageRequest.TryRead(limit, cursor: null, out var page)) return Problem.Of(http, ErrorCode.InvalidPayload, "limit is a number from 1 to 500.");
         var engine = server.Engine;
         return TypedResults.Ok(new
         {
-            limits = InForce(engine, options.Value),
+            limits = InForce(engine, limits, access),
             connections = engine.ConnectionCount,
             addresses = engine.Addresses.Count,
             shortOfMemory = engine.IsShortOfMemory,
@@ -31,7 +31,7 @@ static class Limits
         });
     }
 
-    static object InForce(EngineServer engine, CarillonOptions options)
+    static object InForce(EngineServer engine, SubscriptionLimits limits, AccessOptions access)
     {
         var fair = engine.Options.Fairness;
         return new
@@ -49,8 +49,8 @@ static class Limits
             fair.FloodingConnectionsPerMinute,
             fair.MalformedPerMinute,
             fair.FailedCredentialsPerMinute,
-            subscriptionsPerConnection = options.MaxSubscriptions,
-            requestsPerSecondPerKey = options.Access.RequestsPerSecondPerKey,
+            subscriptionsPerConnection = limits.MaxSubscriptions,
+            requestsPerSecondPerKey = access.RequestsPerSecondPerKey,
             fair.PerConnection,
             fair.PerAccount,
             firstBanSeconds = fair.FirstBan.TotalSeconds,

@@ -29,9 +29,9 @@ sealed partial class PresenceBoard : BackgroundService
     readonly Dictionary<string, Attendance> _channels = new(StringComparer.Ordinal);
     readonly HashSet<string> _moving = new(StringComparer.Ordinal);       // channels with something to tell, or with people who are about to be gone
 
-    public PresenceBoard(LiveChannels live, LiveRights rights, CarillonOptions options, TimeProvider clock, ILogger<PresenceBoard> logger)
+    public PresenceBoard(LiveChannels live, LiveRights rights, PresenceOptions options, AreaList areas, TimeProvider clock, ILogger<PresenceBoard> logger)
     {
-        (_live, _rights, _options, _area, _clock, _logger) = (live, rights, options.Presence, options.Areas.Presence, clock, logger);
+        (_live, _rights, _options, _area, _clock, _logger) = (live, rights, options, areas.Presence, clock, logger);
         live.Joined += OnJoined;
         live.Left += OnLeft;
         live.IsPresent = Holds;

@@ -16,7 +16,7 @@ namespace Carillon.Votes;
 /// Votes for a suggestion or against it, changes the vote, or withdraws it. One vote a person; the tally is kept in the same transaction, and its version grows with each change, so that
 /// no screen that follows it ever goes backwards.
 /// </summary>
-sealed class CastVote(Database db, LiveChannels live, Announcements announcements, DailyQuotas quotas, Audit audit, CarillonOptions options, TimeProvider clock)
+sealed class CastVote(Database db, LiveChannels live, Announcements announcements, VoteQuotas quotas, Audit audit, VoteOptions options, AreaList areas, TimeProvider clock)
 {
     public sealed record Request(JsonElement Value);
 
@@ -83,7 +83,7 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
 
     async Task<(Tally? Tally, ErrorCode? Error, TimeSpan? Wait)> VoteAsync(Caller caller, string id, int value, CancellationToken ct)
     {
-        if (caller.UserId is not { } userId || !await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Votes.MayVote)) return (null, ErrorCode.Forbidden, null);
+        if (caller.UserId is not { } userId || !await live.AdmitsAsync(caller, areas.Suggestions, options.MayVote)) return (null, ErrorCode.Forbidden, null);
         if (announcements.IsRefusing) return (null, ErrorCode.Unavailable, Announcements.RetryEvery);
         if (!quotas.Votes.TryTake(caller, out var wait)) return (null, ErrorCode.RateLimited, wait);
         var (tally, error) = (default(Tally), default(ErrorCode));
@@ -115,7 +115,7 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
                 ON CONFLICT (suggestion_id, user_id) DO UPDATE SET value = @value, at = @at
                 """, new { id, userId, value, at = Iso.Of(clock.GetUtcNow()) }, ct);
         await tx.ExecuteAsync("UPDATE carillon_suggestions SET up = @Up, down = @Down, version = @Version WHERE id = @SuggestionId", tally, ct);
-        announcements.Add(tx, options.Areas.Suggestions.Pattern, tally, key: id);
+        announcements.Add(tx, areas.Suggestions.Pattern, tally, key: id);
         await tx.CommitAsync(ct);
         return ((tally, null), true);
     }

@@ -37,11 +37,11 @@ static class Suggestions
     }
 
     static async Task<IResult> CreateAsync(
-        Request request, Caller caller, Database db, LiveChannels live, DailyQuotas quotas, CarillonOptions options, TimeProvider clock, HttpContext http, CancellationToken ct)
+        Request request, Caller caller, Database db, LiveChannels live, VoteQuotas quotas, VoteOptions options, AreaList areas, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (request.Title?.Trim() is not { Length: > 0 and <= LongestTitle } title || request.Body?.Length > LongestBody)
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A suggestion has a title of at most {LongestTitle} characters and may have a body of at most {LongestBody}.");
-        if (!await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Votes.MaySuggest)) return Problem.Of(http, ErrorCode.Forbidden, "You may not make suggestions.");
+        if (!await live.AdmitsAsync(caller, areas.Suggestions, options.MaySuggest)) return Problem.Of(http, ErrorCode.Forbidden, "You may not make suggestions.");
         if (!quotas.Suggestions.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the suggestions of a day.", wait);
         var item = new Item(Guid.CreateVersion7(clock.GetUtcNow()).ToString(), title, request.Body, caller.UserId!, 0, 0, 0, 0, 0, Iso.Of(clock.GetUtcNow()));
         await quotas.Suggestions.SpendAsync(caller, async () =>
@@ -64,23 +64,23 @@ static class Suggestions
         return TypedResults.NoContent();
     }
 
-    static async Task<IResult> ListAsync(string? limit, string? cursor, Caller caller, Database db, LiveChannels live, CarillonOptions options, HttpContext http, CancellationToken ct)
+    static async Task<IResult> ListAsync(string? limit, string? cursor, Caller caller, Database db, LiveChannels live, AreaList areas, HttpContext http, CancellationToken ct)
     {
         if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
-        if (!await MayReadAsync(caller, live, options)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        if (!await MayReadAsync(caller, live, areas)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
         var items = await db.QueryAsync<Item>(Select + " WHERE @After IS NULL OR s.id < @After ORDER BY s.id DESC LIMIT @most", new { caller.UserId, page.After, most = page.Limit + 1 }, ct);
         return TypedResults.Ok(page.Cut(items, item => item.Id));
     }
 
-    static async Task<IResult> GetAsync(string id, Caller caller, Database db, LiveChannels live, CarillonOptions options, HttpContext http, CancellationToken ct)
+    static async Task<IResult> GetAsync(string id, Caller caller, Database db, LiveChannels live, AreaList areas, HttpContext http, CancellationToken ct)
     {
-        if (!await MayReadAsync(caller, live, options)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        if (!await MayReadAsync(caller, live, areas)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
         return await db.QuerySingleOrDefaultAsync<Item>(Select + " WHERE s.id = @id", new { caller.UserId, id }, ct) is { } item
             ? TypedResults.Ok(item)
             : Problem.Of(http, ErrorCode.NotFound, "There is no such suggestion.");
     }
 
     // Reading the tallies needs the same right as receiving them.
-    static async ValueTask<bool> MayReadAsync(Caller caller, LiveChannels live, CarillonOptions options) =>
-        caller.HasScope(Scopes.Read) || await live.AdmitsAsync(caller, options.Areas.Suggestions, options.Areas.Suggestions.History);
+    static async ValueTask<bool> MayReadAsync(Caller caller, LiveChannels live, AreaList areas) =>
+        caller.HasScope(Scopes.Read) || await live.AdmitsAsync(caller, areas.Suggestions, areas.Suggestions.History);
 }

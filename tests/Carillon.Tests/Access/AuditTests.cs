@@ -155,7 +155,7 @@ public class AuditTests
     public async Task What_there_was_no_room_for_is_counted_and_the_log_says_so()
     {
         await using var app = await TestApp.StartKnowingAsync([]);
-        using var audit = new Audit(app.Database, new AccessOptions(), app.Get<FreeSpace>(), TimeProvider.System, NullLogger<Audit>.Instance);
+        using var audit = new Audit(app.Database, app.Get<AuditRetention>(), app.Get<FreeSpace>(), TimeProvider.System, NullLogger<Audit>.Instance);
         for (var i = 0; i < 20_007; i++) audit.Note($"a{i}", "flood", null, null, AuditEntry.Refused);
         await audit.FlushAsync(CancellationToken.None);
         Assert.Equal(20_000, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT COUNT(*) FROM carillon_audit WHERE action = 'flood'"));

@@ -1,3 +1,4 @@
+using Carillon.Administration;
 using System.Net;
 using Carillon.Access;
 using Carillon.Live;
@@ -73,13 +74,10 @@ public class UnstoredDecisionsTests
         var attempts = 0;
         Task<bool> FailAsync(DatabaseTransaction tx, CancellationToken ct) =>
             ++attempts == 1 ? throw new DatabaseUnavailableException("The disk is full.") : throw new InvalidOperationException("The file is damaged.");
-        var http = new DefaultHttpContext { RequestServices = app.Get<IServiceProvider>(), Response = { Body = new MemoryStream() } };
-        var answer = await decisions.ApplyAsync(new AccessDecision { TokenId = "t1", StoreAsync = FailAsync }, http, default);
-        await answer!.ExecuteAsync(http);
-        Assert.Equal(StatusCodes.Status503ServiceUnavailable, http.Response.StatusCode);
+        Assert.Equal(DecisionOutcome.Pending, await decisions.ApplyAsync(new AccessDecision { TokenId = "t1", StoreAsync = FailAsync }, default));
 
         // The retry fails, and one behind it is stored.
-        await decisions.ApplyAsync(new AccessDecision { TokenId = "t2", StoreAsync = (_, _) => Task.FromResult(true) }, http, default);
+        await decisions.ApplyAsync(new AccessDecision { TokenId = "t2", StoreAsync = (_, _) => Task.FromResult(true) }, default);
         await Wait.UntilAsync(() => decisions.Count == 1);
         Assert.Equal((ErrorCode.TokenRevoked, null), (decisions.Refuses(TokenWith("t1")), decisions.Refuses(TokenWith("t2"))));
         Assert.Contains("t1", Assert.Single(lines.At(LogLevel.Critical)), StringComparison.Ordinal);
@@ -95,7 +93,7 @@ public class UnstoredDecisionsTests
         var decisions = app.Get<PendingDecisions>();
         var http = new DefaultHttpContext { RequestServices = app.Get<IServiceProvider>() };
         async Task<bool> IsInForceAsync(AccessDecision decision) =>
-            (bool)((ProblemHttpResult)(await decisions.ApplyAsync(decision, http, default))!).ProblemDetails.Extensions["inForce"]!;
+            (bool)((ProblemHttpResult)DecisionAnswer.ProblemOf(await decisions.ApplyAsync(decision, default), http)!).ProblemDetails.Extensions["inForce"]!;
         using (app.HideDatabase())
         {
             const int characters = 1 << 20;
