@@ -1,5 +1,7 @@
 using System.Net;
-using Carillon.SocketIO;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
+using Microsoft.AspNetCore.Builder;
 
 // The server that benchmarks drive: `join` room, `pub` room payload, `echo` payload.
 //   dotnet run -c Release --project bench/Carillon.BenchServer -- --port 9000 [--queue-bytes N] [--overflow POLICY] [--limits [--first-ban SECONDS]]
@@ -23,13 +25,13 @@ builder.Services.AddSocketIO(options =>
     if (Value("--queue-bytes") is { } bytes) options.Engine.MaxQueuedBytes = int.Parse(bytes);
     if (args.Contains("--limits"))
     {
-        if (Value("--first-ban") is { } seconds) options.Engine.Fairness.FirstBan = TimeSpan.FromSeconds(double.Parse(seconds));
+        if (Value("--first-ban") is { } seconds) options.Engine.Limits.FirstBan = TimeSpan.FromSeconds(double.Parse(seconds));
         return;
     }
     // One machine plays all the clients, and one client sends what thousands would.
-    options.Engine.Fairness.LimitAddresses = false;
-    options.Engine.Fairness.PerConnection.EventsPerSecond = 0;
-    options.Engine.Fairness.PerConnection.BytesPerSecond = 0;
+    options.Engine.Limits.LimitAddresses = false;
+    options.Engine.Limits.PerConnection.EventsPerSecond = 0;
+    options.Engine.Limits.PerConnection.BytesPerSecond = 0;
 });
 await using var app = builder.Build();
 var root = app.Services.GetRequiredService<SocketServer>().Root;

@@ -1,5 +1,8 @@
 using System.Text;
-using Carillon.SocketIO;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.Extensions.Options;
 
 namespace Carillon.MicroBench;
@@ -26,7 +29,7 @@ sealed class MicroBenchmarks
         _server = new SocketServer(Options.Create(new SocketIOOptions
         {
             // The shares are spent, and never used up.
-            Engine = { Fairness = { PerConnection = { EventsPerSecond = 1_000_000_000, EventBurst = 1_000_000_000, BytesPerSecond = 1_000_000_000_000, ByteBurst = 1_000_000_000_000 } } },
+            Engine = { Limits = { PerConnection = { EventsPerSecond = 1_000_000_000, EventBurst = 1_000_000_000, BytesPerSecond = 1_000_000_000_000, ByteBurst = 1_000_000_000_000 } } },
         }));
         _server.Root.OnConnection(socket => socket.Join("room"));
         _server.Root.On("ask", e => e.Ack(e.Arguments[0]));
@@ -63,7 +66,7 @@ sealed class MicroBenchmarks
             _server.Engine.Wheel.Set(_bell, TimeSpan.FromSeconds(25));
             _server.Engine.Wheel.Cancel(_bell);
         },
-        ["spend a share"] = () => _first.Connection.TrySpend(100, TimeProvider.System.GetTimestamp(), out _),
+        ["spend a share"] = () => _first.Connection.TryAcquire(100, TimeProvider.System.GetTimestamp(), out _),
     };
 
     /// <summary>Bytes allocated by one call, once everything is warm.</summary>

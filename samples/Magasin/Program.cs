@@ -1,3 +1,3 @@
 using Magasin;
 
-return await Boutique.RunAsync(args, Console.Error);
+return await ShopServer.RunAsync(args, Console.Error);

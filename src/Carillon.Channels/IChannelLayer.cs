@@ -10,7 +10,7 @@ public interface IChannelLayer
     /// Sets who receives the messages of subscribed channels on this node. Called once, before the first subscription. The callback is
     /// called in the order of the offsets within one channel, must not block and must not throw.
     /// </summary>
-    void OnMessage(Action<ChannelMessage> deliver);
+    void OnMessage(Action<Publication> deliver);
 
     /// <summary>Starts delivery of a channel to this node. When the task ends, every later publication is delivered. Repeating it changes nothing.</summary>
     ValueTask SubscribeAsync(string channel, CancellationToken ct);
@@ -45,7 +45,7 @@ public readonly record struct Position(string Epoch, long Offset);
 /// <param name="Id">Its id: the same on every node and in every replay.</param>
 /// <param name="At">When it happened, UTC.</param>
 /// <param name="Body">The payload, one JSON value in UTF-8.</param>
-public sealed record ChannelMessage(string Channel, string Event, Position Position, string Id, DateTimeOffset At, ReadOnlyMemory<byte> Body)
+public sealed record Publication(string Channel, string Event, Position Position, string Id, DateTimeOffset At, ReadOnlyMemory<byte> Body)
 {
     /// <summary>How much it matters that it arrives, and soon; <see langword="null"/> where the channel's own rule holds.</summary>
     public Importance? Importance { get; init; }
@@ -73,13 +73,13 @@ public sealed record PublishOptions
     public string? Key { get; init; }
 
     /// <summary>How many publications of this channel the layer keeps; 0 keeps none.</summary>
-    public int KeepCount { get; init; }
+    public int HistorySize { get; init; }
 
     /// <summary>How long the layer keeps a publication.</summary>
-    public TimeSpan KeepFor { get; init; }
+    public TimeSpan HistoryTtl { get; init; }
 
     /// <summary>How many bytes of publications of this channel the layer keeps, their bodies and what is kept with each; zero is no bound of the channel's own.</summary>
-    public long KeepBytes { get; init; }
+    public long HistoryBytes { get; init; }
 
     /// <summary>
     /// The position, where the publisher's own table is the log (durable history). The layer then counts and keeps nothing itself.
@@ -89,6 +89,6 @@ public sealed record PublishOptions
 
 /// <summary>The answer to a reader that was away.</summary>
 /// <param name="Position">The channel's position now.</param>
-/// <param name="Recovered">Whether <paramref name="Messages"/> holds everything since the reader's position. A gap is never hidden: in doubt this is false.</param>
-/// <param name="Messages">What was missed, oldest first; empty unless recovered.</param>
-public sealed record History(Position Position, bool Recovered, IReadOnlyList<ChannelMessage> Messages);
+/// <param name="Recovered">Whether <paramref name="Publications"/> holds everything since the reader's position. A gap is never hidden: in doubt this is false.</param>
+/// <param name="Publications">What was missed, oldest first; empty unless recovered.</param>
+public sealed record History(Position Position, bool Recovered, IReadOnlyList<Publication> Publications);

@@ -1,5 +1,6 @@
 using Carillon.Server.Configuration;
-using Carillon.SocketIO;
+using Carillon.SocketIO.Sockets;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration.Memory;
 
 namespace Carillon.Server;

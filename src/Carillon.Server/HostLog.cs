@@ -1,3 +1,5 @@
+using Carillon.Server.CommandLine;
+
 namespace Carillon.Server;
 
 /// <summary>

@@ -12,7 +12,7 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     readonly string channel = $"test:{Guid.CreateVersion7():N}";
-    readonly ConcurrentQueue<ChannelMessage> received = new();
+    readonly ConcurrentQueue<Publication> received = new();
     readonly SemaphoreSlim arrived = new(0);
 
     protected IChannelLayer Layer { get; private set; } = null!;
@@ -115,13 +115,13 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
 
         var still = await Layer.HistoryAsync(channel, before.Position, 100, Ct);
         Assert.True(still.Recovered);
-        Assert.Empty(still.Messages);
+        Assert.Empty(still.Publications);
 
         await PublishAsync(1);
         await PublishAsync(2);
         var after = await Layer.HistoryAsync(channel, before.Position, 100, Ct);
         Assert.True(after.Recovered);
-        Assert.Equal(["1", "2"], after.Messages.Select(Text));
+        Assert.Equal(["1", "2"], after.Publications.Select(Text));
         Assert.Equal(before.Position with { Offset = 2 }, after.Position);
     }
 
@@ -135,7 +135,7 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
 
         var history = await Layer.HistoryAsync(channel, told, 100, Ct);
         Assert.True(history.Recovered);
-        Assert.Equal(["1"], history.Messages.Select(Text));
+        Assert.Equal(["1"], history.Publications.Select(Text));
     }
 
     [Fact]
@@ -149,8 +149,8 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
 
         var history = await Layer.HistoryAsync(channel, start, 100, Ct);
         Assert.True(history.Recovered);
-        Assert.Equal(["2", "3"], history.Messages.Select(Text));
-        Assert.Equal([2L, 3L], history.Messages.Select(message => message.Position.Offset));
+        Assert.Equal(["2", "3"], history.Publications.Select(Text));
+        Assert.Equal([2L, 3L], history.Publications.Select(message => message.Position.Offset));
     }
 
     [Fact]
@@ -160,9 +160,9 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
         var start = (await Layer.HistoryAsync(channel, null, 100, Ct)).Position;
         await PublishAsync(1);
 
-        var live = await NextAsync();
-        var replayed = Assert.Single((await Layer.HistoryAsync(channel, start, 100, Ct)).Messages);
-        Assert.Equal((live.Channel, live.Event, live.Position, live.Id, live.At, Text(live)),
+        var hub = await NextAsync();
+        var replayed = Assert.Single((await Layer.HistoryAsync(channel, start, 100, Ct)).Publications);
+        Assert.Equal((hub.Channel, hub.Event, hub.Position, hub.Id, hub.At, Text(hub)),
             (replayed.Channel, replayed.Event, replayed.Position, replayed.Id, replayed.At, Text(replayed)));
     }
 
@@ -182,10 +182,10 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
         var now = (await Layer.HistoryAsync(channel, null, 100, Ct)).Position;
 
         Assert.Equal(10, now.Offset);
-        Assert.Equal(["8", "9", "10"], (await Layer.HistoryAsync(channel, now with { Offset = 7 }, 100, Ct)).Messages.Select(Text));
+        Assert.Equal(["8", "9", "10"], (await Layer.HistoryAsync(channel, now with { Offset = 7 }, 100, Ct)).Publications.Select(Text));
         var gap = await Layer.HistoryAsync(channel, now with { Offset = 6 }, 100, Ct);
         Assert.False(gap.Recovered);
-        Assert.Empty(gap.Messages);
+        Assert.Empty(gap.Publications);
         Assert.Equal(now, gap.Position);
     }
 
@@ -198,7 +198,7 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
 
         var gap = await Layer.HistoryAsync(channel, first, 100, Ct);
         Assert.False(gap.Recovered);
-        Assert.Empty(gap.Messages);
+        Assert.Empty(gap.Publications);
 
         var third = await PublishAsync(3);
         Assert.Equal(3, third.Offset);
@@ -211,10 +211,10 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
         var start = (await Layer.HistoryAsync(channel, null, 100, Ct)).Position;
         for (var n = 1; n <= 5; n++) await PublishAsync(n);
 
-        Assert.Equal(5, (await Layer.HistoryAsync(channel, start, 5, Ct)).Messages.Count);
+        Assert.Equal(5, (await Layer.HistoryAsync(channel, start, 5, Ct)).Publications.Count);
         var tooMany = await Layer.HistoryAsync(channel, start, 4, Ct);
         Assert.False(tooMany.Recovered);
-        Assert.Empty(tooMany.Messages);
+        Assert.Empty(tooMany.Publications);
         Assert.Equal(5, tooMany.Position.Offset);
     }
 
@@ -227,7 +227,7 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
         {
             var history = await Layer.HistoryAsync(channel, odd, 100, Ct);
             Assert.False(history.Recovered);
-            Assert.Empty(history.Messages);
+            Assert.Empty(history.Publications);
             Assert.Equal(last, history.Position);
         }
     }
@@ -262,20 +262,20 @@ public abstract class ChannelLayerSpecification : IAsyncLifetime
         Assert.Equal(Enumerable.Range(1, publishers * each).Select(offset => (long)offset), positions);
         for (var offset = 1; offset <= publishers * each; offset++) Assert.Equal(offset, (await NextAsync()).Position.Offset);
         var start = (await Layer.HistoryAsync(channel, null, 0, Ct)).Position with { Offset = 0 };
-        Assert.Equal(publishers * each, (await Layer.HistoryAsync(channel, start, publishers * each, Ct)).Messages.Count);
+        Assert.Equal(publishers * each, (await Layer.HistoryAsync(channel, start, publishers * each, Ct)).Publications.Count);
     }
 
     protected Task<Position> PublishAsync(int n, PublishOptions? options = null) =>
         Layer.PublishAsync(channel, Body(n), options ?? Keep(), Ct).AsTask();
 
     protected static PublishOptions Keep(int count = 1000, TimeSpan? keepFor = null) =>
-        new() { Event = "said", KeepCount = count, KeepFor = keepFor ?? TimeSpan.FromMinutes(10) };
+        new() { Event = "said", HistorySize = count, HistoryTtl = keepFor ?? TimeSpan.FromMinutes(10) };
 
     protected static byte[] Body(int n) => Encoding.UTF8.GetBytes($"{n}");
 
-    protected static string Text(ChannelMessage message) => Encoding.UTF8.GetString(message.Body.Span);
+    protected static string Text(Publication message) => Encoding.UTF8.GetString(message.Body.Span);
 
-    async Task<ChannelMessage> NextAsync()
+    async Task<Publication> NextAsync()
     {
         Assert.True(await arrived.WaitAsync(Patience, Ct), "no message came");
         Assert.True(received.TryDequeue(out var message));

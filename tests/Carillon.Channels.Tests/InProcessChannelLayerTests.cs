@@ -1,3 +1,6 @@
+using Carillon.Channels.InProcess;
+using Carillon.TestTools;
+
 namespace Carillon.Channels.Tests;
 
 public sealed class InProcessChannelLayerTests : ChannelLayerSpecification

@@ -1,3 +1,6 @@
+using Carillon.Channels.InProcess;
+using Carillon.TestTools;
+
 namespace Carillon.Channels.Tests;
 
 /// <summary>What a layer remembers survives a restart that was planned, and ages meanwhile.</summary>
@@ -22,8 +25,8 @@ public sealed class KeptChannelsTests
         Assert.Equal(seen with { Offset = 3 }, last);
         var history = await after.HistoryAsync("news", seen, 100, Ct);
         Assert.True(history.Recovered);
-        Assert.Equal([2, 3], history.Messages.Select(message => (int)message.Body.Span[0]));
-        Assert.Equal([2, 3], history.Messages.Select(message => message.Position.Offset));
+        Assert.Equal([2, 3], history.Publications.Select(message => (int)message.Body.Span[0]));
+        Assert.Equal([2, 3], history.Publications.Select(message => message.Position.Offset));
     }
 
     [Fact]
@@ -37,7 +40,7 @@ public sealed class KeptChannelsTests
         clock.Advance(TimeSpan.FromMinutes(5));
         after.Import(kept);
 
-        Assert.Equal(2, (await after.HistoryAsync("news", first, 100, Ct)).Messages.Single().Position.Offset);
+        Assert.Equal(2, (await after.HistoryAsync("news", first, 100, Ct)).Publications.Single().Position.Offset);
         clock.Advance(TimeSpan.FromMinutes(5));
         Assert.False((await after.HistoryAsync("news", first, 100, Ct)).Recovered);
         Assert.True((await after.HistoryAsync("news", second, 100, Ct)).Recovered);
@@ -48,10 +51,10 @@ public sealed class KeptChannelsTests
     {
         await PublishAsync(before, "news", 1, TimeSpan.MaxValue);
 
-        Assert.Equal(DateTimeOffset.MaxValue, before.Export().Channels.Single().Messages.Single().Until);
+        Assert.Equal(DateTimeOffset.MaxValue, before.Export().Channels.Single().Publications.Single().Until);
         after.Import(before.Export());
 
-        Assert.Single(after.Export().Channels.Single().Messages);
+        Assert.Single(after.Export().Channels.Single().Publications);
     }
 
     [Fact]
@@ -88,11 +91,11 @@ public sealed class KeptChannelsTests
         var exported = before.Export();
         var kept = exported.Channels.Single();
 
-        after.Import(exported with { Channels = [kept with { Messages = [kept.Messages[1], kept.Messages[3]] }] });
+        after.Import(exported with { Channels = [kept with { Publications = [kept.Publications[1], kept.Publications[3]] }] });
 
         var history = await after.HistoryAsync("news", seen, 100, Ct);
         Assert.Equal((seen with { Offset = 4 }, false), (history.Position, history.Recovered));
-        Assert.Empty(history.Messages);
+        Assert.Empty(history.Publications);
     }
 
     [Fact]
@@ -108,7 +111,7 @@ public sealed class KeptChannelsTests
         Assert.False((await after.HistoryAsync("forgotten", forgotten, 100, Ct)).Recovered);
         Assert.False((await after.HistoryAsync("forgotten", forgotten with { Offset = 0 }, 100, Ct)).Recovered);
         await PublishAsync(after, "quiet", 1);
-        Assert.Single((await after.HistoryAsync("quiet", quiet, 100, Ct)).Messages);
+        Assert.Single((await after.HistoryAsync("quiet", quiet, 100, Ct)).Publications);
     }
 
     [Fact]
@@ -121,5 +124,5 @@ public sealed class KeptChannelsTests
     }
 
     static ValueTask<Position> PublishAsync(InProcessChannelLayer layer, string channel, byte body, TimeSpan? keepFor = null) =>
-        layer.PublishAsync(channel, new[] { body }, new PublishOptions { Event = "told", KeepCount = 100, KeepFor = keepFor ?? TimeSpan.FromHours(1) }, Ct);
+        layer.PublishAsync(channel, new[] { body }, new PublishOptions { Event = "told", HistorySize = 100, HistoryTtl = keepFor ?? TimeSpan.FromHours(1) }, Ct);
 }

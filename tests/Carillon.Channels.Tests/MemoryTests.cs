@@ -1,4 +1,6 @@
 using System.Text;
+using Carillon.Channels.InProcess;
+using Carillon.TestTools;
 
 namespace Carillon.Channels.Tests;
 
@@ -11,11 +13,11 @@ public sealed class MemoryTests
 
     static CancellationToken Ct => TestContext.Current.CancellationToken;
 
-    static readonly PublishOptions Kept = new() { Event = "said", KeepCount = 1000, KeepFor = TimeSpan.FromHours(1) };
+    static readonly PublishOptions Kept = new() { Event = "said", HistorySize = 1000, HistoryTtl = TimeSpan.FromHours(1) };
 
     static readonly PublishOptions Passing = new() { Event = "said" };
 
-    static PublishOptions TenMinutes(int count) => Kept with { KeepCount = count, KeepFor = TimeSpan.FromMinutes(10) };
+    static PublishOptions TenMinutes(int count) => Kept with { HistorySize = count, HistoryTtl = TimeSpan.FromMinutes(10) };
 
     static byte[] Body(int bytes) => Encoding.ASCII.GetBytes($"\"{new string('x', bytes - 2)}\"");
 
@@ -23,12 +25,12 @@ public sealed class MemoryTests
     public async Task A_channel_keeps_so_many_bytes_and_loses_the_oldest()
     {
         var layer = new InProcessChannelLayer(_clock);
-        for (var i = 0; i < 10; i++) await layer.PublishAsync("a", Body(1000), Kept with { KeepBytes = 5000 }, Ct);
+        for (var i = 0; i < 10; i++) await layer.PublishAsync("a", Body(1000), Kept with { HistoryBytes = 5000 }, Ct);
         var now = (await layer.HistoryAsync("a", null, 100, Ct)).Position;
         Assert.True((await layer.HistoryAsync("a", now with { Offset = 7 }, 100, Ct)).Recovered);
         Assert.False((await layer.HistoryAsync("a", now with { Offset = 6 }, 100, Ct)).Recovered);
         // One that is larger than the channel may keep is delivered and not kept.
-        await layer.PublishAsync("a", Body(6000), Kept with { KeepBytes = 5000 }, Ct);
+        await layer.PublishAsync("a", Body(6000), Kept with { HistoryBytes = 5000 }, Ct);
         Assert.False((await layer.HistoryAsync("a", now, 100, Ct)).Recovered);
     }
 
@@ -86,7 +88,7 @@ public sealed class MemoryTests
         {
             await layer.SubscribeAsync($"a:{i}", Ct);
             await layer.PublishAsync($"a:{i}", Body(100), Kept, Ct);
-            await layer.PublishAsync($"a:{i}", Body(100), Kept with { KeepCount = 1 }, Ct);
+            await layer.PublishAsync($"a:{i}", Body(100), Kept with { HistorySize = 1 }, Ct);
             await layer.UnsubscribeAsync($"a:{i}", Ct);
         }
         var next = new InProcessChannelLayer(_clock);

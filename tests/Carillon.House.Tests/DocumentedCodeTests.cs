@@ -22,13 +22,13 @@ public class DocumentedCodeTests
     // The variables of the program that a page begins with, and those its text introduces.
     static readonly Dictionary<string, string> Known = new()
     {
-        ["docs/guide.md"] = "WebApplicationBuilder builder = null!; WebApplication app = null!; Carillon.CarillonOptions carillon = null!;",
-        ["docs/access.md"] = "Carillon.CarillonOptions carillon = null!;",
+        ["docs/guide.md"] = "WebApplicationBuilder builder = null!; WebApplication app = null!; Carillon.Hosting.CarillonOptions carillon = null!;",
+        ["docs/access.md"] = "Carillon.Hosting.CarillonOptions carillon = null!;",
         ["docs/changes.md"] = """
             Carillon.Changes.LiveTables liveTables = null!; CancellationToken ct = default;
             Task MigrateAsync(CancellationToken ct) => Task.CompletedTask;
             """,
-        ["docs/socketio.md"] = "WebApplicationBuilder builder = null!; WebApplication app = null!; Carillon.SocketIO.SocketServer io = null!;",
+        ["docs/socketio.md"] = "WebApplicationBuilder builder = null!; WebApplication app = null!; Carillon.SocketIO.Sockets.SocketServer io = null!;",
     };
 
     static readonly MetadataReference[] References =
@@ -60,7 +60,7 @@ public class DocumentedCodeTests
 
     [Fact]
     public void A_block_without_its_using_lines_does_not_compile() =>
-        Assert.NotEmpty(Compile("README.md", BlocksOf("README.md")[0].Code.Replace("using Carillon.Live;", "", StringComparison.Ordinal)));
+        Assert.NotEmpty(Compile("README.md", BlocksOf("README.md")[0].Code.Replace("using Carillon.Hub;", "", StringComparison.Ordinal)));
 
     static IEnumerable<string> Pages() => Directory.EnumerateFiles(Repository.Root, "*.md")
         .Concat(Directory.EnumerateFiles(Repository.Folder("docs"), "*.md", SearchOption.AllDirectories))

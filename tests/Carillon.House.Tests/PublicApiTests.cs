@@ -1,7 +1,8 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Carillon.Channels;
-using Carillon.SocketIO;
+using Carillon.Hosting;
+using Carillon.SocketIO.Sockets;
 
 namespace Carillon.House.Tests;
 

@@ -1,7 +1,8 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Carillon.Channels;
-using Carillon.SocketIO;
+using Carillon.Hosting;
+using Carillon.SocketIO.Sockets;
 
 namespace Carillon.House.Tests;
 
@@ -16,7 +17,7 @@ public class WallTests
     public void Channels_knows_nobody_and_no_ASP_NET() => Assert.DoesNotContain(References(Channels), name => IsOurs(name) || IsAspNet(name));
 
     [Fact]
-    public void SocketIO_knows_nothing_of_the_product() => Assert.DoesNotContain(References(SocketIO), name => name == "Carillon");
+    public void SocketIO_knows_nobody() => Assert.DoesNotContain(References(SocketIO), IsOurs);
 
     [Fact]
     public void The_product_knows_the_two_below_it_and_no_sample() =>
@@ -30,21 +31,83 @@ public class WallTests
         Assert.All([Channels, SocketIO, Product], assembly => Assert.DoesNotContain("Carillon.Server", References(assembly)));
     }
 
+    // Each folder with those that its types may refer to. What stands further down knows nothing of what stands further up.
+    static readonly Dictionary<string, string[]> SocketIOFolders = new()
+    {
+        ["Hosting"] = ["Sockets", "Packets", "Engine", "WebSockets", "Limits", "Diagnostics"],
+        ["Sockets"] = ["Packets", "Engine", "Limits", "Diagnostics"],
+        ["Packets"] = [],
+        ["Engine"] = ["WebSockets", "Limits", "Diagnostics"],
+        ["WebSockets"] = ["Limits", "Diagnostics"],
+        ["Limits"] = ["Diagnostics"],
+        ["Diagnostics"] = [],
+    };
+
+    static readonly string[] Features = ["Votes", "Resources", "Presence", "Administration"];
+
+    static readonly Dictionary<string, string[]> ProductFolders = new()
+    {
+        ["Votes"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["Resources"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["Presence"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["Administration"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["ClientEvents"] = ["Api", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["Api"] = ["Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["Hub"] = ["Access", "Audit", "Storage", "Diagnostics"],
+        ["Access"] = ["Audit", "Storage", "Diagnostics"],
+        ["Audit"] = ["Storage", "Diagnostics"],
+        ["Changes"] = ["Storage", "Diagnostics"],
+        ["Storage", "Diagnostics"] = [],
+    };
+
     [Fact]
-    public void Packets_and_Fanout_know_no_ASP_NET() =>
-        AssertNone(["src/Carillon.SocketIO/Packets", "src/Carillon.SocketIO/Fanout"], "Microsoft.AspNetCore");
+    public void The_folders_of_SocketIO_look_down_only() => AssertWalls(SocketIO, "Carillon.SocketIO", SocketIOFolders);
+
+    [Fact]
+    public void The_folders_of_the_product_look_down_only() => AssertWalls(Product, "Carillon", ProductFolders);
+
+    [Fact]
+    public void No_feature_knows_another_and_no_core_folder_knows_a_feature() =>
+        Assert.DoesNotContain(ProductFolders, folder => folder.Value.Intersect(Features).Any());
+
+    [Fact]
+    public void Every_namespace_is_its_folder()
+    {
+        var misplaced =
+            from file in Repository.Sources("src").Concat(Repository.Sources("samples"))
+            let parts = Path.GetDirectoryName(Path.GetRelativePath(Repository.Folder("."), file))!.Split('/', '\\')[1..]
+            let found = Regex.Match(File.ReadAllText(file), @"^namespace ([\w.]+);", RegexOptions.Multiline).Groups[1].Value
+            where found.Length > 0 && !found.StartsWith("Microsoft.", StringComparison.Ordinal) && found != string.Join('.', parts)
+            select $"{file}: {found}";
+        Assert.Empty(misplaced);
+    }
+
+    [Fact]
+    public void Packets_know_no_ASP_NET() => AssertNone(["src/Carillon.SocketIO/Packets"], "Microsoft.AspNetCore");
+
+    // Hosting puts everything together and may know all; the root folder holds the small types that all know.
+    static void AssertWalls(Assembly assembly, string root, Dictionary<string, string[]> folders)
+    {
+        var references = TypeReferences.Between(assembly);
+        Assert.True(references.Count > 100, "hardly any references were found");
+        var forbidden =
+            from reference in references
+            let source = FolderOf(reference.From, root)
+            let target = FolderOf(reference.To, root)
+            where source != target && source is not (null or "Hosting" or "") && target is not (null or "")
+            where !folders.TryGetValue(source, out var allowed) || !allowed.Contains(target)
+            select $"{reference.From.FullName} -> {reference.To.FullName}";
+        Assert.Empty(forbidden.Order(StringComparer.Ordinal));
+        Assert.Empty(folders.Keys.Except(references.SelectMany(reference => new[] { FolderOf(reference.From, root), FolderOf(reference.To, root) })));
+    }
+
+    static string? FolderOf(Type type, string root) =>
+        type.Namespace == root ? "" :
+        type.Namespace?.StartsWith(root + ".", StringComparison.Ordinal) == true ? type.Namespace[(root.Length + 1)..].Split('.')[0] : null;
 
     [Fact]
     public void SocketIO_speaks_no_word_of_the_product() =>
         AssertNone(["src/Carillon.SocketIO"], @"(?i)\b(ventes?|magasin|notifications?|suggestions?|carillon_\w+)\b");
-
-    [Fact]
-    public void The_spine_looks_down_only()
-    {
-        AssertNone(["src/Carillon/Access"], @"Carillon\.(Live|Changes)\b");   // who is known and what was revoked lies in tables
-        AssertNone(["src/Carillon/Storage"], @"using Carillon\.(Live|Access|Changes)\b");
-        AssertNone(["src/Carillon/Changes"], @"Carillon\.(Live|Access|SocketIO)\b");
-    }
 
     static void AssertNone(string[] folders, string pattern)
     {

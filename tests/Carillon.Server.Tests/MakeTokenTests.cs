@@ -1,4 +1,4 @@
-using Carillon.Access;
+using Carillon.Access.Tokens;
 using Carillon.Server.CommandLine;
 using Carillon.Server.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -76,9 +76,9 @@ public sealed class MakeTokenTests : IDisposable
     [InlineData("999999999d", null)]
     public void Times_are_a_number_and_a_unit(string text, int? seconds) => Assert.Equal(seconds, Duration.Read(text)?.TotalSeconds);
 
-    async Task<TokenReading> ReadAsync(string text)
+    async Task<TokenResult> ReadAsync(string text)
     {
-        using var tokens = new Tokens(Settings.Read(_terminal.Shell).Carillon.Access, TimeProvider.System, NullLogger.Instance);
-        return await tokens.ReadAsync(text.Trim(), CancellationToken.None);
+        using var tokens = new TokenValidator(Settings.Read(_terminal.Shell).Carillon.Access, TimeProvider.System, NullLogger.Instance);
+        return await tokens.ValidateAsync(text.Trim(), CancellationToken.None);
     }
 }

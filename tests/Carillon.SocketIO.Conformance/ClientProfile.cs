@@ -1,4 +1,7 @@
 using System.Text.Json;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
+using Microsoft.AspNetCore.Builder;
 
 namespace Carillon.SocketIO.Conformance;
 
@@ -12,7 +15,7 @@ static class ClientProfile
         builder.Services.AddSocketIO(options =>
         {
             options.Engine.PingInterval = TimeSpan.FromSeconds(2);
-            options.RecoverWithin = TimeSpan.FromMinutes(2);
+            options.RecoveryWindow = TimeSpan.FromMinutes(2);
             options.Engine.AllowRequest = async _ =>
             {
                 await Task.Delay(10);   // the suite tries clients that wait for no time at all

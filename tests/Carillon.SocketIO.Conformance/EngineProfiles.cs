@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Carillon.SocketIO.Engine;
+using Microsoft.AspNetCore.Builder;
 
 namespace Carillon.SocketIO.Conformance;
 
@@ -12,7 +14,7 @@ static class EngineProfiles
         {
             options.PingInterval = TimeSpan.FromMilliseconds(300);
             options.PingTimeout = TimeSpan.FromMilliseconds(200);
-            options.Fairness.LimitAddresses = false;
+            options.Limits.LimitAddresses = false;
             options.AllowedOrigins.Add("*");
         });
         return app;
@@ -25,7 +27,7 @@ static class EngineProfiles
         {
             options.PingInterval = TimeSpan.FromMilliseconds(500);
             options.MaxPayload = 100;
-            options.Fairness.LimitAddresses = false;
+            options.Limits.LimitAddresses = false;
             options.AllowRequest = handshake => ValueTask.FromResult(handshake.QueryValue("deny") is null ? null : "Forbidden");
             options.OnHandshakeResponse = context =>
             {

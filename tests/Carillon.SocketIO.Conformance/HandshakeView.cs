@@ -1,3 +1,5 @@
+using Carillon.SocketIO.Engine;
+
 namespace Carillon.SocketIO.Conformance;
 
 /// <summary>The handshake in the form in which JavaScript servers show it.</summary>

@@ -1,6 +1,9 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
+using Microsoft.AspNetCore.Builder;
 
 namespace Carillon.SocketIO.Conformance;
 
@@ -21,7 +24,7 @@ static class HeldOutProfile
             options.Engine.CookieName = "io";
             options.Engine.AllowRequest = handshake =>
                 ValueTask.FromResult(string.IsNullOrEmpty(handshake.QueryValue("deny")) ? null : "blocked by policy");
-            options.RecoverWithin = recoverWithin;
+            options.RecoveryWindow = recoverWithin;
         });
         var app = builder.Build();
         var io = app.Services.GetRequiredService<SocketServer>();
@@ -117,7 +120,7 @@ static class HeldOutProfile
         nsp.On("big", e => e.Ack(new string('x', e.Arguments[0].As<int>())));
         nsp.On("kick", e => e.Socket.Disconnect());
         nsp.On("kick-all", e => e.Socket.Disconnect(close: true));
-        nsp.On("drop", e => e.Socket.Connection.DropTransport());
+        nsp.On("drop", e => e.Socket.Connection.Abort());
         nsp.On("reasons", e =>
         {
             List<object[]> told = [];

@@ -1,5 +1,6 @@
 using System.Net;
 using Carillon.SocketIO.Conformance;
+using Microsoft.AspNetCore.Builder;
 
 // Offers one server per profile, on the base port and the ones after it, for independent protocol suites and real clients:
 //   dotnet run -c Release --project tests/Carillon.SocketIO.Conformance -- --base-port 9000
@@ -27,7 +28,7 @@ WebApplicationBuilder Listen(int offset)
 {
     var builder = WebApplication.CreateSlimBuilder();
     builder.Logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole();
-    builder.Services.AddSocketIO(options => options.Engine.Fairness.LimitAddresses = false);   // suites come from one address, and try what is wrong
+    builder.Services.AddSocketIO(options => options.Engine.Limits.LimitAddresses = false);   // suites come from one address, and try what is wrong
     builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, basePort + offset));
     if (direct) builder.WebHost.UseSocketIO();
     return builder;

@@ -1,3 +1,6 @@
+using Carillon.SocketIO.Sockets;
+using Microsoft.AspNetCore.Builder;
+
 namespace Carillon.SocketIO.Conformance;
 
 /// <summary>Profile 1: what the official Socket.IO protocol suite asks of a server.</summary>

@@ -3,6 +3,8 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
 
 namespace Carillon.SocketIO.Fuzz;
 

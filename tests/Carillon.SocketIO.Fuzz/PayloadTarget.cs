@@ -2,6 +2,8 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.Text;
 using System.Text.Unicode;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -23,8 +25,8 @@ sealed class PayloadTarget : Target
     public PayloadTarget()
     {
         var options = new EngineOptions { MaxPayload = Max, CompressionThreshold = 0 };
-        options.Fairness.LimitAddresses = false;
-        options.Fairness.MemoryThreshold = null;
+        options.Limits.LimitAddresses = false;
+        options.Limits.MemoryThreshold = null;
         _server = new EngineServer(options, session =>
         {
             _session = session;

@@ -111,7 +111,7 @@ public class BoundsTests
     [Fact]
     public async Task Lost_sessions_are_no_more_than_connections_may_be()
     {
-        await using var siege = await Siege.StartAsync(direct: true, options => (options.RecoverWithin, options.Engine.MaxConnections) = (TimeSpan.FromMinutes(2), 5));
+        await using var siege = await Siege.StartAsync(direct: true, options => (options.RecoveryWindow, options.Engine.MaxConnections) = (TimeSpan.FromMinutes(2), 5));
         var recovery = siege.Server.Io.Root.Recovery!;
         for (var i = 0; i < 20; i++)
         {

@@ -1,6 +1,8 @@
 using System.IO.Compression;
 using System.Net.WebSockets;
 using System.Text;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.WebSockets;
 
 namespace Carillon.SocketIO.Tests;
 

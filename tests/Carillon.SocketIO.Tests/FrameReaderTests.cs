@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Carillon.SocketIO.WebSockets;
 
 namespace Carillon.SocketIO.Tests;
 

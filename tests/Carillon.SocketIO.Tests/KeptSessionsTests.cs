@@ -1,3 +1,9 @@
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Limits;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
+using Carillon.TestTools;
+
 namespace Carillon.SocketIO.Tests;
 
 /// <summary>Which lost sessions are kept, for how long, and what is replayed to them.</summary>
@@ -7,7 +13,7 @@ public class KeptSessionsTests
     readonly BufferBudget _buffers = new(null, () => { });
     readonly Recovery _recovery;
 
-    public KeptSessionsTests() => _recovery = new Recovery(new SocketIOOptions { RecoverWithin = TimeSpan.FromSeconds(8) }, _clock, _buffers);
+    public KeptSessionsTests() => _recovery = new Recovery(new SocketIOOptions { RecoveryWindow = TimeSpan.FromSeconds(8) }, _clock, _buffers);
 
     [Fact]
     public void A_session_that_is_lost_again_is_kept_for_its_whole_time_again()

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.WebSockets;
 using System.Text.RegularExpressions;
+using Carillon.SocketIO.Engine;
 
 namespace Carillon.SocketIO.Tests;
 

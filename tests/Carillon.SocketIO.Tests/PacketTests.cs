@@ -1,5 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
+using Carillon.SocketIO.WebSockets;
 
 namespace Carillon.SocketIO.Tests;
 

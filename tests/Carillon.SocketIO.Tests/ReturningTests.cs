@@ -1,6 +1,10 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
 using Carillon.SocketIO.Tests.Hostile;
+using Carillon.SocketIO.WebSockets;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests;
 
@@ -140,7 +144,7 @@ public class ReturningTests
 
     Task<Siege> StartAsync(bool direct, Action<SocketIOOptions>? configure = null, Action<SocketServer>? setUp = null) => Siege.StartAsync(direct, options =>
     {
-        options.RecoverWithin = Kept;
+        options.RecoveryWindow = Kept;
         configure?.Invoke(options);
     }, io =>
     {

@@ -1,4 +1,7 @@
 using System.Net.WebSockets;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
+using Carillon.TestTools;
 using Microsoft.Extensions.Options;
 
 namespace Carillon.SocketIO.Tests;
@@ -41,7 +44,7 @@ public class RoundTripTests
         Check(engine => engine.MinPingTimeout = TimeSpan.Zero);
         Check(engine => engine.FirstPingAfter = engine.PingInterval + TimeSpan.FromSeconds(1));
         Check(engine => engine.FirstPingAfter = TimeSpan.Zero);
-        Check(engine => engine.CloseAnswerWithin = TimeSpan.Zero);
+        Check(engine => engine.CloseTimeout = TimeSpan.Zero);
 
         static void Check(Action<EngineOptions> configure)
         {
@@ -59,9 +62,9 @@ public class RoundTripTests
             options =>
             {
                 options.Engine.FirstPingAfter = TimeSpan.FromSeconds(1);
-                options.Engine.Measured = connection => connections.Add(connection.RoundTrip);
+                options.Engine.OnLatency = connection => connections.Add(connection.RoundTrip);
             },
-            io => io.Root.OnMeasured(socket => sockets.Add(socket.Connection.RoundTrip)), _clock);
+            io => io.Root.OnLatency(socket => sockets.Add(socket.Connection.RoundTrip)), _clock);
         using var client = await server.JoinAsync();
 
         _clock.Advance(TimeSpan.FromSeconds(2));

@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.WebSockets;
 using System.Text;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
 
 namespace Carillon.SocketIO.Tests;
 

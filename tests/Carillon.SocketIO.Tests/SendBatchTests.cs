@@ -1,3 +1,5 @@
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
 using Microsoft.Extensions.Options;
 
 namespace Carillon.SocketIO.Tests;

@@ -1,3 +1,6 @@
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Limits;
+
 
 namespace Carillon.SocketIO.Tests;
 

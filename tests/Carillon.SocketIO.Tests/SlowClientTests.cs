@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
+using Carillon.SocketIO.Engine;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests;
 

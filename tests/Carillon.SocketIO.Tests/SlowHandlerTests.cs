@@ -1,4 +1,5 @@
 using Carillon.SocketIO.Tests.Hostile;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests;
 

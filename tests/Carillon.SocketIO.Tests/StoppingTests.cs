@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.WebSockets;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
 using Carillon.SocketIO.Tests.Hostile;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

@@ -1,3 +1,6 @@
+using Carillon.SocketIO.Engine;
+using Carillon.TestTools;
+
 namespace Carillon.SocketIO.Tests;
 
 public class TimerWheelTests

@@ -1,5 +1,8 @@
 using System.Text;
 using System.Threading.Tasks.Sources;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.Extensions.Options;
 
 namespace Carillon.SocketIO.Tests;

@@ -3,8 +3,9 @@ using System.Net.Http.Json;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
-using Magasin.Base;
-using Magasin.Connexions;
+using Magasin.Connections;
+using Magasin.Data;
+using Magasin.Home;
 using Magasin.Sql;
 using Microsoft.AspNetCore.Http;
 
@@ -24,10 +25,10 @@ public sealed class GuardedTests
             """{"nom":"\ud800"}""", """{"nom":"\udc00\ud83d"}""", """{"\ud800":"x","nom":"\udfff"}""", """{"nom":{"nom":"x"}}""", """{"nom":7}""", """{"nom":null}""", """{"nom":["x"]}""",
             """{"name":"x"}""", "{}", "", $$"""{"nom":"{{new string('x', 30_000)}}"}""", $$"""{"nom":"{{new string('x', 39)}}😀"}""", """{"nom":"Caisse\u0000\n 3"}""",
         ];
-        var guests = new List<ClientWebSocket>();
+        var members = new List<ClientWebSocket>();
         using var watcher = await ConnectAsync(shop, """{"nom":"Caisse 1"}""");
         await watcher.SendAsync("42[\"subscribe\",\"magasin:connexions\"]"u8.ToArray(), WebSocketMessageType.Text, endOfMessage: true, Ct);
-        foreach (var auth in said) guests.Add(await ConnectAsync(shop, auth));
+        foreach (var auth in said) members.Add(await ConnectAsync(shop, auth));
         await UntilToldAsync(watcher, said.Length + 1);
 
         Assert.Equal(HttpStatusCode.OK, (await shop.GetAsync("/api/produits")).Status);
@@ -41,7 +42,7 @@ public sealed class GuardedTests
         using var late = await ConnectAsync(shop, """{"nom":"Caisse 4"}""");
         await UntilToldAsync(watcher, said.Length + 2);
         Assert.Equal(said.Length + 2, (await shop.GetAsync("/api/connexions")).Body.GetProperty("items").GetArrayLength());
-        guests.ForEach(guest => guest.Dispose());
+        members.ForEach(member => member.Dispose());
     }
 
     [Theory]
@@ -49,7 +50,7 @@ public sealed class GuardedTests
     [InlineData("192.168.1.7", "192.168.1.7")]
     [InlineData("2001:db8::7", "2001:db8::7")]
     [InlineData("::1", "::1")]
-    public void An_address_is_written_as_people_know_it(string address, string written) => Assert.Equal(written, QuiEstLa.Written(IPAddress.Parse(address)));
+    public void An_address_is_written_as_people_know_it(string address, string written) => Assert.Equal(written, ConnectedTills.Written(IPAddress.Parse(address)));
 
     [Fact]
     public async Task Pages_of_another_site_write_nothing()
@@ -84,7 +85,7 @@ public sealed class GuardedTests
     [InlineData("CAISSE.local:8080", true)]
     [InlineData("caisse.example", false)]
     [InlineData("", false)]
-    public void A_machine_knows_its_own_name(string host, bool own) => Assert.Equal(own, Origine.NamesThisMachine(new HostString(host), "caisse"));
+    public void A_machine_knows_its_own_name(string host, bool own) => Assert.Equal(own, OriginCheck.NamesThisMachine(new HostString(host), "caisse"));
 
     [Theory]
     [InlineData("http://shop.example", "shop.example", true)]
@@ -92,7 +93,7 @@ public sealed class GuardedTests
     [InlineData("https://SHOP.example", "shop.example", true)]
     [InlineData("http://shop.example:8080", "shop.example", false)]
     [InlineData("http://[::1]:8080", "[::1]:8080", true)]
-    public void An_origin_is_that_of_the_host_or_of_another(string origin, string host, bool own) => Assert.Equal(own, Origine.IsOwn(origin, new HostString(host)));
+    public void An_origin_is_that_of_the_host_or_of_another(string origin, string host, bool own) => Assert.Equal(own, OriginCheck.IsOwn(origin, new HostString(host)));
 
     [Fact]
     public async Task A_busy_database_is_unavailable_and_says_so_in_time()
@@ -145,13 +146,13 @@ public sealed class GuardedTests
         foreach (var (file, why) in new[] { (text, "not an SQLite database"), (folder.FullName, "no such folder"), (Path.Combine(folder.FullName, "nowhere", "shop.db"), "no such folder") })
         {
             await using var errors = new StringWriter();
-            Assert.Equal(1, await Boutique.RunAsync(["--contentRoot", folder.FullName, "--urls", "http://127.0.0.1:0", "--Magasin:Database", file], errors));
+            Assert.Equal(1, await ShopServer.RunAsync(["--contentRoot", folder.FullName, "--urls", "http://127.0.0.1:0", "--Magasin:Database", file], errors));
             Assert.Contains($"{file}: ", errors.ToString(), StringComparison.Ordinal);
             Assert.Contains(why, errors.ToString(), StringComparison.Ordinal);
             Assert.Single(errors.ToString().TrimEnd().Split('\n'));
         }
 
-        Assert.Contains("read-only", new BaseInutilisable("/x.db", new Microsoft.Data.Sqlite.SqliteException("attempt to write a readonly database", 8)).Message, StringComparison.Ordinal);
+        Assert.Contains("read-only", new DatabaseUnusableException("/x.db", new Microsoft.Data.Sqlite.SqliteException("attempt to write a readonly database", 8)).Message, StringComparison.Ordinal);
         folder.Delete(recursive: true);
     }
 
@@ -217,12 +218,12 @@ public sealed class GuardedTests
     [InlineData(39, "😀", 39)]
     [InlineData(38, "😀", 40)]
     public void A_long_name_of_a_till_is_cut_between_letters(int letters, string last, int length) =>
-        Assert.Equal(length, Caisse.Read(Uri.EscapeDataString(new string('x', letters) + last))!.Length);
+        Assert.Equal(length, Till.Read(Uri.EscapeDataString(new string('x', letters) + last))!.Length);
 
     [Fact]
     public void Before_today_the_shop_sold_nothing_on_a_sunday()
     {
-        var (ventes, _) = Depart.Ventes(TimeProvider.System);
+        var (ventes, _) = SeedData.Ventes(TimeProvider.System);
         var today = TimeProvider.System.GetLocalNow().Date;
         Assert.DoesNotContain(ventes.Select(vente => DateTimeOffset.Parse(vente.CreeLe, System.Globalization.CultureInfo.InvariantCulture).LocalDateTime), at => at.DayOfWeek == DayOfWeek.Sunday && at.Date < today);
     }

@@ -2,8 +2,6 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
-using Carillon.Channels;
-using Carillon.Storage;
 
 namespace Magasin.Tests;
 

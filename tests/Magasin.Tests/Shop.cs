@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Carillon.Channels;
 using Carillon.Storage;
+using Magasin.Home;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -33,7 +34,7 @@ public sealed class Shop : IAsyncDisposable
         pages.CreateSubdirectory("assets");
         await File.WriteAllTextAsync(Path.Combine(pages.FullName, "index.html"), "<!doctype html><script>one()</script><p>the shop</p>", Ct);
         await File.WriteAllTextAsync(Path.Combine(pages.FullName, "assets", "index-abc123.js"), "one", Ct);
-        var app = await Boutique.CreateAsync(["--contentRoot", folder.FullName, "--urls", "http://127.0.0.1:0", "--Logging:LogLevel:Default", "Warning", .. settings]);
+        var app = await ShopServer.CreateAsync(["--contentRoot", folder.FullName, "--urls", "http://127.0.0.1:0", "--Logging:LogLevel:Default", "Warning", .. settings]);
         await app.StartAsync(Ct);
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
         return new Shop(folder, app, new HttpClient { BaseAddress = new Uri(address) });
@@ -56,7 +57,7 @@ public sealed class Shop : IAsyncDisposable
     public string Printed()
     {
         using var console = new StringWriter();
-        Accueil.Adresses.Print(app, console);
+        Home.Addresses.Print(app, console);
         return console.ToString();
     }
 

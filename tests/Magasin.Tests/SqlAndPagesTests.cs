@@ -1,6 +1,6 @@
 using System.Net;
-using Magasin.Accueil;
-using Magasin.Base;
+using Magasin.Data;
+using Magasin.Home;
 
 namespace Magasin.Tests;
 
@@ -90,7 +90,7 @@ public sealed class SqlAndPagesTests
 
         static string Told(string listening, params string[] local)
         {
-            var (here, others) = Adresses.Of([listening], local);
+            var (here, others) = Addresses.Of([listening], local);
             return $"{string.Join(", ", here)} | {string.Join(", ", others)}";
         }
     }
@@ -100,13 +100,13 @@ public sealed class SqlAndPagesTests
     [InlineData("Caisse%203", "Caisse 3")]
     [InlineData("Caisse%0A%203%ZZ", "Caisse 3%ZZ")]
     [InlineData("%20%20", null)]
-    public void A_till_names_itself(string header, string? name) => Assert.Equal(name, Caisse.Read(header));
+    public void A_till_names_itself(string header, string? name) => Assert.Equal(name, Till.Read(header));
 
     [Fact]
     public void A_day_of_the_shop_is_that_of_its_own_clock()
     {
         var paris = TimeZoneInfo.CreateCustomTimeZone("paris", TimeSpan.FromHours(2), "paris", "paris");
-        Assert.Equal(("2026-06-30T22:00:00.000Z", "2026-07-01T22:00:00.000Z"), Temps.Bornes(new DateOnly(2026, 7, 1), paris));
+        Assert.Equal(("2026-06-30T22:00:00.000Z", "2026-07-01T22:00:00.000Z"), ShopTime.BoundsOf(new DateOnly(2026, 7, 1), paris));
     }
 
     [Fact]

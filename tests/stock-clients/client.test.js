@@ -13,7 +13,7 @@ before(async () => {
     CARILLON__Access__ExpiryGrace: "00:00:02",
     CARILLON__Presence__LeaveAfter: "00:00:01",
     CARILLON__Areas__0__Pattern: "class:{id}", CARILLON__Areas__0__Event: "lesson", CARILLON__Areas__0__Subscribe: "role:teacher",
-    CARILLON__Areas__0__KeepCount: "100",
+    CARILLON__Areas__0__HistorySize: "100",
   });
 });
 after(() => server.close());

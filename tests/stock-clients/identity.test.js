@@ -27,8 +27,8 @@ before(async () => {
     CARILLON__Access__Jwks: keys,
     CARILLON__Access__Issuer: "https://issuer.example",
     CARILLON__Access__Audience: "shop",
-    CARILLON__Fairness__FailedCredentialsPerMinute: "0",
-    CARILLON__Fairness__RefusedHandshakesPerMinute: "0",
+    CARILLON__Limits__FailedCredentialsPerMinute: "0",
+    CARILLON__Limits__RefusedHandshakesPerMinute: "0",
   });
   await server.users("alice", "gone", "off");
   await server.call("DELETE", "/api/users/gone");

@@ -21,7 +21,7 @@ for (const [name, start] of [["nginx", startNginx], ["HAProxy", startHaproxy]]) 
     describe(`${name}, ${trusted ? "named in TrustedProxies" : "which nobody has named"}`, () => {
       let server, proxy;
       before(async () => {
-        server = await Server.open({ CARILLON__Fairness__RefusedHandshakesPerMinute: "3", ...(trusted && { CARILLON__Fairness__TrustedProxies__0: "127.0.0.1" }) });
+        server = await Server.open({ CARILLON__Limits__RefusedHandshakesPerMinute: "3", ...(trusted && { CARILLON__Limits__TrustedProxies__0: "127.0.0.1" }) });
         await server.users("alice");
         proxy = await start(server.port);
       });

@@ -11,7 +11,7 @@ const clients = 300;
 
 let server;
 before(async () => {
-  server = await Server.open({ CARILLON__Shutdown__Within: "00:00:08", CARILLON__Shutdown__ReadinessFirst: "00:00:01" });
+  server = await Server.open({ CARILLON__Shutdown__Timeout: "00:00:08", CARILLON__Shutdown__ReadinessDelay: "00:00:01" });
 });
 after(() => server.close());
 

@@ -35,7 +35,7 @@ export class Server {
       CARILLON__Database: `sqlite:${this.database}`,
       CARILLON__Access__SigningKey: secret,
       CARILLON__Access__ApiKeys__0: apiKey,
-      CARILLON__Shutdown__ReadinessFirst: "00:00:00",
+      CARILLON__Shutdown__ReadinessDelay: "00:00:00",
       ...this.env,
     }, /is ready/, this.within);
   }

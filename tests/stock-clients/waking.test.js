@@ -18,7 +18,7 @@ globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visib
 before(async () => {
   server = await Server.open({
     CARILLON__Areas__0__Pattern: "class:{id}", CARILLON__Areas__0__Event: "lesson", CARILLON__Areas__0__Subscribe: "users",
-    CARILLON__Areas__0__KeepCount: "100",
+    CARILLON__Areas__0__HistorySize: "100",
   });
   await server.users("alice");
 });

@@ -3,7 +3,8 @@ using System.Globalization;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using Carillon.Storage;
-using Magasin.Base;
+using Magasin.Data;
+using Magasin.Home;
 using Microsoft.Data.Sqlite;
 
 namespace Magasin.Sql;
@@ -21,17 +22,17 @@ internal static partial class SqlApi
     const int MostRows = 200;
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    internal sealed record Demande(string? Statement);
+    internal sealed record Request(string? Statement);
 
-    internal sealed record Reponse(
+    internal sealed record Result(
         int RowsAffected,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Columns,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IReadOnlyList<object?>>? Rows);
 
-    public static void MapSql(this IEndpointRouteBuilder app) => app.MapPost("/api/sql", async (Demande request, HttpContext http, Database db, Histoire histoire, CancellationToken ct) =>
+    public static void MapSql(this IEndpointRouteBuilder app) => app.MapPost("/api/sql", async (Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct) =>
     {
-        if (!Origine.NamesThisMachine(http.Request.Host)) return Problemes.Forbidden("Statements are taken under this machine's address or own name only.");
-        if (string.IsNullOrWhiteSpace(request.Statement) || request.Statement.Length > 100_000) return Problemes.Invalid("statement must be SQL.");
+        if (!OriginCheck.NamesThisMachine(http.Request.Host)) return Problems.Forbidden("Statements are taken under this machine's address or own name only.");
+        if (string.IsNullOrWhiteSpace(request.Statement) || request.Statement.Length > 100_000) return Problems.Invalid("statement must be SQL.");
         histoire.Executing(Told(request.Statement));
 
         // A connection of its own, as any other tool has: a transaction it leaves open ends here with it.
@@ -44,21 +45,21 @@ internal static partial class SqlApi
         {
             return Results.Ok(await RunAsync(connection, request.Statement, ct));
         }
-        catch (SqliteException ex) when (!Problemes.IsBusy(ex))
+        catch (SqliteException ex) when (!Problems.IsBusy(ex))
         {
-            return Problemes.Invalid(ex.SqliteErrorCode == 9 ? $"The statement took more than {Patience.TotalSeconds:0} seconds and was ended." : ex.Message);
+            return Problems.Invalid(ex.SqliteErrorCode == 9 ? $"The statement took more than {Patience.TotalSeconds:0} seconds and was ended." : ex.Message);
         }
         catch (InvalidOperationException ex)
         {
-            return Problemes.Invalid(ex.Message);   // parameters without values
+            return Problems.Invalid(ex.Message);   // parameters without values
         }
         finally
         {
-            db.LookNow();
+            db.NotifyCommitted();
         }
     });
 
-    static async Task<Reponse> RunAsync(DbConnection connection, string statement, CancellationToken ct)
+    static async Task<Result> RunAsync(DbConnection connection, string statement, CancellationToken ct)
     {
         await using var command = connection.CreateCommand();
         command.CommandText = statement;
@@ -75,7 +76,7 @@ internal static partial class SqlApi
         }
         while (await reader.NextResultAsync(ct));
 
-        return new Reponse(Math.Max(0, reader.RecordsAffected), columns, rows);
+        return new Result(Math.Max(0, reader.RecordsAffected), columns, rows);
     }
 
     static object? Json(object value) => value switch

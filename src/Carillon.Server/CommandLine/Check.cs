@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
-using Carillon.Access;
+using Carillon.Access.Tokens;
+using Carillon.Hosting;
 using Carillon.Server.Configuration;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;

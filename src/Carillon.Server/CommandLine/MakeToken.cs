@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Carillon.Access;
+using Carillon.Access.Tokens;
 using Carillon.Server.Configuration;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -59,7 +60,7 @@ static class MakeToken
             claims["capabilities"] = new JsonObject(request.Capabilities.Select(text => ReadCapability(text)!.Value).GroupBy(capability => capability.Channel)
                 .Select(group => KeyValuePair.Create(group.Key, (JsonNode?)ListOf(group.SelectMany(capability => capability.Actions).Distinct()))));
 
-        var key = new SigningCredentials(Access.Tokens.Secret(access.SigningKey!), SecurityAlgorithms.HmacSha256);
+        var key = new SigningCredentials(Access.Tokens.TokenValidator.Secret(access.SigningKey!), SecurityAlgorithms.HmacSha256);
         return new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(claims.ToJsonString(), key);
     }
 

@@ -11,7 +11,7 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 namespace Carillon.Server.CommandLine;
 
 /// <summary>Serves, and says what whoever started it has to know.</summary>
-static class Serve
+static partial class Serve
 {
     public static async Task<int> RunAsync(Shell shell, string? file, string? urls, CancellationToken ct)
     {
@@ -30,11 +30,12 @@ static class Serve
         }
         catch (InvalidOperationException ex)
         {
-            return await RefuseAsync(shell, [ex.Message.Replace("FairnessOptions.", Settings.Prefix + "Fairness__", StringComparison.Ordinal)]);
+            return await RefuseAsync(shell, [ex.Message.Replace("LimitOptions.", Settings.Prefix + "Limits__", StringComparison.Ordinal)]);
         }
 
         await using (app)
         {
+            foreach (var warning in settings.Warnings) LogConfiguration(app.Logger, warning);
             var hostLog = app.Services.GetRequiredService<HostLog>();
             try
             {
@@ -117,4 +118,7 @@ static class Serve
     static string Readable(string address) => BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every
         ? $"{every.Scheme}://localhost:{every.Port}, and port {every.Port} of every address of this machine"
         : address;
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Configuration: {Warning}")]
+    static partial void LogConfiguration(ILogger logger, string warning);
 }

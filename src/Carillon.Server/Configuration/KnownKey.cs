@@ -2,7 +2,7 @@ using System.Collections;
 using System.ComponentModel;
 using System.Globalization;
 using System.Reflection;
-using Carillon.Live;
+using Carillon.Hub;
 
 namespace Carillon.Server.Configuration;
 
@@ -59,7 +59,7 @@ sealed record KnownKey(string Path, Type Type, object? Default)
         type == typeof(TimeSpan) ? $"a time as hours:minutes:seconds, such as {Default ?? TimeSpan.FromSeconds(10)}" :
         type.IsEnum ? $"one of {string.Join(", ", Enum.GetNames(type))}" :
         type == typeof(double) ? $"a number, such as {Default ?? 1.5}" :
-        type == typeof(Grant) ? "one or several of everyone, users, nobody, owner, members, subscribers, present, managers and role:… with commas between" :
+        type == typeof(Grant) ? "one or several of everyone, users, nobody, owner, members, subscribers, present, admins and role:… with commas between" :
         type.IsPrimitive ? $"a whole number, such as {Default ?? 100}" :
         $"a {type.Name}";
 

@@ -1,5 +1,7 @@
-using Carillon.Live;
-using Carillon.SocketIO;
+using Carillon.Hosting;
+using Carillon.Hub;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Limits;
 using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Server.Configuration;
@@ -18,6 +20,7 @@ sealed class Settings
     const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
     readonly List<string> _problems = [];
+    readonly List<string> _warnings = [];
     readonly Dictionary<string, string?> _values = new(StringComparer.OrdinalIgnoreCase);
     readonly Dictionary<string, string?> _ofTheHost = new(StringComparer.OrdinalIgnoreCase);
     readonly IConfigurationRoot _carillon;
@@ -33,6 +36,7 @@ sealed class Settings
         // An empty value is none: that is how compose files leave things out.
         foreach (var (path, _) in _values.Where(entry => string.IsNullOrEmpty(entry.Value)).ToList()) _values.Remove(path);
 
+        ReadRenamed();
         KeepWhatIsKnown();
         _carillon = new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => !IsOfAreas(entry.Key))).Build();
         _areas = [.. new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => IsOfAreas(entry.Key))).Build().GetSection("Areas").GetChildren()];
@@ -56,6 +60,9 @@ sealed class Settings
 
     /// <summary>What is wrong, a sentence each. Empty: nothing.</summary>
     public IReadOnlyList<string> Problems => _problems;
+
+    /// <summary>What still works and is to be changed, a sentence each.</summary>
+    public IReadOnlyList<string> Warnings => _warnings;
 
     /// <summary>The settings of Carillon; those that were wrong have their defaults.</summary>
     public CarillonOptions Carillon { get; }
@@ -101,13 +108,13 @@ sealed class Settings
     public void Apply(EngineOptions engine)
     {
         foreach (var origin in AllowedOrigins) engine.AllowedOrigins.Add(origin);
-        _carillon.GetSection("Fairness").Bind(engine.Fairness);
+        _carillon.GetSection("Limits").Bind(engine.Limits);
     }
 
     void Bind(CarillonOptions options)
     {
         // Those that are named are meant instead of those that come with it.
-        if (_carillon.GetSection("Access:ManagerRoles").Exists()) options.Access.ManagerRoles.Clear();
+        if (_carillon.GetSection("Access:AdminRoles").Exists()) options.Access.AdminRoles.Clear();
         _carillon.Bind(options);
         foreach (var section in _areas)
         {
@@ -133,7 +140,7 @@ sealed class Settings
     }
 
     static IEnumerable<KnownKey> KnownKeys() =>
-        [.. KnownKey.Of(typeof(CarillonOptions), new CarillonOptions()), .. KnownKey.Of(typeof(FairnessOptions), new FairnessOptions(), "Fairness:"),
+        [.. KnownKey.Of(typeof(CarillonOptions), new CarillonOptions()), .. KnownKey.Of(typeof(LimitOptions), new LimitOptions(), "Limits:"),
             new("AllowedOrigins:#", typeof(string), null), new("ApiPage", typeof(bool), false), new("Redis", typeof(string), null)];
 
     // The same key may be written as a variable, with the prefix or without, or as a tree.
@@ -182,6 +189,27 @@ sealed class Settings
         catch (Exception ex) when (ex is IOException or UnauthorizedAccessException)
         {
             _problems.Add($"{file} cannot be read: {ex.Message}");
+        }
+    }
+
+    // Where both names of a key are written, the new one counts.
+    void ReadRenamed()
+    {
+        foreach (var (path, value) in _values.OrderBy(entry => entry.Key, StringComparer.Ordinal).ToList())
+        {
+            var today = RenamedKeys.Today(path);
+            var (old, renamed) = (value, RenamedKeys.Today(today, value));
+            if (today != path)
+            {
+                _warnings.Add($"{VariableOf(path)} is now called {VariableOf(today)}. The old name is still read, and will not be in the next version.");
+                _values.Remove(path);
+                _values.TryAdd(today, renamed);
+            }
+            else if (renamed != old)
+            {
+                _warnings.Add($"{VariableOf(path)} is \"{old}\": write \"{renamed}\". The old word is still read, and will not be in the next version.");
+                _values[path] = renamed;
+            }
         }
     }
 

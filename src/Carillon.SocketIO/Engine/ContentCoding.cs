@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>Chooses how an answer is compressed (RFC 9110, section 12.5.3).</summary>
 static class ContentCoding

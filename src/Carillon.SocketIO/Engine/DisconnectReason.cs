@@ -1,4 +1,4 @@
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>Why a connection, or a socket on it, ended: the texts that Socket.IO servers use in every language, and one of our own.</summary>
 public static class DisconnectReason

@@ -1,7 +1,7 @@
 using System.Text;
 using Microsoft.AspNetCore.Http;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>One message from a client. Its bytes are valid during the call only: copy what must stay.</summary>
 public readonly ref struct EngineMessage

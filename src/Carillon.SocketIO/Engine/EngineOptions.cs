@@ -1,6 +1,7 @@
+using Carillon.SocketIO.Limits;
 using Microsoft.AspNetCore.Http;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// The settings of the Engine.IO layer: transports, heartbeat, limits, and who may connect from where. The defaults are those that stock
@@ -31,12 +32,12 @@ public sealed class EngineOptions
     /// Called each time that a ping was answered, with the connection whose <see cref="EngineSocket.RoundTrip"/> is new. No lock is held, and no further message of the connection is read
     /// meanwhile: it must not block.
     /// </summary>
-    public Action<EngineSocket>? Measured { get; set; }
+    public Action<EngineSocket>? OnLatency { get; set; }
 
     /// <summary>
     /// How long a client may take to answer the end of its WebSocket before the network connection is cut. 3 seconds: a round trip on any network, and nobody waits for it.
     /// </summary>
-    public TimeSpan CloseAnswerWithin { get; set; } = TimeSpan.FromSeconds(3);
+    public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromSeconds(3);
 
     /// <summary>How long an upgrade from polling to WebSocket may take; after that the connection stays on polling. 10 seconds.</summary>
     public TimeSpan UpgradeTimeout { get; set; } = TimeSpan.FromSeconds(10);
@@ -98,7 +99,7 @@ public sealed class EngineOptions
     public Func<Handshake, ValueTask<string?>>? AllowRequest { get; set; }
 
     /// <summary>What one address, one connection and one account may take, so that there is enough for everyone.</summary>
-    public FairnessOptions Fairness { get; } = new();
+    public LimitOptions Limits { get; } = new();
 
     /// <summary>Adds headers to the answer of each handshake.</summary>
     public Action<HttpContext>? OnHandshakeResponse { get; set; }
@@ -109,14 +110,14 @@ public sealed class EngineOptions
         Require(PingTimeout > TimeSpan.Zero, nameof(PingTimeout), "must be longer than zero");
         Require(MinPingTimeout is not { } least || (least > TimeSpan.Zero && least <= PingTimeout), nameof(MinPingTimeout), "must be longer than zero and at most PingTimeout, or null");
         Require(FirstPingAfter is not { } first || (first > TimeSpan.Zero && first <= PingInterval), nameof(FirstPingAfter), "must be longer than zero and at most PingInterval, or null");
-        Require(CloseAnswerWithin > TimeSpan.Zero, nameof(CloseAnswerWithin), "must be longer than zero");
+        Require(CloseTimeout > TimeSpan.Zero, nameof(CloseTimeout), "must be longer than zero");
         Require(UpgradeTimeout > TimeSpan.Zero, nameof(UpgradeTimeout), "must be longer than zero");
         Require(MaxPayload > 0, nameof(MaxPayload), "must be at least one byte");
         Require(MaxQueuedBytes > 0, nameof(MaxQueuedBytes), "must be at least one byte");
         Require(MaxConnections > 0, nameof(MaxConnections), "must be at least one");
         Require(AllowPolling || AllowWebSocket, nameof(AllowWebSocket), "or AllowPolling must be on: a client needs a transport");
         Require(!AllowedOrigins.Contains("null"), nameof(AllowedOrigins), "must not hold \"null\": a sandboxed frame of any page sends that origin");
-        Fairness.Validate();
+        Limits.Validate();
 
         static void Require(bool holds, string name, string rule)
         {

@@ -1,6 +1,6 @@
 using System.Buffers.Text;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>The packets of Engine.IO protocol 4: one digit, then the data; <c>b</c> and base64 for binary in a text.</summary>
 static class EnginePacket

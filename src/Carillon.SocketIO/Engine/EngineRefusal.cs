@@ -1,9 +1,10 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Carillon.SocketIO.Limits;
 using Microsoft.AspNetCore.Http;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>Why a request is refused, with the code and the sentence of Engine.IO.</summary>
 sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.Status400BadRequest)

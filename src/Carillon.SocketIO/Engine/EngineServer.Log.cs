@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 public sealed partial class EngineServer
 {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
+using Carillon.SocketIO.Limits;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>Closes the largest holders when all connections together hold too much (<see cref="BufferBudget"/>).</summary>
 public sealed partial class EngineServer

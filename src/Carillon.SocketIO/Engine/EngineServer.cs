@@ -3,11 +3,14 @@ using System.IO.Compression;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Carillon.SocketIO.Diagnostics;
+using Carillon.SocketIO.Limits;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// An Engine.IO server (protocol 4): it opens sessions over long-polling and WebSocket, moves them from one to the other, and finds the session
@@ -18,7 +21,7 @@ public sealed partial class EngineServer
     readonly ConcurrentDictionary<string, EngineSocket> _sessions = new();
     readonly Action<EngineSocket> _connected;
     readonly ILogger _logger;
-    readonly Networks _proxies;
+    readonly NetworkList _proxies;
     int _places;      // taken by connections, from their admission to their end
     volatile bool _closed;         // to newcomers
     volatile string? _ended;       // the reason with which all connections were closed
@@ -37,12 +40,12 @@ public sealed partial class EngineServer
         Clock = clock ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
         Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.MinPingTimeout ?? options.PingTimeout), LogDeadlineFailed);
-        _proxies = new Networks(options.Fairness.TrustedProxies, nameof(options.Fairness.TrustedProxies));
-        Addresses = new Addresses(options.Fairness, Clock, _logger);
-        Accounts = new Accounts(options.Fairness, Clock);
-        Shares = new Shares(options.Fairness, Clock);
-        Buffers = new BufferBudget(BufferBudget.LimitOf(options.Fairness.MaxBufferedBytes), BeginShedding, WatchReaders);
-        Memory = new MemoryWatch(options.Fairness.MemoryThreshold, Clock, _logger);
+        _proxies = new NetworkList(options.Limits.TrustedProxies, nameof(options.Limits.TrustedProxies));
+        Addresses = new AddressLimiter(options.Limits, Clock, _logger);
+        Accounts = new Accounts(options.Limits, Clock);
+        RateLimits = new RateLimits(options.Limits, Clock);
+        Buffers = new BufferBudget(BufferBudget.LimitOf(options.Limits.MaxBufferedBytes), BeginShedding, WatchReaders);
+        Memory = new MemoryWatch(options.Limits.MemoryThreshold, Clock, _logger);
         ServerGauges.Watch(this);
     }
 
@@ -50,7 +53,7 @@ public sealed partial class EngineServer
     public EngineOptions Options { get; }
 
     /// <summary>What is counted for each address, and who is banned.</summary>
-    public Addresses Addresses { get; }
+    public AddressLimiter Addresses { get; }
 
     /// <summary>How many connections are open.</summary>
     public int ConnectionCount => _sessions.Count;
@@ -59,7 +62,7 @@ public sealed partial class EngineServer
     public bool IsShortOfMemory => IsOverBuffered || Memory.IsOver;
 
     /// <summary>
-    /// Whether all connections together hold more than they may (<see cref="FairnessOptions.MaxBufferedBytes"/>): the largest holders are being closed, and whatever adds to it should be
+    /// Whether all connections together hold more than they may (<see cref="LimitOptions.MaxBufferedBytes"/>): the largest holders are being closed, and whatever adds to it should be
     /// refused with the code <c>unavailable</c>.
     /// </summary>
     public bool IsOverBuffered => Buffers.IsExceeded;
@@ -84,7 +87,7 @@ public sealed partial class EngineServer
 
     internal Accounts Accounts { get; }
 
-    internal Shares Shares { get; }
+    internal RateLimits RateLimits { get; }
 
     internal MemoryWatch Memory { get; }
 
@@ -97,7 +100,7 @@ public sealed partial class EngineServer
     internal Action<Func<bool>, long>? ForgetKept { get; init; }
 
     /// <summary>Called each time that a ping was answered.</summary>
-    internal Action<EngineSocket>? Measured { get; init; }
+    internal Action<EngineSocket>? LatencyMeasured { get; init; }
 
     /// <summary>Whether connections have something to join after they were let in. Until then they are half-open.</summary>
     internal bool AwaitsJoin { get; init => field = Addresses.AwaitsJoin = value; }
@@ -126,12 +129,12 @@ public sealed partial class EngineServer
     public IEnumerable<EngineSocket> Connections => _sessions.Values;
 
     /// <summary>A ping was answered: whoever stands on top is told, then the application.</summary>
-    internal void OnMeasured(EngineSocket session)
+    internal void OnLatency(EngineSocket session)
     {
         try
         {
-            Measured?.Invoke(session);
-            Options.Measured?.Invoke(session);
+            LatencyMeasured?.Invoke(session);
+            Options.OnLatency?.Invoke(session);
         }
         catch (Exception ex)
         {
@@ -148,12 +151,12 @@ public sealed partial class EngineServer
     }
 
     /// <summary>
-    /// Asked for each connection before it has said anything. Who is not refused is half-open until <see cref="Settled"/> or <see cref="CameToNothing"/>. A proxy is
+    /// Asked for each connection before it has said anything. Who is not refused is half-open until <see cref="OnRequest"/> or <see cref="OnAborted"/>. A proxy is
     /// nobody's address: whom it speaks for is to be read.
     /// </summary>
-    internal Refusal? Arrive(IPAddress? address)
+    internal Refusal? OnAccepted(IPAddress? address)
     {
-        var refusal = address is null || IsTrustedProxy(address) ? null : Addresses.Arrive(address);
+        var refusal = address is null || IsTrustedProxy(address) ? null : Addresses.OnAccepted(address);
         if (refusal is not null) Meters.Refused.Add(1, Meters.Code(refusal.Code));
         return refusal;
     }
@@ -165,18 +168,18 @@ public sealed partial class EngineServer
     }
 
     /// <summary>A connection has made a whole request: whoever serves it counts it.</summary>
-    internal void Settled(IPAddress? address)
+    internal void OnRequest(IPAddress? address)
     {
-        if (address is not null && !IsTrustedProxy(address)) Addresses.Settled(address);
+        if (address is not null && !IsTrustedProxy(address)) Addresses.OnRequest(address);
     }
 
     /// <summary>A connection ended without a whole request.</summary>
     /// <param name="address">Where it came from.</param>
     /// <param name="unfinished">Whether it had begun one and was ended because it took too long, which counts against the address.</param>
-    internal void CameToNothing(IPAddress? address, bool unfinished)
+    internal void OnAborted(IPAddress? address, bool unfinished)
     {
         if (address is null || IsTrustedProxy(address)) return;
-        Addresses.CameToNothing(address);
+        Addresses.OnAborted(address);
         if (unfinished) Addresses.Refused(address);
     }
 

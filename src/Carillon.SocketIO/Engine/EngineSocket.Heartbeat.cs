@@ -1,4 +1,7 @@
-namespace Carillon.SocketIO;
+using Carillon.SocketIO.Diagnostics;
+using Carillon.SocketIO.WebSockets;
+
+namespace Carillon.SocketIO.Engine;
 
 public sealed partial class EngineSocket
 {
@@ -52,7 +55,7 @@ public sealed partial class EngineSocket
             _roundTrip = _roundTrip.With(measured);
         }
         if (Meters.RoundTrip.Enabled) Meters.RoundTrip.Record(measured.TotalSeconds);
-        _server.OnMeasured(this);
+        _server.OnLatency(this);
         return true;
     }
 

@@ -1,6 +1,9 @@
+using Carillon.SocketIO.Diagnostics;
+using Carillon.SocketIO.Limits;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.AspNetCore.Http;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>What the connection holds of the memory that all of them share (<see cref="BufferBudget"/>), and how it gives it up.</summary>
 public sealed partial class EngineSocket

@@ -2,10 +2,11 @@ using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using System.Text.Unicode;
+using Carillon.SocketIO.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 public sealed partial class EngineSocket
 {

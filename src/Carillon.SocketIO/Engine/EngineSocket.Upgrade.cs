@@ -1,4 +1,7 @@
-namespace Carillon.SocketIO;
+using Carillon.SocketIO.Limits;
+using Carillon.SocketIO.WebSockets;
+
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>How a connection moves from polling to a WebSocket.</summary>
 public sealed partial class EngineSocket
@@ -95,7 +98,7 @@ public sealed partial class EngineSocket
         {
             var options = session._server.Options;
             // Twice: first the WebSocket is closed, and cut when the client does not answer that.
-            _expiry = session._server.Clock.CreateTimer(_ => OnExpired(), null, options.UpgradeTimeout, options.CloseAnswerWithin);
+            _expiry = session._server.Clock.CreateTimer(_ => OnExpired(), null, options.UpgradeTimeout, options.CloseTimeout);
             var code = CloseCode.None;
             try
             {

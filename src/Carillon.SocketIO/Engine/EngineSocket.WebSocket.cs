@@ -1,6 +1,9 @@
 using System.Buffers;
+using Carillon.SocketIO.Diagnostics;
+using Carillon.SocketIO.Limits;
+using Carillon.SocketIO.WebSockets;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 public sealed partial class EngineSocket : IFrameReceiver
 {

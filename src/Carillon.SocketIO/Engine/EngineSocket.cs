@@ -1,7 +1,9 @@
 using System.Text;
+using Carillon.SocketIO.Diagnostics;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.AspNetCore.Http;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// One client's connection, whatever transport carries it. Everything that leaves goes through one ordered queue, so that nothing is lost, doubled
@@ -87,7 +89,7 @@ public sealed partial class EngineSocket
     }
 
     /// <summary>Ends the transport as a failure of the network would: what is queued is lost, the client sees <c>transport close</c>.</summary>
-    public void DropTransport()
+    public void Abort()
     {
         lock (_gate)
         {
@@ -260,7 +262,7 @@ public sealed partial class EngineSocket
             (_state, _closeReason) = (State.Closed, reason);
             _poll?.TrySetResult(_lastPoll is null ? FarewellFor(reason) : NoopPayload);   // one that came since the end began: nothing else would wake it
             if (_webSocket is null) StopTimer();
-            else SetTimer(TimerPhase.Abort, _server.Options.CloseAnswerWithin);   // the client may answer our close frame
+            else SetTimer(TimerPhase.Abort, _server.Options.CloseTimeout);   // the client may answer our close frame
             _probe?.Dismiss();
         }
         Release(HandshakeCost);

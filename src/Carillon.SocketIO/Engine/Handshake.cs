@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Extensions;
 using Microsoft.AspNetCore.WebUtilities;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive. What few ask for (headers, query) is kept as it

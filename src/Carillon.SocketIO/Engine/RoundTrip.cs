@@ -1,4 +1,4 @@
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// How long the way to a client and back takes, smoothed over the pings of its connection as RFC 6298, section 2, does it for TCP. The default is that of a connection that

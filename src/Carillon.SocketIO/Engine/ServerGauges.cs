@@ -1,7 +1,8 @@
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
+using Carillon.SocketIO.Diagnostics;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>The gauges of all servers of the process: connections, and what they hold.</summary>
 static class ServerGauges

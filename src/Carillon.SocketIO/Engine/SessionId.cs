@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Security.Cryptography;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// Ids of sessions, sockets and recoverable sessions: 20 URL-safe characters, of which twelve bytes come from the system's random source (they are

@@ -1,4 +1,4 @@
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// The deadlines of all connections on one timer. Setting and cancelling one costs the same whatever their number, which a timer for each connection would not: there,

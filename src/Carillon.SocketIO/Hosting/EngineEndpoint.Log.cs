@@ -1,9 +1,10 @@
 using System.Net;
+using Carillon.SocketIO.Limits;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.Logging;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Hosting;
 
 sealed partial class EngineEndpoint
 {
@@ -63,16 +64,16 @@ sealed partial class EngineEndpoint
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "Refused a page of the origin {Origin}: it is neither the host of the request, {Host}, nor in AllowedOrigins. "
             + "If the page is yours, add its origin to the setting AllowedOrigins. Behind a proxy, pass the browser's Host on, "
-            + "or send X-Forwarded-Host and add the proxy to the setting Fairness.TrustedProxies. {Unlogged} more refusals were not logged")]
+            + "or send X-Forwarded-Host and add the proxy to the setting Limits.TrustedProxies. {Unlogged} more refusals were not logged")]
     partial void LogForeignOrigin(string origin, string host, long unlogged);
 
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "Address {Address} sends the headers of a proxy, which are ignored: it is not in TrustedProxies. "
-            + "If it is your proxy, add it to the setting Fairness.TrustedProxies; until then all its clients count as one address")]
+            + "If it is your proxy, add it to the setting Limits.TrustedProxies; until then all its clients count as one address")]
     partial void LogProxy(AddressKey address);
 
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "Address {Address} of this machine sends the headers of a proxy, which are ignored: it is not in TrustedProxies. "
-            + "If it is your proxy, add it to the setting Fairness.TrustedProxies; until then all its clients count as one address, which is limited and never banned")]
+            + "If it is your proxy, add it to the setting Limits.TrustedProxies; until then all its clients count as one address, which is limited and never banned")]
     partial void LogLocalProxy(AddressKey address);
 }

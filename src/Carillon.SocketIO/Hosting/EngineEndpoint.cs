@@ -1,7 +1,10 @@
+using Carillon.SocketIO.Diagnostics;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Hosting;
 
 /// <summary>Serves the requests under an Engine.IO server's path.</summary>
 sealed partial class EngineEndpoint(EngineServer server)
@@ -16,11 +19,11 @@ sealed partial class EngineEndpoint(EngineServer server)
             return;
         }
 
-        var upgrade = Admission.AsksForWebSocket(request);
-        if (Admission.QueryValue(request, "sid").Length == 0)
+        var upgrade = HandshakeValidation.AsksForWebSocket(request);
+        if (HandshakeValidation.QueryValue(request, "sid").Length == 0)
         {
             NoteProxy(request);
-            if (Admission.CheckSite(request, server.Options) is { } foreign) await RefuseForeignAsync(context, foreign, upgrade);
+            if (HandshakeValidation.CheckSite(request, server.Options) is { } foreign) await RefuseForeignAsync(context, foreign, upgrade);
             else await EnterAsync(context, upgrade);
             return;
         }
@@ -39,8 +42,8 @@ sealed partial class EngineEndpoint(EngineServer server)
     }
 
     EngineRefusal? Check(HttpRequest request, bool upgrade, out EngineSocket? session) =>
-        Admission.Check(request, server.Options, upgrade, server.Find, out session)
-        ?? (upgrade && !Admission.IsValidWebSocketRequest(request) ? EngineRefusal.BadRequest : null);
+        HandshakeValidation.Check(request, server.Options, upgrade, server.Find, out session)
+        ?? (upgrade && !HandshakeValidation.IsValidWebSocketRequest(request) ? EngineRefusal.BadRequest : null);
 
     async Task EnterAsync(HttpContext context, bool upgrade)
     {
@@ -60,7 +63,7 @@ sealed partial class EngineEndpoint(EngineServer server)
             if (refusal is null)
             {
                 handshake = new Handshake(context, server.Clock.GetUtcNow());
-                refusal = await server.AdmitAsync(handshake) ?? Admission.CheckVersion(context.Request);
+                refusal = await server.AdmitAsync(handshake) ?? HandshakeValidation.CheckVersion(context.Request);
             }
             if (refusal is null)
             {

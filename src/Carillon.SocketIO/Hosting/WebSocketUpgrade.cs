@@ -1,7 +1,9 @@
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.WebSockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Hosting;
 
 /// <summary>Answers requests for a WebSocket through ASP.NET Core.</summary>
 static class WebSocketUpgrade
@@ -13,7 +15,7 @@ static class WebSocketUpgrade
         var deflated = options.PerMessageDeflate && MessageDeflate.CanAgree(context.Request.Headers.SecWebSocketExtensions.ToString());
         if (deflated) headers.SecWebSocketExtensions = MessageDeflate.Agreement;
         if (Subprotocol.TryChoose(context.Request.Headers.SecWebSocketProtocol, out var chosen) && chosen is not null) headers.SecWebSocketProtocol = chosen;
-        if (Admission.IsExtendedConnect(context.Request))
+        if (HandshakeValidation.IsExtendedConnect(context.Request))
         {
             var connect = context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>();
             return new StreamConnection(await connect.AcceptAsync(), context.Abort, options.MaxPayload, deflated);

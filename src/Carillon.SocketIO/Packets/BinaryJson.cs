@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Packets;
 
 /// <summary>
 /// JSON with binary in it: on the way out each byte array becomes a placeholder and an attachment, on the way in a placeholder becomes its attachment.

@@ -1,7 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Packets;
 
 /// <summary>JSON as it goes over the wire: camelCase, compact, and no escapes that JSON does not ask for (it is never put inside HTML by us).</summary>
 static class CompactJson

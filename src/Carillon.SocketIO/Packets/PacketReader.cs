@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Packets;
 
 /// <summary>The packets of Socket.IO protocol 5.</summary>
 enum PacketType

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Packets;
 
 /// <summary>
 /// An encoded packet: its text, and the binary messages that follow it. The text lies in a pooled buffer until the packet is disposed.

@@ -2,7 +2,7 @@ using System.Collections;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 
-namespace Carillon.SocketIO;
+namespace Carillon.SocketIO.Packets;
 
 /// <summary>JSON that is already encoded, for <c>Emit</c>: it is put into the packet as it is.</summary>
 /// <param name="Utf8">One JSON value in UTF-8.</param>

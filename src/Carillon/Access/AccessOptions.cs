@@ -46,7 +46,7 @@ public sealed partial class AccessOptions
     public bool UseHostAuthentication { get; set; }
 
     /// <summary>The roles that may administer: see the audit log, keys and bans. <c>admin</c>.</summary>
-    public IList<string> ManagerRoles { get; set; } = ["admin"];
+    public IList<string> AdminRoles { get; set; } = ["admin"];
 
     /// <summary>
     /// Whether the <c>capabilities</c> of tokens count: rights beside those that areas grant, as far as <c>{"*":["*"]}</c>, which is every right to every channel and the right to administer. On:
@@ -60,7 +60,7 @@ public sealed partial class AccessOptions
     public TimeSpan ExpiryGrace { get; set; } = TimeSpan.FromSeconds(15);
 
     /// <summary>How long a ticket of <c>POST /api/tickets</c> is good for: 30 seconds, the time between asking for it and connecting.</summary>
-    public TimeSpan TicketsLastFor { get; set; } = TimeSpan.FromSeconds(30);
+    public TimeSpan TicketLifetime { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
     /// Whether connections need a ticket, which is good once. Off: a token may be used for any number of connections until it expires. On, a token asks for tickets over HTTP and
@@ -69,7 +69,7 @@ public sealed partial class AccessOptions
     public bool RequireTickets { get; set; }
 
     /// <summary>How long entries of the audit log are kept: 90 days.</summary>
-    public TimeSpan KeepAudit { get; set; } = TimeSpan.FromDays(90);
+    public TimeSpan AuditRetention { get; set; } = TimeSpan.FromDays(90);
 
     /// <summary>
     /// How many entries the audit log holds: 2,000,000, some 400 MB. Beyond it the oldest are deleted, however young they are.
@@ -107,8 +107,8 @@ public sealed partial class AccessOptions
         RequestsPerSecondPerKey < 0 || RequestBurstPerKey < 0 || RequestsPerSecondPerUser < 0 || RequestBurstPerUser < 0
             ? "Limits of requests must not be negative; zero is no limit." :
         ExpiryGrace < TimeSpan.Zero ? "ExpiryGrace must not be negative." :
-        TicketsLastFor <= TimeSpan.Zero ? "TicketsLastFor must be longer than zero." :
-        KeepAudit <= TimeSpan.Zero ? "KeepAudit must be longer than zero." :
+        TicketLifetime <= TimeSpan.Zero ? "TicketLifetime must be longer than zero." :
+        AuditRetention <= TimeSpan.Zero ? "AuditRetention must be longer than zero." :
         AuditMaxEntries < 1000 ? "AuditMaxEntries must be at least 1,000." :
         RevocationRetention < TimeSpan.FromDays(1) ? "RevocationRetention must be at least a day." :
         TicketsPerDay < 0 || IdempotencyKeysPerDay < 0 || KeysPerDay < 0 || MembershipsPerDay < 0 ? "Quotas must not be negative; zero is no limit." :

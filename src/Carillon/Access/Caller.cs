@@ -1,4 +1,5 @@
 using System.Net;
+using Carillon.Access.Tokens;
 using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Access;
@@ -17,7 +18,7 @@ public sealed record Caller(string? UserId, string? Name, IReadOnlyList<string> 
     public bool IsKnown => UserId is not null;
 
     /// <summary>Whether the caller may administer: see the audit log, keys and bans.</summary>
-    public bool Manages { get; init; }
+    public bool IsAdmin { get; init; }
 
     /// <summary>The id of a back end's key; <see langword="null"/> for all others.</summary>
     public string? KeyId { get; init; }

@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Carillon.SocketIO;
+using Carillon.SocketIO.Limits;
 
 namespace Carillon.Access;
 

@@ -1,9 +1,10 @@
+using Carillon.Audit;
 using Carillon.Storage;
 
 namespace Carillon.Access;
 
 /// <summary>Makes users members of channels, and takes them out.</summary>
-sealed class Membership(Database db, DailyQuotas quotas, AccessNews news, Audit audit, TimeProvider clock)
+sealed class Membership(Database db, DailyQuotas quotas, AccessChanges accessChanges, AuditLog audit, TimeProvider clock)
 {
     /// <summary>How many memberships one person may change in a day.</summary>
     public DailyQuota Quota => quotas.Memberships;
@@ -23,10 +24,10 @@ sealed class Membership(Database db, DailyQuotas quotas, AccessNews news, Audit 
         if (changed == 0) return false;
         await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), by.Actor, isMember ? "member:added" : "member:removed", $"{channel} {userId}", by.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
-        news.Tell(new AccessChange(userId, null));
+        accessChanges.Raise(new AccessChange(userId, null));
         return true;
     }
 
     // Ordinary people who manage a channel queue with everybody: a revocation must not wait behind a thousand of their changes.
-    internal static WriterLane LaneOf(Caller by) => by.KeyId is not null || by.Manages ? WriterLane.Administrative : WriterLane.Ordinary;
+    internal static WriterLane LaneOf(Caller by) => by.KeyId is not null || by.IsAdmin ? WriterLane.Administrative : WriterLane.Ordinary;
 }

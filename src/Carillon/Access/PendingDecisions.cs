@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Carillon.Access.Tokens;
 using Carillon.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -81,7 +82,7 @@ enum DecisionSubject
 /// Decisions that end access apply at once, from memory, whatever the state of the disk. One loop stores them in their order; what cannot be stored stays in force in this process, and
 /// is stored as soon as the database can be written.
 /// </summary>
-sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider clock, ILogger<PendingDecisions> logger) : BackgroundService
+sealed partial class PendingDecisions(Database db, AccessChanges accessChanges, TimeProvider clock, ILogger<PendingDecisions> logger) : BackgroundService
 {
     // Some thousand decisions. Beyond it a decision is refused, and the answer says that it is not in force.
     internal const long MostBytes = 16 << 20;
@@ -129,7 +130,7 @@ sealed partial class PendingDecisions(Database db, AccessNews news, TimeProvider
         if (!TryAdd(decision)) return DecisionOutcome.Rejected;
         _unstored.Enqueue(decision);
         _wake.Release();
-        if (decision.KeyId is null) news.Tell(new AccessChange(decision.UserId, decision.TokenId));
+        if (decision.KeyId is null) accessChanges.Raise(new AccessChange(decision.UserId, decision.TokenId));
         try
         {
             return await decision.FirstAttempt.Task.WaitAsync(AnswerWithin, clock, ct) ? DecisionOutcome.Stored : DecisionOutcome.NotFound;

@@ -1,7 +1,9 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
-using System.Text.Json;
 using System.Text;
+using System.Text.Json;
+using Carillon.Access.Tokens;
+using Carillon.Audit;
 using Carillon.Storage;
 using Dapper;
 
@@ -10,7 +12,7 @@ namespace Carillon.Access;
 /// <summary>
 /// Tickets: random texts that open one connection each, within seconds, as the user who asked for them. Whoever overhears one on its way (an address, a log) comes too late.
 /// </summary>
-sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvider clock)
+sealed class Tickets(Database db, AccessOptions options, AuditLog audit, TimeProvider clock)
 {
     const string Prefix = "ct_";
 
@@ -20,7 +22,7 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
     // Longer than anybody would try again: a used or an old ticket is told from one that never was.
     static readonly TimeSpan ForgottenAfter = TimeSpan.FromMinutes(10);
 
-    static readonly TokenReading Replayed = new(null, ErrorCode.TokenReplayed, "The ticket was used before.");
+    static readonly TokenResult Replayed = new(null, ErrorCode.TokenReplayed, "The ticket was used before.");
 
     public sealed record Given(string Ticket, string ExpiresAt);
 
@@ -34,7 +36,7 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
     {
         var text = Prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
         var now = clock.GetUtcNow();
-        var until = now + options.TicketsLastFor;
+        var until = now + options.TicketLifetime;
         if (caller.ExpiresAt < until) until = caller.ExpiresAt.Value;     // not longer than the token it is given for
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_tickets WHERE expires_ms < @before", new { before = (now - ForgottenAfter).ToUnixTimeMilliseconds() }, ct);
@@ -49,18 +51,18 @@ sealed class Tickets(Database db, AccessOptions options, Audit audit, TimeProvid
     }
 
     /// <summary>Takes a ticket for a connection. Of two that bring it at once, on whatever node, one gets in.</summary>
-    public async ValueTask<TokenReading> RedeemAsync(string text, CancellationToken ct)
+    public async ValueTask<TokenResult> RedeemAsync(string text, CancellationToken ct)
     {
         var hash = HashOf(text);
         // Who guesses does not come as far as the queue of the writers.
         var row = await db.QuerySingleOrDefaultAsync<Row>("SELECT token AS Token, expires_ms AS ExpiresMs FROM carillon_tickets WHERE hash = @hash", new { hash }, ct);
-        if (row is null) return TokenReading.Refused("There is no such ticket.");
+        if (row is null) return TokenResult.Refused("There is no such ticket.");
         if (row.Token is null) return Replayed;
-        if (row.ExpiresMs <= clock.GetUtcNow().ToUnixTimeMilliseconds()) return TokenReading.Expired();
+        if (row.ExpiresMs <= clock.GetUtcNow().ToUnixTimeMilliseconds()) return TokenResult.Expired();
         await using var tx = await db.BeginAsync(null, ct);
         var taken = await tx.ExecuteAsync("UPDATE carillon_tickets SET token = NULL WHERE hash = @hash AND token IS NOT NULL", new { hash }, ct);
         await tx.CommitAsync(ct);
-        return taken == 1 ? TokenReading.Good(JsonSerializer.Deserialize<Token>(row.Token)!) : Replayed;
+        return taken == 1 ? TokenResult.Valid(JsonSerializer.Deserialize<Token>(row.Token)!) : Replayed;
     }
 
     static string HashOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));

@@ -1,12 +1,14 @@
 using System.Net;
 using System.Text.Json;
+using Carillon.Access.Tokens;
+using Carillon.Audit;
 using Carillon.Storage;
 using Dapper;
 
 namespace Carillon.Access;
 
 /// <summary>What is on record about a user and a token.</summary>
-sealed record Standing
+sealed record UserRecord
 {
     public bool IsKnown { get; init; }
 
@@ -26,7 +28,7 @@ sealed record Standing
 }
 
 /// <summary>The users on record: who is known, with which roles, and what was revoked.</summary>
-sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions decisions, Audit audit, TimeProvider clock)
+sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions decisions, AuditLog audit, TimeProvider clock)
 {
     // With properties: what a subquery answers where there is nothing has no type that a constructor could be chosen by.
     sealed record Row
@@ -48,28 +50,28 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
     public async ValueTask<(Caller? Caller, ErrorCode? Error)> LookUpAsync(Token token, IPAddress? address, CancellationToken ct)
     {
         if (RefusesUnread(token) is { } refused) return (null, refused);
-        var standing = await ReadAsync(token, ct);
-        if (!standing.IsKnown && options.UnknownUsers == UnknownUsers.Create)
+        var user = await ReadAsync(token, ct);
+        if (!user.IsKnown && options.UnknownUsers == UnknownUsers.Create)
         {
             await EnterAsync(token, address, ct);
-            standing = await ReadAsync(token, ct);
+            user = await ReadAsync(token, ct);
         }
-        return Judge(standing, token, address);
+        return Evaluate(user, token, address);
     }
 
     // Tokens of the host and the tokens of keys pass here too, and not the checks of signed ones.
     ErrorCode? RefusesUnread(Token token) =>
         decisions.Refuses(token) ?? (token.Id is not null && options.OutlivesRevocation(token.IssuedAt, clock.GetUtcNow()) ? ErrorCode.TokenExpired : null);
 
-    (Caller? Caller, ErrorCode? Error) Judge(Standing standing, Token token, IPAddress? address) =>
-        Decide(standing, token) is { } error ? (null, error) : (CallerOf(standing, token, address), null);
+    (Caller? Caller, ErrorCode? Error) Evaluate(UserRecord user, Token token, IPAddress? address) =>
+        Decide(user, token) is { } error ? (null, error) : (CallerOf(user, token, address), null);
 
     /// <summary>Whether a user may administer by a role in the directory.</summary>
-    public async ValueTask<bool> ManagesByRoleAsync(string userId, CancellationToken ct) =>
+    public async ValueTask<bool> IsAdminByRoleAsync(string userId, CancellationToken ct) =>
         await db.QuerySingleOrDefaultAsync<string>("SELECT roles FROM carillon_users WHERE id = @userId AND disabled = 0 AND deleted = 0", new { userId }, ct) is { } roles
-        && Manages(JsonSerializer.Deserialize<string[]>(roles)!);
+        && IsAdmin(JsonSerializer.Deserialize<string[]>(roles)!);
 
-    bool Manages(IEnumerable<string> roles) => roles.Any(options.ManagerRoles.Contains);
+    bool IsAdmin(IEnumerable<string> roles) => roles.Any(options.AdminRoles.Contains);
 
     /// <summary>Whether the person who made a key may still make keys.</summary>
     /// <param name="userId">The person.</param>
@@ -77,32 +79,32 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
     /// <param name="ct">Ends the query.</param>
     public async ValueTask<bool> MayStillMakeKeysAsync(string userId, Token? token, CancellationToken ct) =>
         token is null
-            ? !decisions.Bars(userId) && await ManagesByRoleAsync(userId, ct)
-            : RefusesUnread(token) is null && Judge(await ReadAsync(token, ct), token, null).Caller?.Manages == true;
+            ? !decisions.Bars(userId) && await IsAdminByRoleAsync(userId, ct)
+            : RefusesUnread(token) is null && Evaluate(await ReadAsync(token, ct), token, null).Caller?.IsAdmin == true;
 
     /// <summary>Whether somebody with such a record and such a token is let in.</summary>
-    internal static ErrorCode? Decide(Standing standing, Token token) =>
-        standing.TokenIsRevoked ? ErrorCode.TokenRevoked :
+    internal static ErrorCode? Decide(UserRecord user, Token token) =>
+        user.TokenIsRevoked ? ErrorCode.TokenRevoked :
         // Without a time of issue nobody can say that it was given after the revocation.
-        standing.RevokedBefore is { } before && !(token.IssuedAt >= before) ? ErrorCode.TokenRevoked :
-        !standing.IsKnown || standing.IsDeleted || standing.IsDisabled ? ErrorCode.UnknownUser :
+        user.RevokedBefore is { } before && !(token.IssuedAt >= before) ? ErrorCode.TokenRevoked :
+        !user.IsKnown || user.IsDeleted || user.IsDisabled ? ErrorCode.UnknownUser :
         null;
 
-    Caller CallerOf(Standing standing, Token token, IPAddress? address)
+    Caller CallerOf(UserRecord user, Token token, IPAddress? address)
     {
         // The directory wins; what the token says counts only where the directory says nothing.
-        var roles = standing.Roles.Count > 0 ? standing.Roles : token.Roles;
-        return new Caller(token.Subject, standing.Name ?? token.Name, roles, address)
+        var roles = user.Roles.Count > 0 ? user.Roles : token.Roles;
+        return new Caller(token.Subject, user.Name ?? token.Name, roles, address)
         {
             Capabilities = options.TokenCapabilities ? token.Capabilities : new Dictionary<string, IReadOnlyList<string>>(),
-            Memberships = standing.Memberships,
+            Memberships = user.Memberships,
             ExpiresAt = token.ExpiresAt == DateTimeOffset.MaxValue ? null : token.ExpiresAt,
-            Manages = Manages(roles) || (options.TokenCapabilities && Capability.Allows(token.Capabilities, "*", "manage")),
+            IsAdmin = IsAdmin(roles) || (options.TokenCapabilities && Capability.Allows(token.Capabilities, "*", "manage")),
             Token = token,
         };
     }
 
-    async Task<Standing> ReadAsync(Token token, CancellationToken ct)
+    async Task<UserRecord> ReadAsync(Token token, CancellationToken ct)
     {
         await using var connection = await db.OpenReadAsync(ct);
         var row = await connection.QuerySingleAsync<Row>(new CommandDefinition("""
@@ -113,7 +115,7 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
             """, new { token.Id, token.Subject }, cancellationToken: ct));
         var memberships = await connection.QueryAsync<string>(new CommandDefinition(
             "SELECT channel FROM carillon_members WHERE user_id = @Subject", new { token.Subject }, cancellationToken: ct));
-        return new Standing
+        return new UserRecord
         {
             IsKnown = row.Roles is not null,
             IsDisabled = row.Disabled,

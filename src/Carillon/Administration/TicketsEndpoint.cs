@@ -10,7 +10,7 @@ namespace Carillon.Administration;
 static class TicketsEndpoint
 {
     public static void Map(RouteGroupBuilder api) =>
-        api.MapPost("/tickets", HandleAsync).Needs(Need.Person).WithMetadata(AnswersSecret.Yes)
+        api.MapPost("/tickets", HandleAsync).RequirePolicy(EndpointPolicy.Person).WithMetadata(AnswersSecret.Yes)
             .WithSummary("Returns a ticket that opens one connection, within seconds, as the user who asks.").Produces<Tickets.Given>();
 
     static async Task<IResult> HandleAsync(
@@ -20,6 +20,6 @@ static class TicketsEndpoint
         Tickets.Given? given = null;
         return await quotas.Tickets.SpendAsync(caller, async () => (given = await tickets.GiveAsync(caller, ct)) is not null)
             ? TypedResults.Ok(given)
-            : Problem.Of(http, ErrorCode.RateLimited, $"At most {Tickets.MostAtOnce} tickets of one user are valid at once.", options.TicketsLastFor);
+            : Problem.Of(http, ErrorCode.RateLimited, $"At most {Tickets.MostAtOnce} tickets of one user are valid at once.", options.TicketLifetime);
     }
 }

@@ -28,7 +28,7 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
     {
         var recoverable = since is { } seen && seen.Epoch == state.Epoch && seen.Offset >= state.PrunedThrough && seen.Offset <= state.LastOffset
             && state.LastOffset - seen.Offset <= limit && rows.Count == state.LastOffset - seen.Offset;
-        return new History(state.Position, recoverable, recoverable ? [.. rows.Select(ChangeAnnouncement.Of)] : []);
+        return new History(state.Position, recoverable, recoverable ? [.. rows.Select(ChangeEncoder.Of)] : []);
     }
 
     /// <summary>
@@ -60,13 +60,13 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
 
     async Task<int> PruneAsync(TableState state, long announcedThrough, CancellationToken ct)
     {
-        var cutoff = Cutoff(clock.GetUtcNow(), options.KeepFor);
+        var cutoff = Cutoff(clock.GetUtcNow(), options.HistoryTtl);
         for (var deleted = 0; ;)
         {
             var oldest = await db.QueryAsync<LogRow>($"""
                 SELECT {LogRow.Columns} FROM carillon_changes WHERE table_name = @Name AND epoch = @Epoch ORDER BY "offset" LIMIT {PruneBatch}
                 """, state, ct);
-            var through = oldest.TakeWhile(row => row.Id <= announcedThrough && (row.Offset <= state.LastOffset - options.KeepCount || string.CompareOrdinal(row.At, cutoff) < 0))
+            var through = oldest.TakeWhile(row => row.Id <= announcedThrough && (row.Offset <= state.LastOffset - options.HistorySize || string.CompareOrdinal(row.At, cutoff) < 0))
                 .LastOrDefault()?.Offset;
             if (through is null) return deleted;
 

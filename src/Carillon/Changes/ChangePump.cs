@@ -26,8 +26,8 @@ internal sealed partial class ChangePump(
 
     readonly SemaphoreSlim poke = new(0, 1);
     readonly Dictionary<string, string> epochs = new(StringComparer.Ordinal);
-    LogEnd seen = LogEnd.Unknown;
-    LogEnd remembered = LogEnd.Unknown;   // what the file beside the database says
+    LogCursor seen = LogCursor.Unknown;
+    LogCursor remembered = LogCursor.Unknown;   // what the file beside the database says
     long rememberedAt;
     volatile bool cannotRemember;
     volatile string? trouble;
@@ -113,7 +113,7 @@ internal sealed partial class ChangePump(
     async Task FollowAsync(Action succeeded, CancellationToken ct)
     {
         var start = await tables.StartAsync(ct);
-        if (seen == LogEnd.Unknown) seen = start.End;
+        if (seen == LogCursor.Unknown) seen = start.End;
         foreach (var (table, epoch) in start.Epochs) epochs.TryAdd(table, epoch);   // not over what a file before this one had told
         await using var connection = (SqliteConnection)await db.OpenReadAsync(ct);
         var (dataVersion, schemaVersion, prunedAt) = (-1L, -1L, clock.GetTimestamp());
@@ -129,7 +129,7 @@ internal sealed partial class ChangePump(
 
             if (await PragmaAsync(connection, "PRAGMA data_version", ct) is var version && version != dataVersion)
             {
-                if (dataVersion >= 0 && options.GatherFor > TimeSpan.Zero) await Task.Delay(options.GatherFor, clock, ct);
+                if (dataVersion >= 0 && options.BatchWindow > TimeSpan.Zero) await Task.Delay(options.BatchWindow, clock, ct);
                 // Asked again, since we waited; before reading, so that a commit during the reading is a difference the next time.
                 dataVersion = await PragmaAsync(connection, "PRAGMA data_version", ct);
                 if (await PragmaAsync(connection, "PRAGMA schema_version", ct) is var schema && schema != schemaVersion)
@@ -156,10 +156,10 @@ internal sealed partial class ChangePump(
     void Remember()
     {
         rememberedAt = clock.GetTimestamp();
-        if (seen == remembered || seen == LogEnd.Unknown) return;
+        if (seen == remembered || seen == LogCursor.Unknown) return;
         try
         {
-            LastSeen.Write(db, seen);
+            PumpCheckpoint.Write(db, seen);
             remembered = seen;
             cannotRemember = false;
         }
@@ -181,7 +181,7 @@ internal sealed partial class ChangePump(
                 // The log is not the one we announced from. Its offsets will be given again to other changes: new epochs, everywhere.
                 LogRestored();
                 await log.StartAnewAsync([.. states.Keys], ct);
-                seen = LogEnd.PrunedAt(sequence);
+                seen = LogCursor.PrunedAt(sequence);
                 continue;
             }
 
@@ -193,7 +193,7 @@ internal sealed partial class ChangePump(
             {
                 // What belongs to a past epoch is not announced: its subscribers were just told to read everything anew.
                 if (states.TryGetValue(row.Table, out var state) && state.Epoch == row.Epoch) await PublishAsync(row, ct);
-                seen = LogEnd.Of(row);
+                seen = LogCursor.Of(row);
             }
 
             if (fresh.Count > 0) LogSaw(fresh.Count, string.Join(", ", fresh.Select(row => row.Table).Distinct()));
@@ -203,7 +203,7 @@ internal sealed partial class ChangePump(
 
     async Task PublishAsync(LogRow row, CancellationToken ct)
     {
-        var change = ChangeAnnouncement.Of(row);
+        var change = ChangeEncoder.Of(row);
         using var span = ProductTraces.PublishChange(Area, change.At);
         await layer.PublishAsync(change.Channel, change.Body, new PublishOptions { Event = change.Event, Id = change.Id, At = change.At, Position = change.Position }, ct);
         ProductMeters.Published(Area);
@@ -225,7 +225,7 @@ internal sealed partial class ChangePump(
     }
 
     /// <summary>Whether the log is not the one that we read up to <paramref name="seen"/>: shorter, or with another row in that place.</summary>
-    internal static bool WasRestored(LogEnd seen, LogRow? first, Dictionary<string, TableState> states, long sequence)
+    internal static bool WasRestored(LogCursor seen, LogRow? first, Dictionary<string, TableState> states, long sequence)
     {
         if (sequence < seen.Id) return true;
         if (seen.Table is null) return false;   // the row was pruned when we first looked: nothing to compare

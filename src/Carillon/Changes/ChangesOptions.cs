@@ -10,10 +10,10 @@ public sealed class ChangesOptions
     public IList<string> Tables { get; set; } = [];
 
     /// <summary>How long a change is kept for those who were away. Seven days: a long weekend, or a holiday week, is recovered.</summary>
-    public TimeSpan KeepFor { get; set; } = TimeSpan.FromDays(7);
+    public TimeSpan HistoryTtl { get; set; } = TimeSpan.FromDays(7);
 
     /// <summary>How many changes are kept per table. 100,000: about 30 MB at most, and more than anybody would replay instead of loading anew.</summary>
-    public int KeepCount { get; set; } = 100_000;
+    public int HistorySize { get; set; } = 100_000;
 
     /// <summary>
     /// How often the file is asked whether somebody else wrote to it. 100 ms: a person perceives it as at once, and the question (a counter
@@ -25,7 +25,7 @@ public sealed class ChangesOptions
     /// How long changes are gathered before they are announced together. 2 ms: a transaction's and its neighbours' changes leave in one
     /// write per client, and nobody notices the wait.
     /// </summary>
-    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(2);
+    public TimeSpan BatchWindow { get; set; } = TimeSpan.FromMilliseconds(2);
 
     /// <summary>How often the log is pruned. A minute: each pruning is small, and the log never exceeds its bounds by much.</summary>
     public TimeSpan PruneEvery { get; set; } = TimeSpan.FromMinutes(1);
@@ -37,9 +37,9 @@ public sealed class ChangesOptions
         if (Tables.FirstOrDefault(IsReserved) is { } reserved) return $"The table \"{reserved}\" cannot be live: it belongs to SQLite or to Carillon itself.";
         if (Tables.GroupBy(table => table, StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice)
             return $"The table \"{twice.Key}\" is named twice.";
-        if (KeepFor <= TimeSpan.Zero || KeepCount < 1) return "Changes are kept for a while: KeepFor and KeepCount must be above zero.";
+        if (HistoryTtl <= TimeSpan.Zero || HistorySize < 1) return "Changes are kept for a while: HistoryTtl and HistorySize must be above zero.";
         if (PollInterval <= TimeSpan.Zero || PruneEvery <= TimeSpan.Zero) return "PollInterval and PruneEvery must be above zero.";
-        return GatherFor < TimeSpan.Zero ? "GatherFor must not be negative." : null;
+        return BatchWindow < TimeSpan.Zero ? "BatchWindow must not be negative." : null;
     }
 
     static bool IsReserved(string table) =>

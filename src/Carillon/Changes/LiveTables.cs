@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Carillon.Channels;
 using Carillon.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
@@ -101,12 +100,12 @@ public sealed partial class LiveTables : IDisposable
             foreach (var table in Names)
                 if (mode == Mode.StrictStart) await VerifyAsync(tx, table, ct);
                 else await TryVerifyAsync(tx, table, ct);
-            if (start is null && await LastSeen.ContradictsAsync(db, tx, ct))
+            if (start is null && await PumpCheckpoint.ContradictsAsync(db, tx, ct))
             {
                 await ChangeLog.StartAnewAsync(tx, Names, ct);
                 LogRestoredWhileStopped();
             }
-            var end = await LogEnd.ReadAsync(tx, ct);
+            var end = await LogCursor.ReadAsync(tx, ct);
             var states = await tx.QueryAsync<TableState>($"SELECT {TableState.Columns} FROM carillon_tables", ct: ct);
             await tx.CommitAsync(ct);
             return start ??= new StartingPoint(end, states.ToDictionary(state => state.Name, state => state.Epoch));
@@ -158,7 +157,7 @@ public sealed partial class LiveTables : IDisposable
         var watched = await IsWatchedAsync(tx, table, ct);
         if (released.Contains(table)) return;
 
-        var shape = await TableShape.ReadAsync(tx, table, ct);
+        var shape = await TableSchema.ReadAsync(tx, table, ct);
         var present = await PresentAsync(tx, table, ct);
 
         switch (Decide(shape, shape is null ? [] : Triggers.For(table, shape), present, watched, isNew))
@@ -193,7 +192,7 @@ public sealed partial class LiveTables : IDisposable
         Unwatched,
     }
 
-    internal static Verdict Decide(TableShape? shape, IReadOnlyList<Triggers.Trigger> wanted, IReadOnlyList<PresentTrigger> present, bool watched, bool isNew)
+    internal static Verdict Decide(TableSchema? shape, IReadOnlyList<Triggers.Trigger> wanted, IReadOnlyList<PresentTrigger> present, bool watched, bool isNew)
     {
         if (shape is null) return present.Count > 0 || watched ? Verdict.Absent : Verdict.Right;
 
@@ -203,7 +202,7 @@ public sealed partial class LiveTables : IDisposable
         return wanted.All(trigger => onTheTable[trigger.Name] == trigger.Sql) ? Verdict.Right : Verdict.Outdated;
     }
 
-    static async Task InstallAsync(DatabaseTransaction tx, string table, TableShape shape, IReadOnlyList<PresentTrigger> present, CancellationToken ct)
+    static async Task InstallAsync(DatabaseTransaction tx, string table, TableSchema shape, IReadOnlyList<PresentTrigger> present, CancellationToken ct)
     {
         await DropAsync(tx, present, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_replaced WHERE table_name = @table", new { table }, ct);

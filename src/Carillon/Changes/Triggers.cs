@@ -31,7 +31,7 @@ internal static class Triggers
 
     /// <param name="table">The name in the configuration, which is also the one in the log and in the channel.</param>
     /// <param name="shape">The table.</param>
-    public static IReadOnlyList<Trigger> For(string table, TableShape shape)
+    public static IReadOnlyList<Trigger> For(string table, TableSchema shape)
     {
         var name = Text(table);
         var (newKey, oldKey) = (Key(shape, "NEW"), Key(shape, "OLD"));
@@ -98,7 +98,7 @@ internal static class Triggers
     public static string Name(string identifier) => $"\"{identifier.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 
     // The rows that stand in the way of the new one, by each unique key. Rows noted in vain do no harm: only what is gone afterwards counts.
-    static string Stage(TableShape shape, string name, bool exceptOld)
+    static string Stage(TableSchema shape, string name, bool exceptOld)
     {
         if (shape.Uniques.Count == 0) return "SELECT 1;";
         var places = PlaceColumns(shape);
@@ -112,20 +112,20 @@ internal static class Triggers
             $"x.{Name(column.Name)} = NEW.{Name(column.Name)}{(column.Collation is null ? "" : $" COLLATE {Name(column.Collation)}")}";
     }
 
-    static string UniqueChanged(TableShape shape) =>
+    static string UniqueChanged(TableSchema shape) =>
         $" WHEN {string.Join(" OR ", shape.Uniques.SelectMany(unique => unique.Columns).Select(column => column.Name).Distinct(StringComparer.Ordinal)
             .Select(column => $"NEW.{Name(column)} IS NOT OLD.{Name(column)} COLLATE BINARY").DefaultIfEmpty("0"))}";
 
-    static List<string> PlaceColumns(TableShape shape) =>
+    static List<string> PlaceColumns(TableSchema shape) =>
         shape.RowId is { } rowId ? [Name(rowId)] : [.. shape.Key.Take(Places).Select(Name)];
 
-    static string SameRow(TableShape shape)
+    static string SameRow(TableSchema shape)
     {
         var places = PlaceColumns(shape).Select((column, place) => $"x.{column} = carillon_replaced.p{place + 1}");
         return string.Join(" AND ", shape.RowId is null && shape.Key.Count > Places ? places.Append($"{Key(shape, "x")} = carillon_replaced.key") : places);
     }
 
-    static string Key(TableShape shape, string of)
+    static string Key(TableSchema shape, string of)
     {
         if (shape.Key.Count == 0) return $"json_quote(CAST({of}.{Name(shape.RowId!)} AS TEXT))";
         if (shape.Key.Count > 1) return $"json_object({string.Join(", ", shape.Key.Select(column => $"{Text(column)}, {KeyValue(column)}"))})";
@@ -140,7 +140,7 @@ internal static class Triggers
         }
     }
 
-    static string Row(TableShape shape, string of)
+    static string Row(TableSchema shape, string of)
     {
         if (shape.Columns.Count > MostRowColumns || shape.Columns.Sum(column => column.Length) > LongestRow) return "NULL";
         var hasNoJson = string.Join(" OR ", shape.Columns.Select(column => HasNoJson($"{of}.{Name(column)}")));
@@ -153,14 +153,14 @@ internal static class Triggers
         $"typeof({value}) = 'blob' OR (typeof({value}) = 'real' AND abs({value}) = 9e999) OR length({value}) > {LongestValue}";
 
     // Concatenated, in brackets of 32: a JSON function would meet its limit of arguments, a straight chain the one of depth.
-    static string ChangedColumns(TableShape shape)
+    static string ChangedColumns(TableSchema shape)
     {
         var parts = shape.Columns.Select(column =>
             $"CASE WHEN OLD.{Name(column)} IS NOT NEW.{Name(column)} COLLATE BINARY THEN {Text("," + Json(column))} ELSE '' END");
         return $"'[' || substr({string.Join(" || ", parts.Chunk(32).Select(chunk => $"({string.Join(" || ", chunk)})"))}, 2) || ']'";
     }
 
-    static string AllColumns(TableShape shape) => $"[{string.Join(',', shape.Columns.Select(Json))}]";
+    static string AllColumns(TableSchema shape) => $"[{string.Join(',', shape.Columns.Select(Json))}]";
 
     static string Json(string text) => $"\"{JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}\"";
 

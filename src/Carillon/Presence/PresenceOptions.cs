@@ -7,14 +7,14 @@ public sealed class PresenceOptions
     public TimeSpan LeaveAfter { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long comings and goings are gathered before they are told: 250 milliseconds, so that a thousand arrivals are a few messages.</summary>
-    public TimeSpan TellEvery { get; set; } = TimeSpan.FromMilliseconds(250);
+    public TimeSpan PresenceInterval { get; set; } = TimeSpan.FromMilliseconds(250);
 
     /// <summary>After how long without an event from any of a user's devices the user counts as idle: 5 minutes.</summary>
     public TimeSpan IdleAfter { get; set; } = TimeSpan.FromMinutes(5);
 
     internal string? Problem() =>
         LeaveAfter < TimeSpan.Zero ? "LeaveAfter must not be negative." :
-        TellEvery <= TimeSpan.Zero ? "TellEvery must be longer than zero." :
+        PresenceInterval <= TimeSpan.Zero ? "PresenceInterval must be longer than zero." :
         IdleAfter <= TimeSpan.Zero ? "IdleAfter must be longer than zero." :
         null;
 }

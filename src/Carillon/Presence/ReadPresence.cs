@@ -1,8 +1,9 @@
 using System.Text.Json.Serialization;
 using Carillon.Access;
 using Carillon.Api;
-using Carillon.Live;
-using Carillon.SocketIO;
+using Carillon.Audit;
+using Carillon.Hub;
+using Carillon.SocketIO.Sockets;
 using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -11,7 +12,7 @@ using Microsoft.AspNetCore.Routing;
 namespace Carillon.Presence;
 
 /// <summary>Who is in a channel: over HTTP, and by the event <c>presence</c>.</summary>
-sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
+sealed class ReadPresence(PresenceTracker board, ChannelHub hub, AuditLog audit)
 {
     public sealed record Result(
         string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
@@ -21,7 +22,7 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
 
     public void Map(RouteGroupBuilder api, SocketNamespace root)
     {
-        api.MapGet("/channels/{channel}/presence", HandleAsync).Needs(Need.Read).WithSummary("Reads who is in a channel, in the order of the ids, and how many there are.").Produces<Result>();
+        api.MapGet("/channels/{channel}/presence", HandleAsync).RequirePolicy(EndpointPolicy.Read).WithSummary("Reads who is in a channel, in the order of the ids, and how many there are.").Produces<Result>();
         root.On("presence", HandleEventAsync);
     }
 
@@ -34,7 +35,7 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
 
     async Task HandleEventAsync(SocketEvent e)
     {
-        if (live.Find(e.Socket) is not { } subscriber) return;
+        if (hub.Find(e.Socket) is not { } subscriber) return;
         var argument = e.Arguments[0];
         var channel = argument.AsString() ?? argument["channel"].AsString();
         var limit = argument["limit"].Json is { ValueKind: System.Text.Json.JsonValueKind.Number } number ? number.GetRawText() : null;
@@ -44,7 +45,7 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
             Answer.Refuse(e, ErrorCode.InvalidPayload, channel: null);
             return;
         }
-        if (!e.Socket.TrySpend(1, out var retryAfter))
+        if (!e.Socket.TryAcquire(1, out var retryAfter))
         {
             Answer.Refuse(e, ErrorCode.RateLimited, channel, retryAfter);
             return;
@@ -70,8 +71,8 @@ sealed class ReadPresence(PresenceBoard board, LiveChannels live, Audit audit)
     async ValueTask<(Result? Result, ErrorCode? Error)> ReadAsync(Caller caller, string? channel, PageRequest page)
     {
         if (!ChannelName.TryParse(channel, out var name)) return (null, ErrorCode.InvalidPayload);
-        if (live.AreaOf(name) is not { TellsPresence: true } area) return (null, ErrorCode.UnknownChannel);
-        if (!caller.HasScope(Scopes.Read) && !await live.AdmitsAsync(caller, name, area, AreaAction.Presence)) return (null, ErrorCode.Forbidden);
+        if (hub.AreaOf(name) is not { EmitsPresence: true } area) return (null, ErrorCode.UnknownChannel);
+        if (!caller.HasScope(Scopes.Read) && !await hub.AdmitsAsync(caller, name, area, ChannelPermission.Presence)) return (null, ErrorCode.Forbidden);
         var (users, count) = board.Read(name, page.After, page.Limit + 1);
         var part = page.Cut(users, user => user.Id);
         return (new Result(name.Value, count, part.Items, part.Next), null);

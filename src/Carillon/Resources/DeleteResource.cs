@@ -1,5 +1,6 @@
 using Carillon.Access;
 using Carillon.Api;
+using Carillon.Audit;
 using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -14,9 +15,9 @@ namespace Carillon.Resources;
 static class DeleteResource
 {
     public static void Map(RouteGroupBuilder api) =>
-        api.MapDelete("/resources/{id}", HandleAsync).Needs(Need.Manage).WithSummary("Deletes what is kept of a resource.").Produces(StatusCodes.Status204NoContent);
+        api.MapDelete("/resources/{id}", HandleAsync).RequirePolicy(EndpointPolicy.Manage).WithSummary("Deletes what is kept of a resource.").Produces(StatusCodes.Status204NoContent);
 
-    static async Task<IResult> HandleAsync(string id, Caller caller, Database db, Audit audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> HandleAsync(string id, Caller caller, Database db, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
         await tx.ExecuteAsync("UPDATE carillon_resource_floor SET version = max(version, coalesce((SELECT version FROM carillon_resources WHERE id = @id), 0))", new { id }, ct);

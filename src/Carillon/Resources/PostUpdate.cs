@@ -2,8 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Carillon.Access;
 using Carillon.Api;
-using Carillon.Delivery;
-using Carillon.Live;
+using Carillon.Hub;
 using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -26,17 +25,17 @@ static class PostUpdate
         string? Actor, string At);
 
     public static void Map(RouteGroupBuilder api) =>
-        api.MapPost("/resources/{id}/updates", HandleAsync).Needs(Need.BackEndPublish)
+        api.MapPost("/resources/{id}/updates", HandleAsync).RequirePolicy(EndpointPolicy.BackEndPublish)
             .WithSummary("Announces an update of a resource (an operation, with the new data or a patch) to those who follow it.").Produces<Update>(StatusCodes.Status201Created);
 
     static async Task<IResult> HandleAsync(
-        string id, Request request, Caller caller, Database db, Announcements announcements, TimeProvider clock, HttpContext http, CancellationToken ct)
+        string id, Request request, Caller caller, Database db, AfterCommitPublisher afterCommit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (id.Contains(':') || !ChannelName.TryParse("resource:updates:" + id, out var channel))
             return Problem.Of(http, ErrorCode.InvalidPayload, "A resource's id has no colon and no control characters, and at most 183 characters.");
         if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
             return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters; with it comes data or patch, not both.");
-        if (announcements.IsRefusing) return Problem.Of(http, ErrorCode.Unavailable, Announcements.NoMemory, Announcements.RetryEvery);
+        if (afterCommit.IsRefusing) return Problem.Of(http, ErrorCode.Unavailable, AfterCommitPublisher.NoMemory, AfterCommitPublisher.RetryEvery);
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("""
             INSERT INTO carillon_resources (id, version) VALUES (@id, (SELECT version + 1 FROM carillon_resource_floor))
@@ -44,7 +43,7 @@ static class PostUpdate
             """, new { id }, ct);
         var version = await tx.ExecuteScalarAsync<long>("SELECT version FROM carillon_resources WHERE id = @id", new { id }, ct);
         var update = new Update(id, version, operation, request.Patch, request.Data, request.Actor, Iso.Of(clock.GetUtcNow()));
-        announcements.Add(tx, channel.Value, update, key: null);
+        afterCommit.Add(tx, channel.Value, update, key: null);
         await tx.CommitAsync(ct);
         return TypedResults.Json(update, statusCode: StatusCodes.Status201Created);
     }

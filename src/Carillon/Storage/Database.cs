@@ -92,7 +92,7 @@ public sealed class Database : IAsyncDisposable
 
     /// <summary>
     /// Opens a connection of the application's own, outside of the writer queue: for tools and migrations, which begin and end their
-    /// transactions themselves. Say <see cref="LookNow"/> after writing, or the changes are announced a moment later.
+    /// transactions themselves. Say <see cref="NotifyCommitted"/> after writing, or the changes are announced a moment later.
     /// </summary>
     /// <param name="ct">Ends the opening.</param>
     public async ValueTask<DbConnection> OpenOwnAsync(CancellationToken ct)
@@ -102,7 +102,7 @@ public sealed class Database : IAsyncDisposable
     }
 
     /// <summary>Says that something was committed on a connection of the application's own: it is announced at once.</summary>
-    public void LookNow() => Committed?.Invoke();
+    public void NotifyCommitted() => Committed?.Invoke();
 
     /// <summary>Reads rows.</summary>
     /// <param name="sql">The query, its values as parameters.</param>
@@ -277,7 +277,7 @@ public sealed class Database : IAsyncDisposable
     async Task MigrateAsync()
     {
         if (migrated) return;
-        await Migrations.ApplyAsync(this, CancellationToken.None);
+        await Migrator.ApplyAsync(this, CancellationToken.None);
         migrated = true;
     }
 

@@ -1,9 +1,9 @@
 using System.Text.Json;
 using Carillon.Access;
 using Carillon.Api;
-using Carillon.Delivery;
-using Carillon.Live;
-using Carillon.SocketIO;
+using Carillon.Audit;
+using Carillon.Hub;
+using Carillon.SocketIO.Sockets;
 using Carillon.Storage;
 using Dapper;
 using Microsoft.AspNetCore.Builder;
@@ -16,7 +16,7 @@ namespace Carillon.Votes;
 /// Votes for a suggestion or against it, changes the vote, or withdraws it. One vote a person; the tally is kept in the same transaction, and its version grows with each change, so that
 /// no screen that follows it ever goes backwards.
 /// </summary>
-sealed class CastVote(Database db, LiveChannels live, Announcements announcements, VoteQuotas quotas, Audit audit, VoteOptions options, AreaList areas, TimeProvider clock)
+sealed class CastVote(Database db, ChannelHub hub, AfterCommitPublisher afterCommit, VoteQuotas quotas, AuditLog audit, VoteOptions options, AreaList areas, TimeProvider clock)
 {
     public sealed record Request(JsonElement Value);
 
@@ -31,7 +31,7 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
 
     public void Map(RouteGroupBuilder api, SocketNamespace root)
     {
-        api.MapPost("/suggestions/{id}/vote", HandleAsync).Needs(Need.Person).WithSummary("Votes: 1 for, -1 against, 0 withdraws. Answers the tally.").Produces<Tally>();
+        api.MapPost("/suggestions/{id}/vote", HandleAsync).RequirePolicy(EndpointPolicy.Person).WithSummary("Votes: 1 for, -1 against, 0 withdraws. Answers the tally.").Produces<Tally>();
         root.On("suggestion:vote", HandleEventAsync);
     }
 
@@ -45,19 +45,19 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
     static string DetailOf(ErrorCode error) =>
         error == ErrorCode.NotFound ? "There is no such suggestion." :
         error == ErrorCode.RateLimited ? "You have cast all the votes of a day." :
-        error == ErrorCode.Unavailable ? Announcements.NoMemory :
+        error == ErrorCode.Unavailable ? AfterCommitPublisher.NoMemory :
         "You may not vote.";
 
     async Task HandleEventAsync(SocketEvent e)
     {
-        if (live.Find(e.Socket) is not { } subscriber) return;
+        if (hub.Find(e.Socket) is not { } subscriber) return;
         if (e.Arguments[0]["suggestionId"].AsString() is not { Length: > 0 and <= 100 } id || ValueIn(e.Arguments[0]["value"].Json) is not { } value)
         {
             e.Socket.ReportMalformed();
             Answer.Refuse(e, ErrorCode.InvalidPayload, channel: null);
             return;
         }
-        if (!e.Socket.TrySpend(1, out var retryAfter))
+        if (!e.Socket.TryAcquire(1, out var retryAfter))
         {
             Answer.Refuse(e, ErrorCode.RateLimited, channel: null, retryAfter);
             return;
@@ -83,8 +83,8 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
 
     async Task<(Tally? Tally, ErrorCode? Error, TimeSpan? Wait)> VoteAsync(Caller caller, string id, int value, CancellationToken ct)
     {
-        if (caller.UserId is not { } userId || !await live.AdmitsAsync(caller, areas.Suggestions, options.MayVote)) return (null, ErrorCode.Forbidden, null);
-        if (announcements.IsRefusing) return (null, ErrorCode.Unavailable, Announcements.RetryEvery);
+        if (caller.UserId is not { } userId || !await hub.AdmitsAsync(caller, areas.Suggestions, options.MayVote)) return (null, ErrorCode.Forbidden, null);
+        if (afterCommit.IsRefusing) return (null, ErrorCode.Unavailable, AfterCommitPublisher.RetryEvery);
         if (!quotas.Votes.TryTake(caller, out var wait)) return (null, ErrorCode.RateLimited, wait);
         var (tally, error) = (default(Tally), default(ErrorCode));
         await quotas.Votes.SpendAsync(caller, async () =>
@@ -115,7 +115,7 @@ sealed class CastVote(Database db, LiveChannels live, Announcements announcement
                 ON CONFLICT (suggestion_id, user_id) DO UPDATE SET value = @value, at = @at
                 """, new { id, userId, value, at = Iso.Of(clock.GetUtcNow()) }, ct);
         await tx.ExecuteAsync("UPDATE carillon_suggestions SET up = @Up, down = @Down, version = @Version WHERE id = @SuggestionId", tally, ct);
-        announcements.Add(tx, areas.Suggestions.Pattern, tally, key: id);
+        afterCommit.Add(tx, areas.Suggestions.Pattern, tally, key: id);
         await tx.CommitAsync(ct);
         return ((tally, null), true);
     }

@@ -1,4 +1,4 @@
-using Carillon.Live;
+using Carillon.Hub;
 
 namespace Carillon.Votes;
 

@@ -1,3 +1,6 @@
+using Carillon.SocketIO.Sockets;
+using Carillon.SocketIO.WebSockets;
+
 namespace Carillon.SocketIO.Tests.Hostile;
 
 /// <summary>A connection that has not joined a namespace holds kilobytes at most, on every transport.</summary>

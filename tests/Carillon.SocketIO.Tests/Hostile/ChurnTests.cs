@@ -1,4 +1,7 @@
 using System.Text;
+using Carillon.SocketIO.Sockets;
+using Carillon.SocketIO.WebSockets;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 
@@ -88,7 +91,7 @@ public class ChurnTests
         var clock = new HandDrivenClock(timersToo: true);
         List<Socket> asked = [];
         var cancelled = 0;
-        await using var siege = await Siege.StartAsync(direct, options => (options.Engine.Fairness.LimitAddresses, options.RecoverWithin) = (true, TimeSpan.FromMinutes(2)), io =>
+        await using var siege = await Siege.StartAsync(direct, options => (options.Engine.Limits.LimitAddresses, options.RecoveryWindow) = (true, TimeSpan.FromMinutes(2)), io =>
         {
             io.Root.On("ask me", async e =>
             {

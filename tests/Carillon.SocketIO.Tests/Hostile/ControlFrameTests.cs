@@ -1,4 +1,7 @@
 using System.Text;
+using Carillon.SocketIO.Limits;
+using Carillon.SocketIO.WebSockets;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 
@@ -72,7 +75,7 @@ public class ControlFrameTests
             var count = i;
             await RunningServer.UntilAsync(() => socket.Connection.RoundTrip.Count == count, "it is answered");
         }
-        Assert.True(socket.Connection.TrySpend(0, _clock.GetTimestamp(), out _));
+        Assert.True(socket.Connection.TryAcquire(0, _clock.GetTimestamp(), out _));
     }
 
     [Theory]
@@ -149,9 +152,9 @@ public class ControlFrameTests
         Assert.Equal(1009, await probe.EndAsync());
     }
 
-    Task<Siege> StartAsync(bool direct, Action<FairnessOptions>? configure = null) => Siege.StartAsync(direct, options =>
+    Task<Siege> StartAsync(bool direct, Action<LimitOptions>? configure = null) => Siege.StartAsync(direct, options =>
     {
-        var fair = options.Engine.Fairness;
+        var fair = options.Engine.Limits;
         configure?.Invoke(fair);
         (fair.PerConnection.EventsPerSecond, fair.PerConnection.EventBurst, fair.RefusalsBeforeDisconnect) = (10, 30, 50);
     }, clock: _clock);

@@ -152,7 +152,7 @@ public class DoorTests
     [InlineData(true)]
     public async Task A_full_server_and_a_banned_address_are_refused_alike_on_every_transport(bool direct)
     {
-        await using var siege = await Siege.StartAsync(direct, options => (options.Engine.MaxConnections, options.Engine.Fairness.LimitAddresses) = (1, true));
+        await using var siege = await Siege.StartAsync(direct, options => (options.Engine.MaxConnections, options.Engine.Limits.LimitAddresses) = (1, true));
         await AssertBothAsync(503, "too-many-connections");
         siege.Engine.Addresses.Ban(System.Net.IPAddress.Loopback, TimeSpan.FromMinutes(1));
         siege.Engine.Options.MaxConnections = 2;

@@ -1,4 +1,6 @@
 using System.Text;
+using Carillon.SocketIO.WebSockets;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 

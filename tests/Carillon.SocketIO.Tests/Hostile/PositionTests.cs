@@ -1,5 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.WebSockets;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Carillon.TestTools;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 
@@ -55,7 +56,7 @@ public class RecoveryTests
     [InlineData(true)]
     public async Task A_session_is_given_to_no_other_account_though_it_knows_the_secret(bool isHeld)
     {
-        await using var siege = await Siege.StartAsync(direct: true, options => (options.RecoverWithin, options.SkipMiddlewaresOnRecovery) = (TimeSpan.FromMinutes(2), false), io =>
+        await using var siege = await Siege.StartAsync(direct: true, options => (options.RecoveryWindow, options.SkipMiddlewaresOnRecovery) = (TimeSpan.FromMinutes(2), false), io =>
         {
             io.Root.Use(socket =>
             {
@@ -175,7 +176,7 @@ public class RecoveryTests
         Assert.Equal((1, 1), (siege.Server.Io.Hold("/passing", client, out _)!.Holders, siege.Server.Io.Hold("/passing2", client, out _)!.Holders));
     }
 
-    Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options => options.RecoverWithin = TimeSpan.FromMinutes(2), io =>
+    Task<Siege> StartAsync(bool direct) => Siege.StartAsync(direct, options => options.RecoveryWindow = TimeSpan.FromMinutes(2), io =>
     {
         io.Of("/other");
         io.Of(new Regex("/passing[0-9]*"));

@@ -1,4 +1,6 @@
 using System.Text;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Carillon.SocketIO.Tests.Hostile;
@@ -31,7 +33,7 @@ sealed class Siege : IAsyncDisposable
         var server = await RunningServer.StartAsync(
             options =>
             {
-                options.Engine.Fairness.LimitAddresses = false;
+                options.Engine.Limits.LimitAddresses = false;
                 configure?.Invoke(options);
             },
             io =>

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text;
+using Carillon.SocketIO.WebSockets;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Text;
+using Carillon.SocketIO.Sockets;
+using Carillon.SocketIO.WebSockets;
 
 namespace Carillon.SocketIO.Tests.Hostile;
 
@@ -50,7 +52,7 @@ public class StormTests
     // What is tried is how much is held, not how fast it may come.
     static void WithoutRates(SocketIOOptions options)
     {
-        var own = options.Engine.Fairness.PerConnection;
+        var own = options.Engine.Limits.PerConnection;
         own.EventsPerSecond = 0;
         own.BytesPerSecond = 0;
     }

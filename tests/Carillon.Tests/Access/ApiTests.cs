@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text.Json;
-using Carillon.Live;
-using Carillon.Storage;
+using Carillon.Hub;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -351,7 +351,7 @@ public class ApiTests
     [Fact]
     public async Task The_latest_of_a_history_is_what_is_kept_of_it()
     {
-        await using var app = await TestApp.StartKnowingAsync([], options => options.Areas.Add(new Area("short:{x}", "short") { KeepCount = 7 }));
+        await using var app = await TestApp.StartKnowingAsync([], options => options.Areas.Add(new Area("short:{x}", "short") { HistorySize = 7 }));
         Assert.Empty((await app.CallAsync("GET", "/api/channels/short:1/history")).Body.GetProperty("items").EnumerateArray());
         for (var i = 1; i <= 40; i++) await app.Live.PublishAsync("short:1", new { i });
         var items = (await app.CallAsync("GET", "/api/channels/short:1/history")).Body.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("data").GetProperty("i").GetInt32());

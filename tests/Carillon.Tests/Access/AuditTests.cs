@@ -1,8 +1,10 @@
 using System.Net;
 using System.Text.Json;
-using Carillon.Access;
-using Carillon.Live;
+using Carillon.Audit;
+using Carillon.Hosting;
+using Carillon.Hub;
 using Carillon.Storage;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -106,7 +108,7 @@ public class AuditTests
     [Fact]
     public void Nobody_s_refusals_are_hidden_behind_another_s()
     {
-        var folding = new AuditThrottle(new HandDrivenClock(), burst: 60);
+        var folding = new RefusalThrottle(new HandDrivenClock(), burst: 60);
         var here = IPAddress.Parse("2001:db8::1");
         for (var i = 0; i < 100; i++) folding.Count(null, here, out _);
         Assert.False(folding.Count(null, IPAddress.Parse("2001:db8::2"), out _));        // the same network
@@ -121,7 +123,7 @@ public class AuditTests
     [InlineData("192.0.2.1", "192.0.2.1")]
     [InlineData("::ffff:192.0.2.1", "192.0.2.1")]
     [InlineData("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")]
-    public void An_address_of_IPv6_is_one_of_a_network(string address, string network) => Assert.Equal(IPAddress.Parse(network), AuditThrottle.NetworkOf(IPAddress.Parse(address)));
+    public void An_address_of_IPv6_is_one_of_a_network(string address, string network) => Assert.Equal(IPAddress.Parse(network), RefusalThrottle.NetworkOf(IPAddress.Parse(address)));
 
     [Fact]
     public async Task What_is_refused_by_event_or_for_a_channel_is_written_down_as_well()
@@ -155,7 +157,7 @@ public class AuditTests
     public async Task What_there_was_no_room_for_is_counted_and_the_log_says_so()
     {
         await using var app = await TestApp.StartKnowingAsync([]);
-        using var audit = new Audit(app.Database, app.Get<AuditRetention>(), app.Get<FreeSpace>(), TimeProvider.System, NullLogger<Audit>.Instance);
+        using var audit = new AuditLog(app.Database, app.Get<AuditRetention>(), app.Get<FreeSpace>(), TimeProvider.System, NullLogger<AuditLog>.Instance);
         for (var i = 0; i < 20_007; i++) audit.Note($"a{i}", "flood", null, null, AuditEntry.Refused);
         await audit.FlushAsync(CancellationToken.None);
         Assert.Equal(20_000, await app.Database.QuerySingleOrDefaultAsync<int>("SELECT COUNT(*) FROM carillon_audit WHERE action = 'flood'"));
@@ -172,7 +174,7 @@ public class AuditTests
             void Configure(CarillonOptions options)
             {
                 options.Database = $"sqlite:{Path.Combine(folder.FullName, "app.db")}";
-                options.Access.KeepAudit = TimeSpan.FromDays(30);
+                options.Access.AuditRetention = TimeSpan.FromDays(30);
             }
             await using (var app = await TestApp.StartKnowingAsync(["old"], Configure, services => services.AddSingleton<TimeProvider>(clock))) await EntriesAsync(app, expected: 1);
             clock.Advance(TimeSpan.FromDays(31));

@@ -1,7 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using Carillon.Access;
+using Carillon.Api;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -3,8 +3,10 @@ using System.Security.Claims;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Carillon.Access;
+using Carillon.Access.Tokens;
 using Carillon.Channels;
-using Carillon.Live;
+using Carillon.Hub;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Hosting;
@@ -140,7 +142,7 @@ public class ConnectingTests
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"]);
         var ticket = (await app.CallAsAsync("alice", "POST", "/api/tickets")).Body.GetProperty("ticket").GetString()!;
-        Task<TokenReading>[] both;
+        Task<TokenResult>[] both;
         await using (await app.Database.BeginAsync(null, default))
         {
             // Each finds the ticket unused, and waits for its turn to write.
@@ -213,7 +215,7 @@ public class ConnectingTests
     public async Task A_user_whose_own_channel_would_have_too_long_a_name_is_welcome_without_it()
     {
         await using var app = await TestApp.StartKnowingAsync([], options =>
-            options.Areas.Add(new Area("private-messages-of:{me}", "message") { Subscribe = Grant.Owner, JoinsOwner = true }));
+            options.Areas.Add(new Area("private-messages-of:{user}", "message") { Subscribe = Grant.Owner, AutoSubscribe = true }));
         var (longest, shorter) = (new string('a', 186), "bob");
         await app.PutUserAsync(longest, new { });
         await app.PutUserAsync(shorter, new { });
@@ -227,14 +229,14 @@ public class ConnectingTests
     public async Task A_rule_that_fails_keeps_one_channel_away_and_not_the_person()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"], options =>
-            options.Areas.Add(new Area("broken:{me}", "message") { JoinsOwner = true, Subscribe = Grant.When((caller, _) => caller.IsKnown ? throw new InvalidOperationException("the rule is broken") : true) }));
+            options.Areas.Add(new Area("broken:{user}", "message") { AutoSubscribe = true, Subscribe = Grant.When((caller, _) => caller.IsKnown ? throw new InvalidOperationException("the rule is broken") : true) }));
         using var client = await app.ConnectAsAsync("alice");
         Assert.Equal("notifications:alice", Assert.Single(client.Session.GetProperty("channels").EnumerateArray()).GetString());
     }
 
     sealed class OutOfReach : IChannelLayer
     {
-        public void OnMessage(Action<ChannelMessage> deliver)
+        public void OnMessage(Action<Publication> deliver)
         {
         }
 

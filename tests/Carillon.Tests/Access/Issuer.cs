@@ -4,6 +4,8 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Carillon.Access;
+using Carillon.Access.Tokens;
+using Carillon.TestTools;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Access;
@@ -25,7 +27,7 @@ sealed class Issuer : IDisposable
         Options = new AccessOptions { SigningKey = Secret, Jwks = KeyFile, Issuer = "https://issuer.example", Audience = "shop" };
         configure?.Invoke(Options);
         Assert.Null(Options.TokenProblem());
-        Tokens = new Tokens(Options, Clock, NullLogger.Instance);
+        Tokens = new TokenValidator(Options, Clock, NullLogger.Instance);
     }
 
     public HandDrivenClock Clock { get; } = new();
@@ -36,7 +38,7 @@ sealed class Issuer : IDisposable
 
     public AccessOptions Options { get; }
 
-    public Tokens Tokens { get; }
+    public TokenValidator Tokens { get; }
 
     public string KeyFile => Path.Combine(_folder.FullName, "keys.json");
 
@@ -51,7 +53,7 @@ sealed class Issuer : IDisposable
         return claims.ToJsonString();
     }
 
-    public async Task<TokenReading> ReadAsync(string? token) => await Tokens.ReadAsync(token, CancellationToken.None);
+    public async Task<TokenResult> ReadAsync(string? token) => await Tokens.ValidateAsync(token, CancellationToken.None);
 
     public async Task<string> CodeAsync(string? token)
     {

@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
 using Carillon.Access;
+using Carillon.Access.Tokens;
+using Carillon.TestTools;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Access;
@@ -248,12 +250,12 @@ public sealed class IssuerKeysTests : IDisposable
         Assert.NotNull(set.Choose("ES256", "one"));
     }
 
-    Tokens Trusting(string jwks, Action<AccessOptions>? configure = null)
+    TokenValidator Trusting(string jwks, Action<AccessOptions>? configure = null)
     {
         var options = new AccessOptions { Jwks = jwks };
         configure?.Invoke(options);
-        return new Tokens(options, _clock, NullLogger.Instance);
+        return new TokenValidator(options, _clock, NullLogger.Instance);
     }
 
-    static async Task<string> CodeAsync(Tokens tokens, string token) => (await tokens.ReadAsync(token, CancellationToken.None)).Error?.Code ?? "good";
+    static async Task<string> CodeAsync(TokenValidator tokens, string token) => (await tokens.ValidateAsync(token, CancellationToken.None)).Error?.Code ?? "good";
 }

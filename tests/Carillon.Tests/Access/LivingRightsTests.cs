@@ -1,7 +1,9 @@
 using System.Net;
 using System.Text.Json;
-using Carillon.Live;
-using Carillon.SocketIO;
+using Carillon.Hosting;
+using Carillon.Hub;
+using Carillon.SocketIO.Sockets;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -12,7 +14,7 @@ public class LivingRightsTests
 {
     static void Areas(CarillonOptions options)
     {
-        options.Areas.Add(new Area("class:{id}", "class") { Subscribe = Grant.Role("teacher"), KeepCount = 10 });
+        options.Areas.Add(new Area("class:{id}", "class") { Subscribe = Grant.Role("teacher"), HistorySize = 10 });
         options.Areas.Add(new Area("team:{id}", "team") { Subscribe = Grant.Members });
         options.Areas.Add(new Area("orders:{id}", "order"));
     }
@@ -295,7 +297,7 @@ public class LivingRightsTests
     public async Task Refreshing_a_token_costs_as_much_as_other_questions()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"], services: services => services.Configure<SocketIOOptions>(io =>
-            (io.Engine.Fairness.PerConnection.OperationsPerSecond, io.Engine.Fairness.PerConnection.OperationBurst) = (1, 2)));
+            (io.Engine.Limits.PerConnection.OperationsPerSecond, io.Engine.Limits.PerConnection.OperationBurst) = (1, 2)));
         using var alice = await app.ConnectAsAsync("alice");
         List<string?> codes = [];
         for (var i = 0; i < 10; i++)

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Carillon.Access;
 using Carillon.Api;
-using Carillon.Storage;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;

@@ -1,5 +1,8 @@
 using System.Net;
 using Carillon.Access;
+using Carillon.Api;
+using Carillon.Audit;
+using Carillon.TestTools;
 
 namespace Carillon.Tests.Access;
 
@@ -37,7 +40,7 @@ public class SharesTests
     [Fact]
     public void Requests_that_were_used_up_are_not_renewed_when_the_table_is_swept()
     {
-        var shares = new RequestShares(new AccessOptions { RequestsPerSecondPerUser = 1, RequestBurstPerUser = 1000 }, _clock);
+        var shares = new ApiRateLimiter(new AccessOptions { RequestsPerSecondPerUser = 1, RequestBurstPerUser = 1000 }, _clock);
         Assert.Equal(1000, Spend());
         _clock.Advance(TimeSpan.FromSeconds(61));
         Assert.Equal(61, Spend());
@@ -45,7 +48,7 @@ public class SharesTests
         int Spend()
         {
             var spent = 0;
-            while (shares.TrySpend(Person("alice"), out _)) spent++;
+            while (shares.TryAcquire(Person("alice"), out _)) spent++;
             return spent;
         }
     }
@@ -53,7 +56,7 @@ public class SharesTests
     [Fact]
     public void One_person_has_one_share_of_the_audit_log_from_all_addresses()
     {
-        var throttle = new AuditThrottle(_clock, burst: 2);
+        var throttle = new RefusalThrottle(_clock, burst: 2);
         Assert.True(throttle.Count("alice", IPAddress.Parse("192.0.2.1"), out _));
         Assert.True(throttle.Count("alice", IPAddress.Parse("192.0.2.2"), out _));
         Assert.False(throttle.Count("alice", IPAddress.Parse("192.0.2.3"), out _));
@@ -62,12 +65,12 @@ public class SharesTests
     [Fact]
     public void What_is_folded_is_written_once()
     {
-        var throttle = new AuditThrottle(_clock, burst: 1);
+        var throttle = new RefusalThrottle(_clock, burst: 1);
         for (var i = 0; i < 4; i++) throttle.Count("alice", null, out _);
-        _clock.Advance(AuditThrottle.For);
+        _clock.Advance(RefusalThrottle.For);
         Assert.Equal([("alice", null, 3L)], throttle.TakeFolded(10));
         for (var i = 0; i < 3; i++) throttle.Count("alice", null, out _);      // one is written: ten seconds have passed
-        _clock.Advance(AuditThrottle.For);
+        _clock.Advance(RefusalThrottle.For);
         Assert.Equal([("alice", null, 2L)], throttle.TakeFolded(10));
         Assert.Empty(throttle.TakeFolded(10));
     }
@@ -75,7 +78,7 @@ public class SharesTests
     [Fact]
     public void Sweeping_the_audit_log_s_shares_gives_nobody_a_new_one()
     {
-        var throttle = new AuditThrottle(_clock, burst: 100);
+        var throttle = new RefusalThrottle(_clock, burst: 100);
         Assert.Equal(100, Write("alice", 103));
         _clock.Advance(TimeSpan.FromSeconds(60));
         Assert.Equal(1, Write("bob", 1));                  // somebody new: the table is swept
@@ -91,7 +94,7 @@ public class SharesTests
     [Fact]
     public void A_share_of_the_audit_log_that_is_used_up_to_the_last_entry_is_not_renewed_by_sweeping()
     {
-        var throttle = new AuditThrottle(_clock, burst: 100);
+        var throttle = new RefusalThrottle(_clock, burst: 100);
         for (var i = 0; i < 100; i++) Assert.True(throttle.Count("alice", null, out _));
         _clock.Advance(TimeSpan.FromSeconds(60));
         Assert.True(throttle.Count("bob", null, out _));
@@ -101,11 +104,11 @@ public class SharesTests
     [Fact]
     public void People_beyond_ten_thousand_share_one_share_of_the_audit_log()
     {
-        var throttle = new AuditThrottle(_clock, burst: 1);
+        var throttle = new RefusalThrottle(_clock, burst: 1);
         for (var i = 0; i < 10_000; i++) Assert.True(throttle.Count($"user{i}", null, out _));
         Assert.True(throttle.Count("one more", null, out _));
         Assert.False(throttle.Count("and another", null, out _));
-        _clock.Advance(AuditThrottle.For);
+        _clock.Advance(RefusalThrottle.For);
         Assert.Equal([(null, null, 1L)], throttle.TakeFolded(10));
     }
 

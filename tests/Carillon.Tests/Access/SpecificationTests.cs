@@ -1,6 +1,8 @@
 using System.Buffers.Text;
 using System.Text;
 using Carillon.Access;
+using Carillon.Access.Tokens;
+using Carillon.TestTools;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Access;
@@ -44,9 +46,9 @@ public sealed class SpecificationTests : IDisposable
     public void Example_A_1_of_RFC_7515_and_3_1_of_RFC_7519_has_the_right_signature()
     {
         var key = new Microsoft.IdentityModel.Tokens.SymmetricSecurityKey(Base64Url.DecodeFromChars(Secret));
-        Assert.True(Tokens.IsSignedBy(key, "HS256", CompactToken.Read(A1)!));
-        Assert.False(Tokens.IsSignedBy(key, "HS512", CompactToken.Read(A1)!));
-        Assert.False(Tokens.IsSignedBy(key, "HS256", CompactToken.Read(A1.Replace("dBj", "eBj"))!));
+        Assert.True(TokenValidator.IsSignedBy(key, "HS256", CompactToken.Read(A1)!));
+        Assert.False(TokenValidator.IsSignedBy(key, "HS512", CompactToken.Read(A1)!));
+        Assert.False(TokenValidator.IsSignedBy(key, "HS256", CompactToken.Read(A1.Replace("dBj", "eBj"))!));
     }
 
     [Theory]
@@ -62,7 +64,7 @@ public sealed class SpecificationTests : IDisposable
     {
         var secret = new string('k', bytes);
         var token = Issuer.Hmac($$"""{"alg":"{{algorithm}}"}""", """{"sub":"alice"}""", Encoding.UTF8.GetBytes(secret));
-        Assert.True(Tokens.IsSignedBy(Tokens.Secret(secret), algorithm, CompactToken.Read(token)!));
+        Assert.True(TokenValidator.IsSignedBy(TokenValidator.Secret(secret), algorithm, CompactToken.Read(token)!));
     }
 
     [Fact]
@@ -73,8 +75,8 @@ public sealed class SpecificationTests : IDisposable
     {
         var file = Path.Combine(_folder.FullName, "keys.json");
         await File.WriteAllTextAsync(file, $$"""{"keys":[{{A2Key}},{{A3Key}}]}""");
-        using var tokens = new Tokens(new AccessOptions { Jwks = file, Issuer = "joe" }, new HandDrivenClock(), NullLogger.Instance);
-        var reading = await tokens.ReadAsync(token, CancellationToken.None);
+        using var tokens = new TokenValidator(new AccessOptions { Jwks = file, Issuer = "joe" }, new HandDrivenClock(), NullLogger.Instance);
+        var reading = await tokens.ValidateAsync(token, CancellationToken.None);
         return (reading.Error, reading.Reason);
     }
 }

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text;
 using Carillon.Access;
+using Carillon.Access.Tokens;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -19,7 +21,7 @@ public class StandingTests
     public void After_all_tokens_of_a_user_are_revoked_only_later_ones_are_accepted(int? issuedSecondsLater, string? code)
     {
         var token = TokenIssued(issuedSecondsLater is { } seconds ? Revoked.AddSeconds(seconds) : null);
-        Assert.Equal(code, UserDirectory.Decide(new Standing { IsKnown = true, RevokedBefore = Revoked }, token)?.Code);
+        Assert.Equal(code, UserDirectory.Decide(new UserRecord { IsKnown = true, RevokedBefore = Revoked }, token)?.Code);
         // The same while the decision waits to be stored.
         var decision = new AccessDecision { UserId = "alice", RevokedBefore = Revoked, StoreAsync = (_, _) => Task.FromResult(true) };
         Assert.Equal(code, decision.Refuses(token)?.Code);
@@ -33,7 +35,7 @@ public class StandingTests
     [InlineData(true, false, false, true, "token-revoked")]
     public void Only_known_users_and_tokens_that_are_not_revoked_are_accepted(bool known, bool disabled, bool deleted, bool revoked, string? code) =>
         Assert.Equal(code, UserDirectory.Decide(
-            new Standing { IsKnown = known, IsDisabled = disabled, IsDeleted = deleted, TokenIsRevoked = revoked }, TokenIssued(Revoked))?.Code);
+            new UserRecord { IsKnown = known, IsDisabled = disabled, IsDeleted = deleted, TokenIsRevoked = revoked }, TokenIssued(Revoked))?.Code);
 
     [Theory]
     [InlineData(false)]

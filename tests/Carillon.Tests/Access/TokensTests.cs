@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Carillon.Access;
+using Carillon.Access.Tokens;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Tests.Access;
@@ -104,7 +105,7 @@ public class TokensTests
     [InlineData("Jwks", "https://user:secret@issuer.example/keys", "Jwks must not hold a user or a password: a key set is public.")]
     [InlineData("ClockSkew", "-00:00:01", "ClockSkew must lie between zero and ten minutes.")]
     [InlineData("MaxTokenLength", "5", "MaxTokenLength must lie between 128 and 1,048,576.")]
-    [InlineData("JwksTimeout", "00:00:00", "JwksRefresh, JwksPause and JwksTimeout must be longer than zero.")]
+    [InlineData("JwksTimeout", "00:00:00", "JwksRefresh, JwksMinInterval and JwksTimeout must be longer than zero.")]
     public void Options_that_cannot_work_are_told_in_a_sentence(string name, string value, string? problem)
     {
         var options = new AccessOptions();
@@ -117,10 +118,10 @@ public class TokensTests
     public async Task A_client_that_gives_up_does_not_wait_for_keys()
     {
         using var silent = new KeyServer { IsSilent = true };
-        using var tokens = new Tokens(new AccessOptions { Jwks = silent.Address }, TimeProvider.System, NullLogger.Instance);
+        using var tokens = new TokenValidator(new AccessOptions { Jwks = silent.Address }, TimeProvider.System, NullLogger.Instance);
         using var issuer = new Issuer();
         using var gone = new CancellationTokenSource();
-        var reading = tokens.ReadAsync(issuer.Rs256(issuer.Claims()), gone.Token).AsTask();
+        var reading = tokens.ValidateAsync(issuer.Rs256(issuer.Claims()), gone.Token).AsTask();
         await silent.AskedAsync();
         await gone.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);

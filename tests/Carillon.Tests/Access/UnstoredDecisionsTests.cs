@@ -1,8 +1,11 @@
-using Carillon.Administration;
 using System.Net;
 using Carillon.Access;
-using Carillon.Live;
+using Carillon.Access.Tokens;
+using Carillon.Administration;
+using Carillon.Audit;
+using Carillon.Hub;
 using Carillon.Storage;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Carillon.Tests.Storage;
 using Microsoft.AspNetCore.Http;
@@ -26,7 +29,7 @@ public class UnstoredDecisionsTests
         var token = app.TokenOf("alice", new { jti = "t1", iat = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() - 60 });
         using var phone = await app.ConnectAsync(token);
         using var bob = await app.ConnectAsAsync("bob", new { jti = "t2" });
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
 
         await using (await ForeignLock.TakeAsync(app.Database.Path))
         {
@@ -69,7 +72,7 @@ public class UnstoredDecisionsTests
     {
         await using var app = await TestApp.StartKnowingAsync([]);
         var lines = new Lines();
-        using var decisions = new PendingDecisions(app.Database, new AccessNews(), TimeProvider.System, lines.Of<PendingDecisions>());
+        using var decisions = new PendingDecisions(app.Database, new AccessChanges(), TimeProvider.System, lines.Of<PendingDecisions>());
         await decisions.StartAsync(CancellationToken.None);
         var attempts = 0;
         Task<bool> FailAsync(DatabaseTransaction tx, CancellationToken ct) =>
@@ -113,7 +116,7 @@ public class UnstoredDecisionsTests
         await using var app = await TestApp.StartKnowingAsync([]);
         var (_, made) = await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "read" } });
         var (key, path) = ($"ApiKey {made.GetProperty("key").GetString()}", $"/api/keys/{made.GetProperty("id").GetString()}");
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
         await using (await ForeignLock.TakeAsync(app.Database.Path))
         {
             Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions", authorization: key)).Status);
@@ -134,7 +137,7 @@ public class UnstoredDecisionsTests
     {
         await using var app = await TestApp.StartKnowingAsync(["teacher"], options =>
             options.Areas.Add(new Area("team:{id}", "team") { Subscribe = Grant.Members, Manage = Grant.Users }));
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
         const int before = 40;
         var writer = await app.Database.BeginAsync(null, default);
         var authorization = $"Bearer {app.TokenOf("teacher")}";
@@ -184,7 +187,7 @@ public class UnstoredDecisionsTests
         await app.PutUserAsync("alice", "admin");
         var (_, made) = await app.CallAsync("POST", "/api/keys", new { name = "k", scopes = new[] { "read" } }, $"Bearer {app.TokenOf("alice")}");
         var key = $"ApiKey {made.GetProperty("key").GetString()}";
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
         await using (await ForeignLock.TakeAsync(app.Database.Path))
         {
             Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", "/api/suggestions", authorization: key)).Status);
@@ -197,7 +200,7 @@ public class UnstoredDecisionsTests
     public async Task A_decision_that_is_withdrawn_while_it_waits_is_void()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"]);
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
         var decisions = app.Get<PendingDecisions>();
         await using (await ForeignLock.TakeAsync(app.Database.Path))
         {
@@ -221,7 +224,7 @@ public class UnstoredDecisionsTests
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"]);
         using var phone = await app.ConnectAsAsync("alice", new { jti = "t1" });
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
         await using (await ForeignLock.TakeAsync(app.Database.Path))
         {
             // An ordinary writer holds the turn while it waits for the lock.
@@ -257,7 +260,7 @@ public class UnstoredDecisionsTests
         await using var app = await TestApp.StartKnowingAsync(["alice"]);
         var (_, suggestion) = await app.CallAsAsync("alice", "POST", "/api/suggestions", new { title = "Open on Sundays" });
         var path = $"/api/suggestions/{suggestion.GetProperty("id").GetString()}/vote";
-        await app.Get<Audit>().FlushAsync(default);
+        await app.Get<AuditLog>().FlushAsync(default);
         await FullDisk.ForNextTransactionAsync(app.Database);
         var (status, body) = await app.CallAsAsync("alice", "POST", path, new { value = 1 });
         Assert.Equal((HttpStatusCode.ServiceUnavailable, "unavailable", true), (status, body.GetProperty("code").GetString(), body.GetProperty("retryable").GetBoolean()));

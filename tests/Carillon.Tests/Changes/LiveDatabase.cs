@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Carillon.Changes;
 using Carillon.Channels;
+using Carillon.Channels.InProcess;
 using Carillon.Storage;
 using Microsoft.Data.Sqlite;
 
@@ -16,7 +17,7 @@ public sealed class LiveDatabase : IAsyncDisposable
 
     readonly DirectoryInfo folder;
     readonly bool ownsFolder;
-    readonly ConcurrentQueue<ChannelMessage> received = new();
+    readonly ConcurrentQueue<Publication> received = new();
     readonly SemaphoreSlim arrived = new(0);
     readonly ConcurrentQueue<(string Table, Position Position)> newEpochs = new();
 
@@ -46,18 +47,18 @@ public sealed class LiveDatabase : IAsyncDisposable
 
     public static async Task<LiveDatabase> StartAsync(string schema, ChangesOptions options)
     {
-        var live = new LiveDatabase(Directory.CreateTempSubdirectory("carillon-"), true, options);
-        if (schema != "") await live.RawAsync(schema);
-        await live.FollowAsync();
-        return live;
+        var hub = new LiveDatabase(Directory.CreateTempSubdirectory("carillon-"), true, options);
+        if (schema != "") await hub.RawAsync(schema);
+        await hub.FollowAsync();
+        return hub;
     }
 
     /// <summary>Follows a database that is there already.</summary>
     public static async Task<LiveDatabase> StartAtAsync(DirectoryInfo folder, params string[] tables)
     {
-        var live = new LiveDatabase(folder, false, new ChangesOptions { Tables = [.. tables], PollInterval = TimeSpan.FromMilliseconds(20) });
-        await live.FollowAsync();
-        return live;
+        var hub = new LiveDatabase(folder, false, new ChangesOptions { Tables = [.. tables], PollInterval = TimeSpan.FromMilliseconds(20) });
+        await hub.FollowAsync();
+        return hub;
     }
 
     /// <summary>Another process on the same file, or the same one after a kill: nothing is handed over.</summary>
@@ -201,9 +202,9 @@ public sealed class LiveDatabase : IAsyncDisposable
 }
 
 /// <summary>An announced change, read back from its JSON.</summary>
-public sealed record Change(string Id, string Table, string Operation, JsonElement Key, string[] Columns, JsonElement? Row, string? Actor, string At, ChannelMessage Message)
+public sealed record Change(string Id, string Table, string Operation, JsonElement Key, string[] Columns, JsonElement? Row, string? Actor, string At, Publication Message)
 {
-    public static Change Of(ChannelMessage message)
+    public static Change Of(Publication message)
     {
         using var document = JsonDocument.Parse(message.Body);
         var json = document.RootElement.Clone();

@@ -37,18 +37,18 @@ public sealed class ReplaceTests
     [MemberData(nameof(Statements))]
     public async Task Each_row_that_comes_or_goes_is_announced_once(string statement, string[] expected)
     {
-        await using var live = await LiveDatabase.StartAsync(Schema, "t", "done");
-        await live.RawAsync(statement);
-        Assert.Equal(expected, await live.UntilNowAsync("done"));
+        await using var hub = await LiveDatabase.StartAsync(Schema, "t", "done");
+        await hub.RawAsync(statement);
+        Assert.Equal(expected, await hub.UntilNowAsync("done"));
     }
 
     [Theory]
     [MemberData(nameof(Statements))]
     public async Task The_sqlite3_tool_is_no_different(string statement, string[] expected)
     {
-        await using var live = await LiveDatabase.StartAsync(Schema, "t", "done");
-        await live.Sqlite3Async(statement + ";");
-        Assert.Equal(expected, await live.UntilNowAsync("done"));
+        await using var hub = await LiveDatabase.StartAsync(Schema, "t", "done");
+        await hub.Sqlite3Async(statement + ";");
+        Assert.Equal(expected, await hub.UntilNowAsync("done"));
     }
 
     [Theory]
@@ -57,34 +57,34 @@ public sealed class ReplaceTests
     [InlineData("UPDATE OR REPLACE t SET id = 2 WHERE id = 1", new[] { "delete 1", "delete 2", "insert 2" })]
     public async Task With_recursive_triggers_nothing_is_said_twice(string statement, string[] expected)
     {
-        await using var live = await LiveDatabase.StartAsync(Schema, "t", "done");
-        await live.RawAsync("PRAGMA recursive_triggers = ON; " + statement);
-        Assert.Equal(expected, (await live.UntilNowAsync("done")).Order());
+        await using var hub = await LiveDatabase.StartAsync(Schema, "t", "done");
+        await hub.RawAsync("PRAGMA recursive_triggers = ON; " + statement);
+        Assert.Equal(expected, (await hub.UntilNowAsync("done")).Order());
     }
 
     [Fact]
     public async Task A_statement_that_fails_half_way_announces_what_stayed()
     {
-        await using var live = await LiveDatabase.StartAsync(Schema, "t", "done");
-        await live.Sqlite3Async("INSERT OR FAIL INTO t (id, code) VALUES (4, 'four'), (5, 'one'), (6, 'six');", expectFailure: true);
-        await live.Sqlite3Async("INSERT INTO t (id, code) VALUES (7, 'seven'), (8, 'one');", expectFailure: true);
-        Assert.Equal(["insert 4"], await live.UntilNowAsync("done"));
+        await using var hub = await LiveDatabase.StartAsync(Schema, "t", "done");
+        await hub.Sqlite3Async("INSERT OR FAIL INTO t (id, code) VALUES (4, 'four'), (5, 'one'), (6, 'six');", expectFailure: true);
+        await hub.Sqlite3Async("INSERT INTO t (id, code) VALUES (7, 'seven'), (8, 'one');", expectFailure: true);
+        Assert.Equal(["insert 4"], await hub.UntilNowAsync("done"));
     }
 
     [Fact]
     public async Task An_or_clause_of_the_application_never_fails_in_our_triggers()
     {
-        await using var live = await LiveDatabase.StartAsync(Schema, "t", "done");
+        await using var hub = await LiveDatabase.StartAsync(Schema, "t", "done");
         foreach (var or in new[] { "ABORT", "FAIL", "ROLLBACK", "IGNORE", "REPLACE" })
         {
             // Leaves a noted row behind, and meets it again.
-            await live.RawAsync("INSERT OR IGNORE INTO t (id) VALUES (1)");
-            await live.RawAsync("INSERT OR IGNORE INTO t (id) VALUES (1)");
-            await live.RawAsync($"INSERT OR {or} INTO t (code) VALUES ('new {or}')");
-            await live.RawAsync($"UPDATE OR {or} t SET code = 'newer {or}' WHERE code = 'new {or}'");
+            await hub.RawAsync("INSERT OR IGNORE INTO t (id) VALUES (1)");
+            await hub.RawAsync("INSERT OR IGNORE INTO t (id) VALUES (1)");
+            await hub.RawAsync($"INSERT OR {or} INTO t (code) VALUES ('new {or}')");
+            await hub.RawAsync($"UPDATE OR {or} t SET code = 'newer {or}' WHERE code = 'new {or}'");
         }
 
-        Assert.Equal(["insert 4", "update 4", "insert 5", "update 5", "insert 6", "update 6", "insert 7", "update 7", "insert 8", "update 8"], await live.UntilNowAsync("done"));
+        Assert.Equal(["insert 4", "update 4", "insert 5", "update 5", "insert 6", "update 6", "insert 7", "update 7", "insert 8", "update 8"], await hub.UntilNowAsync("done"));
     }
 
     [Theory]
@@ -96,8 +96,8 @@ public sealed class ReplaceTests
     [InlineData("CREATE TABLE t (id INTEGER PRIMARY KEY DESC, v)", "REPLACE INTO t VALUES (5, 0); REPLACE INTO t VALUES (5, 1)", new[] { "insert 5", "update 5" })]
     public async Task Every_kind_of_key_is_followed(string schema, string statement, string[] expected)
     {
-        await using var live = await LiveDatabase.StartAsync(schema + "; CREATE TABLE done (id INTEGER PRIMARY KEY)", "t", "done");
-        await live.RawAsync(statement);
-        Assert.Equal(expected, await live.UntilNowAsync("done"));
+        await using var hub = await LiveDatabase.StartAsync(schema + "; CREATE TABLE done (id INTEGER PRIMARY KEY)", "t", "done");
+        await hub.RawAsync(statement);
+        Assert.Equal(expected, await hub.UntilNowAsync("done"));
     }
 }

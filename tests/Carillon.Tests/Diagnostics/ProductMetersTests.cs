@@ -1,4 +1,4 @@
-using Carillon.Live;
+using Carillon.Hub;
 using Carillon.Tests.Live;
 
 namespace Carillon.Tests.Diagnostics;
@@ -12,7 +12,7 @@ public sealed class ProductMetersTests : IDisposable
     static Task<TestApp> StartAsync(string area) => TestApp.StartAsync(options =>
     {
         options.AllowAnonymous = true;
-        options.Areas.Add(new Area(area, "stock") { Subscribe = Grant.Everyone, KeepCount = 10 });
+        options.Areas.Add(new Area(area, "stock") { Subscribe = Grant.Everyone, HistorySize = 10 });
     });
 
     [Fact]

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using Carillon.Live;
+using Carillon.Hub;
 using Carillon.Tests.Live;
 
 namespace Carillon.Tests.Diagnostics;

@@ -1,9 +1,12 @@
 using System.Net;
 using System.Text.Json;
+using Carillon.Access;
 using Carillon.Channels;
-using Carillon.Live;
+using Carillon.Channels.InProcess;
+using Carillon.Hub;
 using Carillon.Presence;
-using Carillon.SocketIO;
+using Carillon.SocketIO.Sockets;
+using Carillon.TestTools;
 using Carillon.Tests.Live;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -16,7 +19,7 @@ public class PresenceTests
     static Task<TestApp> StartAsync(string[] users, TimeSpan? leaveAfter = null) => TestApp.StartKnowingAsync(users, options =>
     {
         options.Presence.LeaveAfter = leaveAfter ?? TimeSpan.Zero;
-        options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
+        options.Presence.PresenceInterval = TimeSpan.FromMilliseconds(20);
     });
 
     [Fact]
@@ -54,7 +57,7 @@ public class PresenceTests
     {
         var clock = new HandDrivenClock();
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
-            (options.Presence.LeaveAfter, options.Presence.TellEvery) = (TimeSpan.FromSeconds(5), TimeSpan.FromHours(1)), services => services.AddSingleton<TimeProvider>(clock));
+            (options.Presence.LeaveAfter, options.Presence.PresenceInterval) = (TimeSpan.FromSeconds(5), TimeSpan.FromHours(1)), services => services.AddSingleton<TimeProvider>(clock));
         using var watcher = await WatchAsync(app, "bob");
         var alice = await JoinAsync(app, "alice");
         await TellAsync();
@@ -79,7 +82,7 @@ public class PresenceTests
         Assert.Equal(("alice", 1), await MovedAsync(watcher, "left"));      // the first that is told of her since she came
         Assert.Null(await ConnectionsAsync());
 
-        Task TellAsync() => app.Get<PresenceBoard>().TellAsync(CancellationToken.None);
+        Task TellAsync() => app.Get<PresenceTracker>().SendAsync(CancellationToken.None);
 
         async Task LeaveAsync(TestClient client)
         {
@@ -113,16 +116,16 @@ public class PresenceTests
     {
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
         {
-            options.Presence.TellEvery = TimeSpan.FromHours(1);
+            options.Presence.PresenceInterval = TimeSpan.FromHours(1);
             options.Areas.Add(new Area("room:{id}", "said") { Subscribe = Grant.Users, Presence = Grant.Users });
         });
-        var board = app.Get<PresenceBoard>();
+        var board = app.Get<PresenceTracker>();
         using var bob = await app.ConnectAsAsync("bob");
         var epoch = (await bob.AskAsync("subscribe", "presence:room:1")).GetProperty("position").GetProperty("epoch").GetString();
-        await board.TellAsync(CancellationToken.None);
+        await board.SendAsync(CancellationToken.None);
         using var alice = await app.ConnectAsAsync("alice");
         await alice.AskAsync("subscribe", "room:1");
-        await board.TellAsync(CancellationToken.None);
+        await board.SendAsync(CancellationToken.None);
         await bob.NextAsync("subscribed");
         var told = await bob.NextWithMetaAsync("presence");
         Assert.Equal((epoch, 1), (told[2].GetProperty("epoch").GetString(), told[2].GetProperty("offset").GetInt32()));
@@ -135,7 +138,7 @@ public class PresenceTests
     {
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
         {
-            options.Presence.TellEvery = TimeSpan.FromHours(1);
+            options.Presence.PresenceInterval = TimeSpan.FromHours(1);
             options.Areas.Add(new Area("room:{id}", "said") { Subscribe = Grant.Users, Presence = Grant.Users });
         }, services => services.AddSingleton<IChannelLayer>(new FaultyLayer("presence:room:1", fault)));
         using var bob = await app.ConnectAsAsync("bob");
@@ -145,7 +148,7 @@ public class PresenceTests
             await bob.AskAsync("subscribe", "presence:" + room);
             await alice.AskAsync("subscribe", room);
         }
-        await app.Get<PresenceBoard>().TellAsync(CancellationToken.None);
+        await app.Get<PresenceTracker>().SendAsync(CancellationToken.None);
         Assert.Equal("alice", (await bob.UntilAsync("presence")).GetProperty("joined")[0].GetProperty("id").GetString());
     }
 
@@ -153,7 +156,7 @@ public class PresenceTests
     {
         readonly InProcessChannelLayer _inner = new(TimeProvider.System);
 
-        public void OnMessage(Action<ChannelMessage> deliver) => _inner.OnMessage(deliver);
+        public void OnMessage(Action<Publication> deliver) => _inner.OnMessage(deliver);
 
         public ValueTask SubscribeAsync(string name, CancellationToken ct) => _inner.SubscribeAsync(name, ct);
 
@@ -171,7 +174,7 @@ public class PresenceTests
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
         {
             options.Presence.LeaveAfter = TimeSpan.Zero;
-            options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
+            options.Presence.PresenceInterval = TimeSpan.FromMilliseconds(20);
         }, services => services.Configure<SocketIOOptions>(io => (io.Engine.PingInterval, io.Engine.PingTimeout, io.Engine.FirstPingAfter, io.Engine.MinPingTimeout) =
             (TimeSpan.FromMilliseconds(300), TimeSpan.FromSeconds(2), TimeSpan.FromMilliseconds(300), TimeSpan.FromSeconds(2))));
         using var watcher = await WatchAsync(app, "bob");
@@ -240,8 +243,8 @@ public class PresenceTests
     {
         await using var app = await StartAsync([]);
         for (var i = 0; i < 200; i++) Assert.Equal(HttpStatusCode.OK, (await app.CallAsync("GET", $"/api/channels/presence:resource:updates:{i}/history")).Status);
-        await app.Get<PresenceBoard>().TellAsync(CancellationToken.None);
-        Assert.Equal(0, app.Get<PresenceBoard>().Count);
+        await app.Get<PresenceTracker>().SendAsync(CancellationToken.None);
+        Assert.Equal(0, app.Get<PresenceTracker>().Count);
     }
 
     [Fact]
@@ -280,9 +283,9 @@ public class PresenceTests
     {
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], options =>
         {
-            (options.Presence.LeaveAfter, options.Presence.TellEvery) = (TimeSpan.Zero, TimeSpan.FromMilliseconds(20));
-            options.Areas.Add(new Carillon.Live.Area("{tenant}:{list}", "item") { Subscribe = Carillon.Live.Grant.Users });
-            options.Areas.Add(new Carillon.Live.Area("{tenant}", "note") { Subscribe = Carillon.Live.Grant.Users });
+            (options.Presence.LeaveAfter, options.Presence.PresenceInterval) = (TimeSpan.Zero, TimeSpan.FromMilliseconds(20));
+            options.Areas.Add(new Carillon.Hub.Area("{tenant}:{list}", "item") { Subscribe = Carillon.Hub.Grant.Users });
+            options.Areas.Add(new Carillon.Hub.Area("{tenant}", "note") { Subscribe = Carillon.Hub.Grant.Users });
         });
         // Names of the server's own areas belong to no other area, though nothing has such a name.
         using (var odd = await app.ConnectAsAsync("alice"))
@@ -300,7 +303,7 @@ public class PresenceTests
     [Fact]
     public void A_page_begins_after_an_id_in_the_order_of_the_ids_and_follows_who_comes_and_goes()
     {
-        var attendance = new Attendance();
+        var attendance = new ChannelPresence();
         string[] ids = ["a", "B", "é", "b", "zz", "Z", "bb"];
         var connections = ids.ToDictionary(id => id, Connection);
         foreach (var id in ids) attendance.Join(connections[id], id, default);
@@ -314,9 +317,9 @@ public class PresenceTests
         void AssertPages()
         {
             string[] sorted = [.. ids.Order(StringComparer.Ordinal)];
-            Assert.Equal(sorted, attendance.GuestsAfter(null).Select(guest => guest.Id));
+            Assert.Equal(sorted, attendance.MembersAfter(null).Select(member => member.Id));
             foreach (var after in ids.Concat(["", "0", "b", "c", "zzz", "ü"]))
-                Assert.Equal(sorted.Where(id => string.CompareOrdinal(id, after) > 0), attendance.GuestsAfter(after).Select(guest => guest.Id));
+                Assert.Equal(sorted.Where(id => string.CompareOrdinal(id, after) > 0), attendance.MembersAfter(after).Select(member => member.Id));
         }
     }
 
@@ -327,7 +330,7 @@ public class PresenceTests
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob", "carol"], options =>
         {
             options.Presence.LeaveAfter = TimeSpan.FromMinutes(1);
-            options.Presence.TellEvery = TimeSpan.FromMilliseconds(20);
+            options.Presence.PresenceInterval = TimeSpan.FromMilliseconds(20);
         }, services => services.AddSingleton<TimeProvider>(clock));
         using var watcher = await WatchAsync(app, "bob");
         using (var alice = await JoinAsync(app, "alice"))
@@ -338,7 +341,7 @@ public class PresenceTests
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         while ((await ReadAsync(app, "bob")).GetProperty("items").EnumerateArray().All(user => user.GetProperty("connections").GetInt32() > 0)) patience.Token.ThrowIfCancellationRequested();
         clock.Offset = TimeSpan.FromMinutes(30);
-        await app.Get<PresenceBoard>().TellAsync(patience.Token);
+        await app.Get<PresenceTracker>().SendAsync(patience.Token);
         using var carol = await JoinAsync(app, "carol");
         Assert.Equal(("carol", 3), await MovedAsync(watcher, "joined"));      // and nothing of alice
     }
@@ -350,7 +353,7 @@ public class PresenceTests
         public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + Offset;
     }
 
-    static Carillon.Live.Subscriber Connection(string userId) => new(null!, new Carillon.Access.Caller(userId, null, [], null), 0);
+    static Carillon.Hub.Subscriber Connection(string userId) => new(null!, new Carillon.Access.Caller(userId, null, [], null), 0);
 
     static async Task<TestClient> JoinAsync(TestApp app, string user)
     {
@@ -366,7 +369,7 @@ public class PresenceTests
         Assert.True((await client.AskAsync("subscribe", "presence:" + Channel)).GetProperty("ok").GetBoolean());
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         // Its own arrival is told before or after it began to listen: what comes after the mark is about others.
-        await app.Get<PresenceBoard>().TellAsync(patience.Token);
+        await app.Get<PresenceTracker>().SendAsync(patience.Token);
         await app.CallAsync("POST", "/api/publish", new { channel = Channel, @event = "mark", data = 1 });
         await client.UntilAsync("mark");
         return client;

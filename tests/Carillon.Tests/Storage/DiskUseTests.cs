@@ -2,13 +2,17 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Carillon.Access;
+using Carillon.Access.Tokens;
+using Carillon.Audit;
 using Carillon.Changes;
-using Carillon.Live;
+using Carillon.Hosting;
+using Carillon.Hub;
 using Carillon.Storage;
-using Dapper;
+using Carillon.TestTools;
 using Carillon.Tests.Access;
 using Carillon.Tests.Changes;
 using Carillon.Tests.Live;
+using Dapper;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
@@ -52,7 +56,7 @@ public class DiskUseTests
         {
             for (var i = 0; i < 5; i++)
             {
-                await app.Get<Audit>().FlushAsync(default);
+                await app.Get<AuditLog>().FlushAsync(default);
                 await FullDisk.ForNextTransactionAsync(app.Database);
                 Assert.Equal(HttpStatusCode.ServiceUnavailable, (await act("alice")).Status);
             }
@@ -89,9 +93,9 @@ public class DiskUseTests
     }
 
     [Theory]
-    [InlineData(Audit.DeleteOld, "SEARCH carillon_audit USING COVERING INDEX carillon_audit_at (at<?)")]
-    [InlineData(Audit.DeleteRepeatable, "SCAN carillon_audit USING INDEX carillon_audit_repeatable")]
-    [InlineData(Audit.DeleteFirst, "SCAN carillon_audit")]
+    [InlineData(AuditLog.DeleteOld, "SEARCH carillon_audit USING COVERING INDEX carillon_audit_at (at<?)")]
+    [InlineData(AuditLog.DeleteRepeatable, "SCAN carillon_audit USING INDEX carillon_audit_repeatable")]
+    [InlineData(AuditLog.DeleteFirst, "SCAN carillon_audit")]
     public async Task Pruning_the_audit_log_reads_no_more_than_it_deletes(string statement, string plan)
     {
         await using var app = await TestApp.StartKnowingAsync([]);
@@ -105,7 +109,7 @@ public class DiskUseTests
     public async Task A_flood_of_refusals_and_acts_does_not_push_decisions_out_of_the_audit_log()
     {
         await using var app = await TestApp.StartKnowingAsync([], options => options.Access.AuditMaxEntries = 1000);
-        var audit = app.Get<Audit>();
+        var audit = app.Get<AuditLog>();
         for (var i = 0; i < 900; i++) audit.Note("root", "user:changed", $"u{i}", null, AuditEntry.Allowed);
         for (var i = 0; i < 900; i++) audit.Note(null, "connect", null, null, AuditEntry.Refused, "unauthorized");
         for (var i = 0; i < 900; i++) audit.Note($"u{i}", "subscribe", "suggestions:votes", null, AuditEntry.Allowed);
@@ -125,7 +129,7 @@ public class DiskUseTests
     {
         var clock = new HandDrivenClock();
         await using var app = await TestApp.StartKnowingAsync(["alice", "bob"], services: services => services.AddSingleton<TimeProvider>(clock));
-        var audit = app.Get<Audit>();
+        var audit = app.Get<AuditLog>();
         for (var i = 0; i < 1000; i++) audit.NoteAct("alice", "subscribe", "suggestions:votes", null);
         audit.NoteAct("bob", "subscribe", "suggestions:votes", null);
         clock.Advance(TimeSpan.FromSeconds(10));
@@ -139,7 +143,7 @@ public class DiskUseTests
     public async Task The_audit_log_is_bounded_by_its_number_of_entries()
     {
         await using var app = await TestApp.StartKnowingAsync(["alice"], options => options.Access.AuditMaxEntries = 1000);
-        var audit = app.Get<Audit>();
+        var audit = app.Get<AuditLog>();
         for (var written = 0; written < 15_000; written += 500)
         {
             for (var i = 0; i < 500; i++) audit.Note($"u{i}", "flood", null, null, AuditEntry.Allowed);
@@ -171,7 +175,7 @@ public class DiskUseTests
         using var client = await app.ConnectAsAsync("alice");
         Assert.True((await client.AskAsync("subscribe", "suggestions:votes")).GetProperty("ok").GetBoolean());
         Assert.Equal("forbidden", (await client.AskAsync("subscribe", "notifications:bob")).GetProperty("error").GetProperty("code").GetString());
-        await app.Get<Audit>().FlushAsync(CancellationToken.None);
+        await app.Get<AuditLog>().FlushAsync(CancellationToken.None);
         Assert.Equal(0, await CountAsync(app, "action = 'connect' OR (action = 'subscribe' AND outcome = 'allowed')"));
         Assert.Equal(1, await CountAsync(app, "outcome = 'refused'"));
         // What people do goes on.
@@ -268,13 +272,13 @@ public class DiskUseTests
     [Fact]
     public async Task A_transient_fault_of_the_disk_does_not_end_the_guard_against_restored_backups()
     {
-        await using var live = await LiveDatabase.StartAsync("CREATE TABLE t (id INTEGER PRIMARY KEY)", "t");
-        var file = LastSeen.FileFor(live.Db);
+        await using var hub = await LiveDatabase.StartAsync("CREATE TABLE t (id INTEGER PRIMARY KEY)", "t");
+        var file = PumpCheckpoint.FileFor(hub.Db);
         Directory.CreateDirectory(file + "~");     // writing the file fails
-        await live.RawAsync("INSERT INTO t VALUES (1)");
-        await live.NextAsync();
+        await hub.RawAsync("INSERT INTO t VALUES (1)");
+        await hub.NextAsync();
         var before = File.Exists(file) ? File.ReadAllText(file) : "";
-        await Wait.UntilAsync(() => Task.FromResult(live.Pump.CannotRemember));
+        await Wait.UntilAsync(() => Task.FromResult(hub.Pump.CannotRemember));
         Directory.Delete(file + "~");
         await Wait.UntilAsync(() => Task.FromResult(File.Exists(file) && File.ReadAllText(file) != before));
     }

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.Json;
-using Carillon.Live;
+using Carillon.Hub;
 using Carillon.Tests.Live;
 using Carillon.Votes;
 

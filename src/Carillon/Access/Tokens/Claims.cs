@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Carillon.Access;
+namespace Carillon.Access.Tokens;
 
 /// <summary>What a token claims (RFC 7519, section 4), by the names it has there. Reading refuses other types of JSON than these.</summary>
 sealed record Claims(
@@ -22,22 +22,22 @@ sealed record Claims(
     internal const int LongestSubject = 200 - 14;
 
     /// <summary>Judges the claims of a token whose signature was right. Expiry comes last: only a token that was good once is told to be renewed.</summary>
-    public TokenReading Judge(AccessOptions options, DateTimeOffset now)
+    public TokenResult Validate(AccessOptions options, DateTimeOffset now)
     {
         var skew = options.ClockSkew;
         if (HoldsNothing(Aud) || HoldsNothing(Roles) || HoldsNothing(Interests) || Capabilities?.Values.Any(actions => actions is null || HoldsNothing(actions)) == true)
-            return TokenReading.Refused("A claim of the token holds nothing where a text should be.");
-        if (!string.IsNullOrEmpty(options.Issuer) && Iss != options.Issuer) return TokenReading.Refused("The token is of another issuer, or of none.");
-        if (!string.IsNullOrEmpty(options.Audience) && Aud?.Contains(options.Audience) != true) return TokenReading.Refused("The token is for another audience, or for none.");
-        if (!IsSubject(Sub)) return TokenReading.Refused("The token names no subject, or one that cannot be a user's id.");
-        if (Exp is not { } exp) return TokenReading.Refused("The token does not say when it expires.");
-        if (Nbf is { } nbf && Moment(nbf) - now > skew) return TokenReading.Refused("The token is not yet valid.");
+            return TokenResult.Refused("A claim of the token holds nothing where a text should be.");
+        if (!string.IsNullOrEmpty(options.Issuer) && Iss != options.Issuer) return TokenResult.Refused("The token is of another issuer, or of none.");
+        if (!string.IsNullOrEmpty(options.Audience) && Aud?.Contains(options.Audience) != true) return TokenResult.Refused("The token is for another audience, or for none.");
+        if (!IsSubject(Sub)) return TokenResult.Refused("The token names no subject, or one that cannot be a user's id.");
+        if (Exp is not { } exp) return TokenResult.Refused("The token does not say when it expires.");
+        if (Nbf is { } nbf && Moment(nbf) - now > skew) return TokenResult.Refused("The token is not yet valid.");
         // Whoever revokes all tokens of a user up to now must reach this one as well.
-        if (Iat is { } iat && Moment(iat) - now > skew) return TokenReading.Refused("The token was issued in the future.");
-        if (now - Moment(exp) >= skew) return TokenReading.Expired();
-        if (Jti is not null && Iat is { } at && options.OutlivesRevocation(Moment(at), now)) return TokenReading.Expired();
-        if (Jti is not null && Iat is null && Moment(exp) - now > options.RevocationRetention) return TokenReading.Refused("The token lives for longer than RevocationRetention and has no iat.");
-        return TokenReading.Good(new Token(Sub!, Name, Roles ?? [], Region, Interests ?? [], Jti, Iat is { } issued ? Moment(issued) : null, Moment(exp),
+        if (Iat is { } iat && Moment(iat) - now > skew) return TokenResult.Refused("The token was issued in the future.");
+        if (now - Moment(exp) >= skew) return TokenResult.Expired();
+        if (Jti is not null && Iat is { } at && options.OutlivesRevocation(Moment(at), now)) return TokenResult.Expired();
+        if (Jti is not null && Iat is null && Moment(exp) - now > options.RevocationRetention) return TokenResult.Refused("The token lives for longer than RevocationRetention and has no iat.");
+        return TokenResult.Valid(new Token(Sub!, Name, Roles ?? [], Region, Interests ?? [], Jti, Iat is { } issued ? Moment(issued) : null, Moment(exp),
             (Capabilities ?? []).ToDictionary(entry => entry.Key, entry => (IReadOnlyList<string>)entry.Value, StringComparer.Ordinal)));
     }
 

@@ -2,7 +2,7 @@ using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
 
-namespace Carillon.Access;
+namespace Carillon.Access.Tokens;
 
 /// <summary>
 /// A signed token as it travels (RFC 7515, section 3.1): header, payload and signature in base64url, joined by dots. Each token has one text only: padding, spaces and stray bits

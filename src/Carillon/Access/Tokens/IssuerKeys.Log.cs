@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace Carillon.Access;
+namespace Carillon.Access.Tokens;
 
 sealed partial class IssuerKeys
 {

@@ -2,7 +2,7 @@ using System.Text;
 using Microsoft.Extensions.Logging;
 using Microsoft.IdentityModel.Tokens;
 
-namespace Carillon.Access;
+namespace Carillon.Access.Tokens;
 
 /// <summary>
 /// The keys of the issuer, from the file or the address of the configuration and from nowhere else. They are read when somebody first needs one, and again when they may have
@@ -87,7 +87,7 @@ sealed partial class IssuerKeys : IDisposable
     }
 
     /// <summary>How long after the last look the next one may be.</summary>
-    internal static TimeSpan Pause(bool isAddress, bool content, AccessOptions options) => !isAddress ? FilePause : content ? options.JwksRefresh : options.JwksPause;
+    internal static TimeSpan Pause(bool isAddress, bool content, AccessOptions options) => !isAddress ? FilePause : content ? options.JwksRefresh : options.JwksMinInterval;
 
     async Task LookOnceAsync(CancellationToken stopping)
     {

@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.IdentityModel.Tokens;
 
-namespace Carillon.Access;
+namespace Carillon.Access.Tokens;
 
 /// <summary>A public key of an issuer, and what it may check.</summary>
 sealed record IssuerKey(string? Id, IReadOnlyList<string> Algorithms, SecurityKey Key);

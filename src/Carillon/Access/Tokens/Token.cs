@@ -1,4 +1,4 @@
-namespace Carillon.Access;
+namespace Carillon.Access.Tokens;
 
 /// <summary>What a token says that was checked.</summary>
 /// <param name="Subject">The user's id (<c>sub</c>); fit to be a part of a channel's name.</param>
@@ -25,11 +25,11 @@ sealed record Token(
 /// <param name="Token">The token; null where it is refused.</param>
 /// <param name="Error">What the client is told; null where the token is good.</param>
 /// <param name="Reason">What the log and the audit are told: never a part of the token.</param>
-readonly record struct TokenReading(Token? Token, ErrorCode? Error, string? Reason)
+readonly record struct TokenResult(Token? Token, ErrorCode? Error, string? Reason)
 {
-    public static TokenReading Good(Token token) => new(token, null, null);
+    public static TokenResult Valid(Token token) => new(token, null, null);
 
-    public static TokenReading Refused(string reason) => new(null, ErrorCode.Unauthorized, reason);
+    public static TokenResult Refused(string reason) => new(null, ErrorCode.Unauthorized, reason);
 
-    public static TokenReading Expired() => new(null, ErrorCode.TokenExpired, "The token has expired.");
+    public static TokenResult Expired() => new(null, ErrorCode.TokenExpired, "The token has expired.");
 }

@@ -1,0 +1,132 @@
+using System.Text.Json;
+using Carillon.Access;
+using Carillon.Api;
+using Carillon.Audit;
+using Carillon.Channels;
+using Carillon.Hub;
+using Carillon.SocketIO.Engine;
+using Carillon.SocketIO.Packets;
+using Carillon.SocketIO.Sockets;
+using Carillon.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.ClientEvents;
+
+/// <summary>How a client comes in and goes: who it is, its own channels, the <c>session</c> event, and what it leaves behind.</summary>
+sealed partial class ConnectionHandler(
+    ChannelHub hub, PermissionRefresher rights, Authenticator authenticator, AccessChanges accessChanges, AuditLog audit, StorageGate gate, AccessOptions options, TimeProvider clock,
+    ILogger<ConnectionHandler> logger)
+{
+    public void On(SocketNamespace root)
+    {
+        root.Use(AdmitAsync);
+        root.OnConnection(OnConnectedAsync);
+        root.OnDisconnect(OnDisconnectedAsync);
+    }
+
+    async ValueTask<ConnectRefusal?> AdmitAsync(Socket socket)
+    {
+        if (!gate.IsOpen) return Refusal(ErrorCode.Unavailable);
+        var address = socket.Handshake.Address;
+        var generation = accessChanges.Generation;       // before anything is asked: what changes meanwhile is asked again
+        var (caller, error, subject) = await IdentifyAsync(socket.Handshake);
+        if (caller is null)
+        {
+            audit.NoteRefusal(subject, "connect", null, address, error!.Code);
+            return Refusal(error);
+        }
+        socket.Account = caller.UserId;
+        socket.Tag = new Subscriber(socket, caller, generation);
+        return null;
+    }
+
+    async ValueTask<IdentityResult> IdentifyAsync(Handshake handshake)
+    {
+        try
+        {
+            var auth = new SocketValue(handshake.Auth);
+            var token = auth["token"].Json.ValueKind == JsonValueKind.Undefined ? auth["ticket"] : auth["token"];
+            var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
+            // Who brings something is judged by it; only who brings nothing at all is anonymous.
+            var bringsNothing = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
+            var isSignedIn = options.UseHostAuthentication && handshake.User.Identity?.IsAuthenticated == true;
+            if (bringsNothing && options.AllowAnonymous && !isSignedIn) return new IdentityResult(Caller.Anonymous(handshake.Address), null, null);
+            return await authenticator.AuthenticateConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
+        }
+        catch (Exception ex)
+        {
+            LogUnidentified(ex);
+            return new IdentityResult(null, ErrorCode.Unavailable, null);
+        }
+    }
+
+    static ConnectRefusal Refusal(ErrorCode error) => new(error.Code, Answer.Told(error))
+    {
+        ClosesConnection = true,
+        CountsAgainstAddress = !error.Retryable,
+    };
+
+    async Task OnConnectedAsync(Socket socket)
+    {
+        var subscriber = (Subscriber)socket.Tag!;
+        try
+        {
+            using var turn = await subscriber.TakeTurnAsync();     // nothing the client asks overtakes what follows
+            hub.Enter(subscriber);
+            if (accessChanges.Generation == subscriber.Generation || await rights.IsStillKnownAsync(subscriber)) await OnConnectedAsync(subscriber);
+        }
+        catch (Exception ex)
+        {
+            // Half welcomed it would hear nothing, and perhaps have rights that nobody looked at: it is to come back.
+            if (ex is ChannelsFullException) LogNoRoom(socket.Id);
+            else LogConnectFailed(ex, socket.Id);
+            audit.NoteRefusal(subscriber.Caller.Actor, "connect", socket.Id, subscriber.Caller.Address, ErrorCode.Unavailable.Code);
+            socket.Emit("error", Answer.Told(ErrorCode.Unavailable, "connect"));
+            socket.Connection.Close(DisconnectReason.TransportClose);
+        }
+        finally
+        {
+            // It may have ended before it was entered; then nobody else takes it out.
+            if (!socket.IsConnected) await hub.OnDisconnectedAsync(socket);
+        }
+    }
+
+    async Task OnConnectedAsync(Subscriber subscriber)
+    {
+        var (socket, caller) = (subscriber.Socket, subscriber.Caller);
+        if (caller.UserId is { } id) socket.Join("user:" + id);
+        var channels = await hub.JoinOwnAsync(subscriber, CancellationToken.None);
+        socket.Emit("session", new
+        {
+            user = caller.IsKnown ? new { id = caller.UserId, name = caller.Name, roles = caller.Roles } : null,
+            connectionId = socket.Id,
+            channels,
+            unread = new { notifications = 0, messages = 0 },
+            serverTime = Iso.Of(clock.GetUtcNow()),
+        });
+        audit.NoteAct(caller.Actor, "connect", socket.Id, caller.Address);
+    }
+
+    Task OnDisconnectedAsync(Socket socket, string reason)
+    {
+        if (socket.Tag is Subscriber { Caller: var caller }) audit.NoteAct(caller.Actor, "disconnect", socket.Id, caller.Address, CodeOf(reason));
+        return hub.OnDisconnectedAsync(socket);
+    }
+
+    // Why it ended is told where it was not the client's own doing.
+    static string? CodeOf(string reason) => reason switch
+    {
+        DisconnectReason.SlowConsumer => ErrorCode.SlowConsumer.Code,
+        DisconnectReason.ServerShuttingDown => ErrorCode.ServerClosing.Code,
+        _ => null,
+    };
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A client could not be identified and was told to come back later")]
+    partial void LogUnidentified(Exception error);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Client {Socket} was told to come back later: there is no memory for its channels")]
+    partial void LogNoRoom(string socket);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Client {Socket} was let in and could not be welcomed; its connection was closed")]
+    partial void LogConnectFailed(Exception error, string socket);
+}

@@ -1,4 +1,0 @@
-namespace Carillon.Live;
-
-/// <summary>How many channels a connection may join, and how many missed publications a channel replays.</summary>
-sealed record SubscriptionLimits(int MaxSubscriptions, int MaxRecovered);
