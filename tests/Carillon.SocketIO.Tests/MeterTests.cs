@@ -54,7 +54,7 @@ public sealed class MeterTests : IDisposable
             {
             }
             await RunningServer.SendAsync(one, "3");
-            await RunningServer.UntilAsync(() => this["carillon.rtt"] > 0, "the round trip is measured");
+            await RunningServer.UntilAsync(() => this["carillon.ping.duration"] > 0, "the round trip is measured");
             _listener.RecordObservableInstruments();
             Assert.True(this["carillon.connections websocket"] >= 2);
             Assert.True(this["carillon.connections polling"] >= 1);

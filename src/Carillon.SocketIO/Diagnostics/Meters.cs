@@ -27,7 +27,7 @@ static class Meters
     public static readonly Counter<long> EventsSent = Meter.CreateCounter<long>("carillon.events.sent", "{event}", "Events for clients, counted for each receiver, dropped ones among them");
 
     /// <summary>Events that were refused because somebody spent more than their share, their own or their account's.</summary>
-    public static readonly Counter<long> RateLimited = Meter.CreateCounter<long>("carillon.events.refused", "{event}", "Events beyond somebody's share");
+    public static readonly Counter<long> RateLimited = Meter.CreateCounter<long>("carillon.events.rate_limited", "{event}", "Events beyond somebody's share");
 
     // {byte}, not By: Prometheus would append the unit to a name that holds it already.
     /// <summary>Bytes that came from clients, as they were on the transport.</summary>
@@ -43,14 +43,14 @@ static class Meters
         Meter.CreateHistogram("carillon.fanout.duration", "s", "Time to hand an event to all its receivers", tags: null, Seconds);
 
     /// <summary>What became of messages for clients whose queue was full, or that memory was short for, by <c>action</c>: drop, make-room or disconnect.</summary>
-    public static readonly Counter<long> Overflows = Meter.CreateCounter<long>("carillon.queue.overflows", "{message}", "Messages for clients whose queue was full");
+    public static readonly Counter<long> Overflows = Meter.CreateCounter<long>("carillon.send_queue.overflows", "{message}", "Messages for clients whose queue was full");
 
     /// <summary>Clients that came back to the state of a lost connection, by <c>outcome</c>: recovered or lost.</summary>
     public static readonly Counter<long> Recoveries = Meter.CreateCounter<long>("carillon.recoveries", "{client}", "Clients that came back to a lost connection");
 
     /// <summary>From a ping to its pong.</summary>
     public static readonly Histogram<double> RoundTrip =
-        Meter.CreateHistogram("carillon.rtt", "s", "Time from a ping to its pong", tags: null, Seconds);
+        Meter.CreateHistogram("carillon.ping.duration", "s", "Time from a ping to its pong", tags: null, Seconds);
 
     /// <summary>Bans, those by hand among them.</summary>
     public static readonly Counter<long> Bans = Meter.CreateCounter<long>("carillon.bans", "{ban}", "Bans of addresses");
@@ -59,7 +59,7 @@ static class Meters
     public static readonly Counter<long> Shed = Meter.CreateCounter<long>("carillon.connections.shed", "{connection}", "Connections closed because all together held too many bytes");
 
     /// <summary>Servers of this process that refuse new connections because memory is short.</summary>
-    public static readonly UpDownCounter<long> ShortOfMemory = Meter.CreateUpDownCounter<long>("carillon.memory.short", "{server}", "Servers that are short of memory");
+    public static readonly UpDownCounter<long> ShortOfMemory = Meter.CreateUpDownCounter<long>("carillon.memory.pressure", "{server}", "Servers that are short of memory");
 
     public static KeyValuePair<string, object?> Code(string code) => new("code", code);
 

@@ -12,10 +12,10 @@ static class ServerGauges
     static ServerGauges()
     {
         Meters.Meter.CreateObservableUpDownCounter("carillon.connections", CountConnections, "{connection}", "Open connections");
-        Meters.Meter.CreateObservableGauge("carillon.queue.bytes", SumQueues, "By", "Bytes that wait for clients");
+        Meters.Meter.CreateObservableGauge("carillon.send_queue.bytes", SumQueues, "By", "Bytes that wait for clients");
         Meters.Meter.CreateObservableGauge("carillon.buffered.bytes", SumBuffered, "By", "Bytes that connections hold: waiting, half received, kept for recovery");
         Meters.Meter.CreateObservableGauge("carillon.buffered.limit", SumBufferedLimits, "By", "Bytes that connections may hold together");
-        Meters.Meter.CreateObservableGauge("carillon.queue.deepest", DeepestQueue, "By", "Bytes that wait for the slowest client");
+        Meters.Meter.CreateObservableGauge("carillon.send_queue.max", DeepestQueue, "By", "Bytes that wait for the slowest client");
     }
 
     /// <summary>Includes a server for as long as it is in use.</summary>

@@ -42,7 +42,7 @@ public class MemoryWatchTests
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, on) =>
         {
-            if (instrument.Name == "carillon.memory.short") on.EnableMeasurementEvents(instrument);
+            if (instrument.Name == "carillon.memory.pressure") on.EnableMeasurementEvents(instrument);
         };
         listener.SetMeasurementEventCallback<long>((_, value, _, _) =>
         {
