@@ -57,7 +57,8 @@ public class WallTests
         ["Access"] = ["Audit", "Storage", "Diagnostics"],
         ["Audit"] = ["Storage", "Diagnostics"],
         ["Changes"] = ["Storage", "Diagnostics"],
-        ["Storage", "Diagnostics"] = [],
+        ["Storage"] = ["Diagnostics"],
+        ["Diagnostics"] = [],
     };
 
     [Fact]
