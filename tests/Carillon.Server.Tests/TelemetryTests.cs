@@ -4,6 +4,7 @@ using Carillon.Server.Configuration;
 
 namespace Carillon.Server.Tests;
 
+[Collection("Alone in the process")]
 public sealed class TelemetryTests : IDisposable
 {
     readonly Terminal _terminal = new();

@@ -147,7 +147,8 @@ public class SendQueueTests
 
     static SharedFrame Frame(string text, SendPolicy policy) => SharedFrame.OfMessage(System.Text.Encoding.UTF8.GetBytes(text), [], policy: policy);
 
-    static string TextOf(SharedFrame frame) => System.Text.Encoding.UTF8.GetString(frame.Polling);
+    // Without the type of the Engine.IO packet.
+    static string TextOf(SharedFrame frame) => System.Text.Encoding.UTF8.GetString(frame.Polling.AsSpan(1));
 
     List<string> Drain()
     {
