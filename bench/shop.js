@@ -12,7 +12,7 @@ const clients = option("clients", 50);
 const rate = option("rate", 5);
 const seconds = option("seconds", 60);
 
-const shop = await Shop.open({ Logging__LogLevel__Default: "Warning", "Logging__LogLevel__Carillon.Live.ChannelHub": "Warning" });
+const shop = await Shop.open({ Logging__LogLevel__Default: "Warning", "Logging__LogLevel__Carillon.Hub.ChannelHub": "Warning" });
 try {
   const { body: { items } } = await shop.call("GET", "/api/produits?limit=500");
   const product = items.find((item) => item.stock > 0);
