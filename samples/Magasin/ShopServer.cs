@@ -71,7 +71,8 @@ internal static class ShopServer
         var app = builder.Build();
         try
         {
-            await Schema.EnsureAsync(app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<TimeProvider>(), app.Logger, CancellationToken.None);
+            await Schema.EnsureAsync(app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<TimeProvider>(),
+                app.Logger, CancellationToken.None);
         }
         catch (Exception ex) when (ex is SqliteException or DatabaseUnavailableException or IOException or UnauthorizedAccessException)
         {

@@ -19,9 +19,11 @@ static class Description
     public static string Version { get; } =
         typeof(Description).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
-    public static void Add(IServiceCollection services) => services.AddOpenApi(Name, options => options.AddDocumentTransformer((document, _, _) =>
+    public static void Add(IServiceCollection services) =>
+        services.AddOpenApi(Name, options => options.AddDocumentTransformer((document, _, _) =>
     {
-        document.Info = new OpenApiInfo { Title = "Carillon", Version = Version, Description = "What back ends and administrators call. Screens connect over Socket.IO." };
+        document.Info = new OpenApiInfo { Title = "Carillon", Version = Version,
+            Description = "What back ends and administrators call. Screens connect over Socket.IO." };
         document.Servers = [];   // wherever the document was found
         document.Components ??= new OpenApiComponents();
         document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>

@@ -16,7 +16,8 @@ static class Health
     static Task WriteAsync(HttpContext http, HealthReport report) => http.Response.WriteAsJsonAsync(new
     {
         status = Name(report.Status),
-        checks = report.Entries.ToDictionary(check => check.Key, check => new { status = Name(check.Value.Status), description = check.Value.Description }),
+        checks = report.Entries.ToDictionary(check => check.Key, check =>
+            new { status = Name(check.Value.Status), description = check.Value.Description }),
     });
 
     static string Name(HealthStatus status) => status.ToString().ToLowerInvariant();

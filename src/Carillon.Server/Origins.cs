@@ -9,7 +9,8 @@ static class Origins
     {
         if (origins.Contains("*")) policy.AllowAnyOrigin();
         else policy.WithOrigins([.. origins]);
-        policy.AllowAnyMethod().WithHeaders("Authorization", "Content-Type", "Idempotency-Key").WithExposedHeaders("Retry-After", "WWW-Authenticate")
+        policy.AllowAnyMethod().WithHeaders("Authorization", "Content-Type", "Idempotency-Key")
+            .WithExposedHeaders("Retry-After", "WWW-Authenticate")
             .SetPreflightMaxAge(TimeSpan.FromHours(1));
     }
 }

@@ -4,7 +4,8 @@ namespace Carillon.Server;
 sealed record Shell(IReadOnlyDictionary<string, string> Variables, string Folder, TextWriter Out, TextWriter Error)
 {
     public static Shell OfThisProcess() => new(
-        Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>().ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? ""),
+        Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>().ToDictionary(entry => (string)entry.Key, entry =>
+            (string?)entry.Value ?? ""),
         Directory.GetCurrentDirectory(), Console.Out, Console.Error);
 
     /// <summary>A variable that is set and not empty.</summary>

@@ -12,7 +12,8 @@ internal sealed record TillConnection(string Id, string Nom, string Transport, s
 /// <summary>
 /// Who is connected, for the test screen: on request, and told on a channel after each coming and going. Many at once are told together.
 /// </summary>
-internal sealed partial class ConnectedTills(SocketServer server, ChannelHub hub, TimeProvider clock, ILogger<ConnectedTills> logger) : BackgroundService
+internal sealed partial class ConnectedTills(
+    SocketServer server, ChannelHub hub, TimeProvider clock, ILogger<ConnectedTills> logger) : BackgroundService
 {
     public const string Channel = "magasin:connexions";
 
@@ -24,7 +25,8 @@ internal sealed partial class ConnectedTills(SocketServer server, ChannelHub hub
 
     public IReadOnlyList<TillConnection> Now =>
         [.. here.Values.OrderBy(one => one.Since, StringComparer.Ordinal).Select(one =>
-            new TillConnection(one.Socket.Id, one.Name, one.Socket.Connection.TransportName, Written(one.Socket.Handshake.Address), one.Since))];
+            new TillConnection(one.Socket.Id, one.Name, one.Socket.Connection.TransportName, Written(one.Socket.Handshake.Address),
+                one.Since))];
 
     public override Task StartAsync(CancellationToken cancellationToken)
     {
@@ -66,7 +68,8 @@ internal sealed partial class ConnectedTills(SocketServer server, ChannelHub hub
     }
 
     /// <summary>An address as people know it: one of IPv4 without the clothes of IPv6.</summary>
-    internal static string? Written(IPAddress? address) => (address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address)?.ToString();
+    internal static string? Written(IPAddress? address) =>
+        (address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address)?.ToString();
 
     [LoggerMessage(LogLevel.Warning, "Could not tell who is connected")]
     static partial void LogNotTold(ILogger logger, Exception ex);

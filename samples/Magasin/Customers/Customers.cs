@@ -34,12 +34,14 @@ internal static class CustomersApi
     {
         if (!Page.TryRead(limit, cursor, out var page, out var problem)) return Problems.Invalid(problem);
         var rows = await db.QueryAsync<Customer>(
-            "SELECT id, nom, telephone FROM clients WHERE @after IS NULL OR id > @after ORDER BY id LIMIT @count", new { after = page.After, count = page.Limit + 1 }, ct);
+            "SELECT id, nom, telephone FROM clients WHERE @after IS NULL OR id > @after ORDER BY id LIMIT @count",
+            new { after = page.After, count = page.Limit + 1 }, ct);
         return Results.Ok(page.Of(rows, row => row.Id));
     }
 
     static async Task<IResult> GetAsync(string id, Database db, CancellationToken ct) =>
-        await db.QuerySingleOrDefaultAsync<Customer>("SELECT id, nom, telephone FROM clients WHERE id = @id", new { id = Id.Parse(id) }, ct) is { } found
+        await db.QuerySingleOrDefaultAsync<Customer>(
+            "SELECT id, nom, telephone FROM clients WHERE id = @id", new { id = Id.Parse(id) }, ct) is { } found
             ? Results.Ok(found)
             : Problems.NotFound("client");
 
@@ -52,17 +54,20 @@ internal static class CustomersApi
 
         histoire.Executing("INSERT INTO clients …");
         var created = new Customer { Nom = request.Nom!.Trim(), Telephone = request.Telephone?.Trim() ?? "" };
-        var id = await tx.ExecuteScalarAsync<long>("INSERT INTO clients (nom, telephone) VALUES (@Nom, @Telephone) RETURNING id", new { created.Nom, created.Telephone }, ct);
+        var id = await tx.ExecuteScalarAsync<long>(
+            "INSERT INTO clients (nom, telephone) VALUES (@Nom, @Telephone) RETURNING id", new { created.Nom, created.Telephone }, ct);
         return await IdempotentAnswers.CreatedAsync(tx, demande, $"/api/clients/{id}", created with { Id = new Id(id) }, ct);
     }
 
-    static async Task<IResult> ReplaceAsync(string id, Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct)
+    static async Task<IResult> ReplaceAsync(
+        string id, Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct)
     {
         if (request.Problem() is { } problem) return Problems.Invalid(problem);
         await using var tx = await db.BeginAsync(Till.Of(http), ct);
         histoire.Executing("UPDATE clients …");
         var client = new Customer { Id = new Id(Id.Parse(id)), Nom = request.Nom!.Trim(), Telephone = request.Telephone?.Trim() ?? "" };
-        if (await tx.ExecuteAsync("UPDATE clients SET nom = @Nom, telephone = @Telephone WHERE id = @id", new { client.Nom, client.Telephone, id = client.Id.Value }, ct) == 0)
+        if (await tx.ExecuteAsync("UPDATE clients SET nom = @Nom, telephone = @Telephone WHERE id = @id",
+            new { client.Nom, client.Telephone, id = client.Id.Value }, ct) == 0)
             return Problems.NotFound("client");
         await tx.CommitAsync(ct);
         return Results.Ok(client);
@@ -74,7 +79,8 @@ internal static class CustomersApi
         histoire.Executing("DELETE FROM clients …");
         try
         {
-            if (await tx.ExecuteAsync("DELETE FROM clients WHERE id = @id", new { id = Id.Parse(id) }, ct) == 0) return Problems.NotFound("client");
+            if (await tx.ExecuteAsync("DELETE FROM clients WHERE id = @id", new { id = Id.Parse(id) }, ct) == 0) return Problems.NotFound(
+                "client");
         }
         catch (SqliteException ex) when (ex.SqliteErrorCode == 19)
         {

@@ -11,11 +11,13 @@ internal static class DashboardApi
     const int LowStock = 5;
     const int Days = 7;
 
-    internal sealed record Figures(string Jour, long ChiffreAffaires, long NombreVentes, IReadOnlyList<Product> StockBas, IReadOnlyList<DayFigures> DerniersJours);
+    internal sealed record Figures(
+        string Jour, long ChiffreAffaires, long NombreVentes, IReadOnlyList<Product> StockBas, IReadOnlyList<DayFigures> DerniersJours);
 
     internal sealed record DayFigures(string Jour, long ChiffreAffaires, long NombreVentes);
 
-    public static void MapDashboard(this IEndpointRouteBuilder app) => app.MapGet("/api/tableau-de-bord", async (Database db, TimeProvider clock, CancellationToken ct) =>
+    public static void MapDashboard(this IEndpointRouteBuilder app) =>
+        app.MapGet("/api/tableau-de-bord", async (Database db, TimeProvider clock, CancellationToken ct) =>
     {
         var today = ShopTime.Today(clock);
         var days = Enumerable.Range(0, Days).Select(n => today.AddDays(n - Days + 1)).ToList();
@@ -23,11 +25,14 @@ internal static class DashboardApi
         // One row per day, whose bounds are moments: a day of the shop is not a day of UTC.
         var figures = (await db.QueryAsync<Total>("""
             SELECT json_extract(d.value, '$[0]') AS Jour, coalesce(sum(v.total), 0) AS Somme, count(v.id) AS Nombre
-            FROM json_each(@days) d LEFT JOIN ventes v ON v.creeLe >= json_extract(d.value, '$[1]') AND v.creeLe < json_extract(d.value, '$[2]')
+            FROM json_each(@days) d
+            LEFT JOIN ventes v ON v.creeLe >= json_extract(d.value, '$[1]') AND v.creeLe < json_extract(d.value, '$[2]')
             GROUP BY d.key ORDER BY d.key
-            """, new { days = System.Text.Json.JsonSerializer.Serialize(bounds.Select(day => new[] { day.Jour, day.Bornes.From, day.Bornes.To })) }, ct))
+            """,
+            new { days = System.Text.Json.JsonSerializer.Serialize(bounds.Select(day => new[] { day.Jour, day.Bornes.From, day.Bornes.To })) }, ct))
             .Select(total => new DayFigures(total.Jour, total.Somme, total.Nombre)).ToList();
-        var low = await db.QueryAsync<Product>("SELECT id, nom, prix, stock FROM produits WHERE stock <= @LowStock ORDER BY stock, nom LIMIT 20", new { LowStock }, ct);
+        var low = await db.QueryAsync<Product>(
+            "SELECT id, nom, prix, stock FROM produits WHERE stock <= @LowStock ORDER BY stock, nom LIMIT 20", new { LowStock }, ct);
         return Results.Ok(new Figures(figures[^1].Jour, figures[^1].ChiffreAffaires, figures[^1].NombreVentes, low, figures));
     });
 

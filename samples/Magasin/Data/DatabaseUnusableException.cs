@@ -3,7 +3,8 @@ using Microsoft.Data.Sqlite;
 namespace Magasin.Data;
 
 /// <summary>The shop cannot open with this database; says so to whoever starts it.</summary>
-internal sealed class DatabaseUnusableException(string file, Exception why) : Exception($"The shop cannot open its database {file}: {Reason(why)}", why)
+internal sealed class DatabaseUnusableException(string file, Exception why) : Exception(
+    $"The shop cannot open its database {file}: {Reason(why)}", why)
 {
     static string Reason(Exception why) => why switch
     {

@@ -27,11 +27,13 @@ internal readonly record struct Id(long Value)
         public override Id Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
         {
             JsonTokenType.Number when reader.TryGetInt64(out var number) => new Id(number),
-            JsonTokenType.String when long.TryParse(reader.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var text) => new Id(text),
+            JsonTokenType.String when long.TryParse(reader.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var text) =>
+                new Id(text),
             JsonTokenType.String => new Id(-1),   // well-formed, and nobody's
             _ => throw new JsonException("An id is a text."),
         };
 
-        public override void Write(Utf8JsonWriter writer, Id value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
+        public override void Write(Utf8JsonWriter writer, Id value, JsonSerializerOptions options) =>
+            writer.WriteStringValue(value.ToString());
     }
 }

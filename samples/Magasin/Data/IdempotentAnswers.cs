@@ -19,21 +19,24 @@ internal static class IdempotentAnswers
         var key = context.Request.Headers["Idempotency-Key"].ToString();
         if (key.Length > LongestKey) throw new BadHttpRequestException($"Idempotency-Key may have {LongestKey} characters at most.");
         return new Request(key.Length == 0 ? null : key,
-            Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(new { path = context.Request.Path.Value, request }, JsonSerializerOptions.Web))));
+            Convert.ToHexStringLower(SHA256.HashData(
+                JsonSerializer.SerializeToUtf8Bytes(new { path = context.Request.Path.Value, request }, JsonSerializerOptions.Web))));
     }
 
     /// <summary>What was answered before; null where the request is new.</summary>
     public static async Task<IResult?> BeforeAsync<T>(DatabaseTransaction tx, Request demande, CancellationToken ct)
     {
         if (demande.Cle is null) return null;
-        var known = await tx.QuerySingleOrDefaultAsync<Answer>("SELECT empreinte, adresse, corps FROM reponses WHERE cle = @Cle", demande, ct);
+        var known = await tx.QuerySingleOrDefaultAsync<Answer>(
+            "SELECT empreinte, adresse, corps FROM reponses WHERE cle = @Cle", demande, ct);
         if (known is null) return null;
         return known.Empreinte == demande.Empreinte
             ? Results.Created(known.Adresse, JsonSerializer.Deserialize<T>(known.Corps, JsonSerializerOptions.Web))
             : Problems.Conflict("This Idempotency-Key was used for another request.");
     }
 
-    public static async Task<IResult> CreatedAsync<T>(DatabaseTransaction tx, Request demande, string adresse, T created, CancellationToken ct)
+    public static async Task<IResult> CreatedAsync<T>(
+        DatabaseTransaction tx, Request demande, string adresse, T created, CancellationToken ct)
     {
         if (demande.Cle is not null)
         {

@@ -6,7 +6,8 @@ using System.Text.Json.Serialization;
 namespace Magasin.Data;
 
 /// <summary>One page of a list, and the cursor of the next where there is more.</summary>
-internal sealed record PageOf<T>(IReadOnlyList<T> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
+internal sealed record PageOf<T>(
+    IReadOnlyList<T> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
 /// <summary>How much of a list is wanted, and after which row.</summary>
 internal readonly record struct Page(int Limit, long? After)
@@ -49,7 +50,8 @@ internal readonly record struct Page(int Limit, long? After)
     {
         id = 0;
         Span<byte> bytes = stackalloc byte[64];
-        return cursor.Length < 64 && Base64Url.IsValid(cursor) && Base64Url.TryDecodeFromChars(cursor, bytes, out var length) && bytes[..length].StartsWith("id:"u8)
+        return cursor.Length < 64 && Base64Url.IsValid(cursor) && Base64Url.TryDecodeFromChars(cursor, bytes, out var length)
+            && bytes[..length].StartsWith("id:"u8)
             && long.TryParse(bytes[3..length], NumberStyles.None, CultureInfo.InvariantCulture, out id);
     }
 }

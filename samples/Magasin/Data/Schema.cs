@@ -8,7 +8,8 @@ internal static partial class Schema
     public static async Task EnsureAsync(Database db, TimeProvider clock, ILogger logger, CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
-        if (await tx.ExecuteScalarAsync<long>("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'ventes'", ct: ct) > 0) return;
+        if (await tx.ExecuteScalarAsync<long>(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'ventes'", ct: ct) > 0) return;
 
         await tx.ExecuteAsync(await ReadAsync("0001_magasin.sql", ct), ct: ct);
         await SeedData.FillAsync(tx, clock, ct);

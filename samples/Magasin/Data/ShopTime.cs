@@ -18,7 +18,8 @@ internal static class ShopTime
 
     /// <summary>A day whose bounds are moments in every time zone: not in the first year nor in the last one that there is.</summary>
     public static bool TryDay(string text, out DateOnly day) =>
-        DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out day) && day.Year is > 1 and < 9999;
+        DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out day)
+            && day.Year is > 1 and < 9999;
 
     static string Minuit(DateOnly day, TimeZoneInfo zone)
     {

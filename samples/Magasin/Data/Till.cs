@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace Magasin.Data;
 
-/// <summary>The till that writes: it names itself in the header X-Caisse, percent-encoded, and is told with every change it makes.</summary>
+/// <summary>
+/// The till that writes: it names itself in the header X-Caisse, percent-encoded, and is told with every change it makes.
+/// </summary>
 internal static class Till
 {
     const int Longest = 40;
@@ -17,7 +19,8 @@ internal static class Till
     {
         try
         {
-            return auth.ValueKind == JsonValueKind.Object && auth.TryGetProperty("nom", out var nom) && nom.ValueKind == JsonValueKind.String ? Named(nom.GetString()!) : null;
+            return auth.ValueKind == JsonValueKind.Object && auth.TryGetProperty("nom", out var nom)
+                && nom.ValueKind == JsonValueKind.String ? Named(nom.GetString()!) : null;
         }
         catch (InvalidOperationException)
         {

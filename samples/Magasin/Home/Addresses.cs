@@ -8,11 +8,14 @@ using QRCoder;
 
 namespace Magasin.Home;
 
-/// <summary>Which addresses other machines can open, said on the console when the shop opens, with a code for a telephone's camera.</summary>
+/// <summary>
+/// Which addresses other machines can open, said on the console when the shop opens, with a code for a telephone's camera.
+/// </summary>
 internal static class Addresses
 {
     public static bool IsConfigured(IConfiguration configuration) =>
-        configuration["urls"] is { Length: > 0 } || configuration["http_ports"] is { Length: > 0 } || configuration["https_ports"] is { Length: > 0 }
+        configuration["urls"] is { Length: > 0 } || configuration["http_ports"] is { Length: > 0 }
+            || configuration["https_ports"] is { Length: > 0 }
         || configuration.GetSection("Kestrel:Endpoints").GetChildren().Any();
 
     public static void Print(WebApplication app, TextWriter console)
@@ -24,7 +27,8 @@ internal static class Addresses
         console.WriteLine("  The shop is open.");
         foreach (var address in here) console.WriteLine($"    On this machine:     {address}");
         foreach (var address in others) console.WriteLine($"    On other machines:   {address}");
-        if (others.Count == 0) console.WriteLine("    Other machines cannot reach it: it listens on this machine alone, or no network is connected.");
+        if (others.Count == 0) console.WriteLine(
+            "    Other machines cannot reach it: it listens on this machine alone, or no network is connected.");
         else
         {
             using var code = QRCodeGenerator.GenerateQrCode(others[0], QRCodeGenerator.ECCLevel.L);
@@ -42,10 +46,12 @@ internal static class Addresses
     }
 
     /// <summary>The addresses to open, here and elsewhere, for what the server listens on and the addresses this machine has.</summary>
-    internal static (IReadOnlyList<string> Here, IReadOnlyList<string> Others) Of(IEnumerable<string> listening, IReadOnlyList<string> local)
+    internal static (IReadOnlyList<string> Here, IReadOnlyList<string> Others) Of(
+        IEnumerable<string> listening, IReadOnlyList<string> local)
     {
         var (here, others) = (new List<string>(), new List<string>());
-        foreach (var address in listening.Select(text => new Uri(text.Replace("*", "0.0.0.0", StringComparison.Ordinal).Replace("+", "0.0.0.0", StringComparison.Ordinal))))
+        foreach (var address in listening.Select(text =>
+            new Uri(text.Replace("*", "0.0.0.0", StringComparison.Ordinal).Replace("+", "0.0.0.0", StringComparison.Ordinal))))
         {
             string At(string host) => new UriBuilder(address.Scheme, host, address.Port).Uri.ToString().TrimEnd('/');
             if (address.Host is "0.0.0.0" or "[::]")
@@ -63,7 +69,8 @@ internal static class Addresses
     // The addresses of a real network first: those behind a gateway, which a bridge for virtual machines or containers has not.
     static List<string> LocalAddresses() =>
         [.. NetworkInterface.GetAllNetworkInterfaces()
-            .Where(network => network.OperationalStatus == OperationalStatus.Up && network.NetworkInterfaceType != NetworkInterfaceType.Loopback)
+            .Where(network => network.OperationalStatus == OperationalStatus.Up
+                && network.NetworkInterfaceType != NetworkInterfaceType.Loopback)
             .OrderByDescending(network => network.GetIPProperties().GatewayAddresses.Any(gateway => !gateway.Address.Equals(IPAddress.Any)))
             .SelectMany(network => network.GetIPProperties().UnicastAddresses)
             .Where(unicast => unicast.Address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(unicast.Address))

@@ -37,12 +37,14 @@ internal static class ProductsApi
     {
         if (!Page.TryRead(limit, cursor, out var page, out var problem)) return Problems.Invalid(problem);
         var rows = await db.QueryAsync<Product>(
-            "SELECT id, nom, prix, stock FROM produits WHERE @after IS NULL OR id > @after ORDER BY id LIMIT @count", new { after = page.After, count = page.Limit + 1 }, ct);
+            "SELECT id, nom, prix, stock FROM produits WHERE @after IS NULL OR id > @after ORDER BY id LIMIT @count",
+            new { after = page.After, count = page.Limit + 1 }, ct);
         return Results.Ok(page.Of(rows, row => row.Id));
     }
 
     static async Task<IResult> GetAsync(string id, Database db, CancellationToken ct) =>
-        await db.QuerySingleOrDefaultAsync<Product>("SELECT id, nom, prix, stock FROM produits WHERE id = @id", new { id = Id.Parse(id) }, ct) is { } found
+        await db.QuerySingleOrDefaultAsync<Product>(
+            "SELECT id, nom, prix, stock FROM produits WHERE id = @id", new { id = Id.Parse(id) }, ct) is { } found
             ? Results.Ok(found)
             : Problems.NotFound("product");
 
@@ -60,7 +62,8 @@ internal static class ProductsApi
         return await IdempotentAnswers.CreatedAsync(tx, demande, $"/api/produits/{id}", created, ct);
     }
 
-    static async Task<IResult> ReplaceAsync(string id, Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct)
+    static async Task<IResult> ReplaceAsync(
+        string id, Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct)
     {
         if (request.Problem() is { } problem) return Problems.Invalid(problem);
         await using var tx = await db.BeginAsync(Till.Of(http), ct);
@@ -69,7 +72,8 @@ internal static class ProductsApi
         var changed = await tx.ExecuteAsync("UPDATE produits SET nom = @nom, prix = @prix, stock = coalesce(@stock, stock) WHERE id = @id",
             new { id = Id.Parse(id), nom = request.Nom!.Trim(), prix = request.Prix, stock = request.Stock }, ct);
         if (changed == 0) return Problems.NotFound("product");
-        var now = await tx.QuerySingleOrDefaultAsync<Product>("SELECT id, nom, prix, stock FROM produits WHERE id = @id", new { id = Id.Parse(id) }, ct);
+        var now = await tx.QuerySingleOrDefaultAsync<Product>(
+            "SELECT id, nom, prix, stock FROM produits WHERE id = @id", new { id = Id.Parse(id) }, ct);
         await tx.CommitAsync(ct);
         return Results.Ok(now);
     }
@@ -80,7 +84,8 @@ internal static class ProductsApi
         histoire.Executing("DELETE FROM produits …");
         try
         {
-            if (await tx.ExecuteAsync("DELETE FROM produits WHERE id = @id", new { id = Id.Parse(id) }, ct) == 0) return Problems.NotFound("product");
+            if (await tx.ExecuteAsync("DELETE FROM produits WHERE id = @id", new { id = Id.Parse(id) }, ct) == 0) return Problems.NotFound(
+                "product");
         }
         catch (SqliteException ex) when (ex.SqliteErrorCode == 19)
         {

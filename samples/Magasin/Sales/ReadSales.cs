@@ -6,7 +6,8 @@ namespace Magasin.Sales;
 
 internal static class ReadSales
 {
-    public static async Task<IResult> ListAsync(string? limit, string? cursor, string? jour, Database db, TimeProvider clock, CancellationToken ct)
+    public static async Task<IResult> ListAsync(
+        string? limit, string? cursor, string? jour, Database db, TimeProvider clock, CancellationToken ct)
     {
         if (!Page.TryRead(limit, cursor, out var page, out var problem)) return Problems.Invalid(problem);
         (string? From, string? To) of = (null, null);
@@ -24,7 +25,8 @@ internal static class ReadSales
             """, new { after = page.After, from = of.From, to = of.To, count = page.Limit + 1 }, ct);
         var list = page.Of(rows, row => row.Id);
         var lignes = (await db.QueryAsync<LineRow>(
-            "SELECT venteId, produitId, quantite, prixUnitaire FROM lignes WHERE venteId IN @ids ORDER BY id", new { ids = list.Items.Select(row => row.Id.Value) }, ct))
+            "SELECT venteId, produitId, quantite, prixUnitaire FROM lignes WHERE venteId IN @ids ORDER BY id",
+            new { ids = list.Items.Select(row => row.Id.Value) }, ct))
             .ToLookup(ligne => ligne.VenteId);
         return Results.Ok(new PageOf<Sale>([.. list.Items.Select(row => row.With(lignes[row.Id.Value]))], list.Next));
     }
@@ -32,9 +34,11 @@ internal static class ReadSales
     public static async Task<IResult> GetAsync(string id, Database db, CancellationToken ct)
     {
         await using var connection = await db.OpenReadAsync(ct);
-        var row = await connection.QuerySingleOrDefaultAsync<SaleRow>("SELECT id, clientId, total, creeLe FROM ventes WHERE id = @id", new { id = Id.Parse(id) });
+        var row = await connection.QuerySingleOrDefaultAsync<SaleRow>(
+            "SELECT id, clientId, total, creeLe FROM ventes WHERE id = @id", new { id = Id.Parse(id) });
         if (row is null) return Problems.NotFound("sale");
-        var lignes = await connection.QueryAsync<LineRow>("SELECT venteId, produitId, quantite, prixUnitaire FROM lignes WHERE venteId = @id ORDER BY id", new { id = row.Id.Value });
+        var lignes = await connection.QueryAsync<LineRow>(
+            "SELECT venteId, produitId, quantite, prixUnitaire FROM lignes WHERE venteId = @id ORDER BY id", new { id = row.Id.Value });
         return Results.Ok(row.With(lignes));
     }
 

@@ -11,7 +11,8 @@ namespace Magasin.Sales;
 /// </summary>
 internal static class Sell
 {
-    public static async Task<IResult> CreateAsync(SaleRequest request, HttpContext http, Database db, TimeProvider clock, SqlLog histoire, CancellationToken ct)
+    public static async Task<IResult> CreateAsync(
+        SaleRequest request, HttpContext http, Database db, TimeProvider clock, SqlLog histoire, CancellationToken ct)
     {
         if (request.Problem() is { } problem) return Problems.Invalid(problem);
         var demande = IdempotentAnswers.Of(http, request);
@@ -23,13 +24,15 @@ internal static class Sell
 
         histoire.Executing("INSERT INTO ventes …");
         var vente = new Sale(default, request.ClientId, lignes, Total(lignes), ShopTime.Now(clock));
-        var id = await tx.ExecuteScalarAsync<long>("INSERT INTO ventes (clientId, total, creeLe) VALUES (@client, @Total, @CreeLe) RETURNING id",
+        var id = await tx.ExecuteScalarAsync<long>(
+            "INSERT INTO ventes (clientId, total, creeLe) VALUES (@client, @Total, @CreeLe) RETURNING id",
             new { client = vente.ClientId?.Value, vente.Total, vente.CreeLe }, ct);
         await TakeAsync(tx, id, lignes, histoire, ct);
         return await IdempotentAnswers.CreatedAsync(tx, demande, $"/api/ventes/{id}", vente with { Id = new Id(id) }, ct);
     }
 
-    public static async Task<IResult> ReplaceAsync(string id, SaleRequest request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct)
+    public static async Task<IResult> ReplaceAsync(
+        string id, SaleRequest request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct)
     {
         if (request.Problem() is { } problem) return Problems.Invalid(problem);
         await using var tx = await db.BeginAsync(Till.Of(http), ct);
@@ -43,7 +46,8 @@ internal static class Sell
 
         histoire.Executing("UPDATE ventes …");
         var vente = new Sale(new Id(key), request.ClientId, lignes, Total(lignes), creeLe);
-        await tx.ExecuteAsync("UPDATE ventes SET clientId = @client, total = @Total WHERE id = @key", new { client = vente.ClientId?.Value, vente.Total, key }, ct);
+        await tx.ExecuteAsync("UPDATE ventes SET clientId = @client, total = @Total WHERE id = @key",
+            new { client = vente.ClientId?.Value, vente.Total, key }, ct);
         await TakeAsync(tx, key, lignes, histoire, ct);
         await tx.CommitAsync(ct);
         return Results.Ok(vente);
@@ -62,9 +66,11 @@ internal static class Sell
     }
 
     // Whether everything that is to be sold exists and is there; with the prices that the till left out.
-    static async Task<(List<SaleLine> Lignes, IResult? Refused)> CheckAsync(DatabaseTransaction tx, SaleRequest request, CancellationToken ct)
+    static async Task<(List<SaleLine> Lignes, IResult? Refused)> CheckAsync(
+        DatabaseTransaction tx, SaleRequest request, CancellationToken ct)
     {
-        if (request.ClientId is { } client && await tx.ExecuteScalarAsync<long>("SELECT count(*) FROM clients WHERE id = @id", new { id = client.Value }, ct) == 0)
+        if (request.ClientId is { } client
+            && await tx.ExecuteScalarAsync<long>("SELECT count(*) FROM clients WHERE id = @id", new { id = client.Value }, ct) == 0)
             return ([], Problems.Invalid("There is no such client."));
 
         var wanted = request.Lignes!.Select(ligne => ligne!).ToList();
@@ -76,7 +82,9 @@ internal static class Sell
             if (produits[sold.Key] is var produit && sold.Sum(ligne => ligne.Quantite!.Value) > produit.Stock)
                 return ([], Problems.Conflict($"Only {produit.Stock} of \"{produit.Nom}\" are in stock."));
 
-        return ([.. wanted.Select(ligne => new SaleLine(ligne.ProduitId!.Value, ligne.Quantite!.Value, ligne.PrixUnitaire ?? produits[ligne.ProduitId.Value].Prix))], null);
+        return ([.. wanted.Select(ligne =>
+            new SaleLine(ligne.ProduitId!.Value, ligne.Quantite!.Value, ligne.PrixUnitaire ?? produits[ligne.ProduitId.Value].Prix))],
+            null);
     }
 
     static async Task TakeAsync(DatabaseTransaction tx, long vente, List<SaleLine> lignes, SqlLog histoire, CancellationToken ct)
@@ -84,7 +92,8 @@ internal static class Sell
         await tx.ExecuteAsync("""
             INSERT INTO lignes (venteId, produitId, quantite, prixUnitaire)
             SELECT @vente, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(@lignes)
-            """, new { vente, lignes = JsonSerializer.Serialize(lignes.Select(ligne => new[] { ligne.ProduitId.Value, ligne.Quantite, ligne.PrixUnitaire })) }, ct);
+            """,
+            new { vente, lignes = JsonSerializer.Serialize(lignes.Select(ligne => new[] { ligne.ProduitId.Value, ligne.Quantite, ligne.PrixUnitaire })) }, ct);
         histoire.Executing("UPDATE produits …");
         await tx.ExecuteAsync("""
             UPDATE produits SET stock = stock - (SELECT sum(quantite) FROM lignes WHERE venteId = @vente AND produitId = produits.id)

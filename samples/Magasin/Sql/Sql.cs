@@ -29,10 +29,13 @@ internal static partial class SqlApi
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Columns,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IReadOnlyList<object?>>? Rows);
 
-    public static void MapSql(this IEndpointRouteBuilder app) => app.MapPost("/api/sql", async (Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct) =>
+    public static void MapSql(this IEndpointRouteBuilder app) =>
+        app.MapPost("/api/sql", async (Request request, HttpContext http, Database db, SqlLog histoire, CancellationToken ct) =>
     {
-        if (!OriginCheck.NamesThisMachine(http.Request.Host)) return Problems.Forbidden("Statements are taken under this machine's address or own name only.");
-        if (string.IsNullOrWhiteSpace(request.Statement) || request.Statement.Length > 100_000) return Problems.Invalid("statement must be SQL.");
+        if (!OriginCheck.NamesThisMachine(http.Request.Host)) return Problems.Forbidden(
+            "Statements are taken under this machine's address or own name only.");
+        if (string.IsNullOrWhiteSpace(request.Statement)
+            || request.Statement.Length > 100_000) return Problems.Invalid("statement must be SQL.");
         histoire.Executing(Told(request.Statement));
 
         // A connection of its own, as any other tool has: a transaction it leaves open ends here with it.
@@ -47,7 +50,8 @@ internal static partial class SqlApi
         }
         catch (SqliteException ex) when (!Problems.IsBusy(ex))
         {
-            return Problems.Invalid(ex.SqliteErrorCode == 9 ? $"The statement took more than {Patience.TotalSeconds:0} seconds and was ended." : ex.Message);
+            return Problems.Invalid(ex.SqliteErrorCode == 9
+                ? $"The statement took more than {Patience.TotalSeconds:0} seconds and was ended." : ex.Message);
         }
         catch (InvalidOperationException ex)
         {
@@ -72,7 +76,8 @@ internal static partial class SqlApi
             if (reader.FieldCount == 0) continue;
             columns = [.. Enumerable.Range(0, reader.FieldCount).Select(reader.GetName)];
             rows = [];
-            while (rows.Count < MostRows && await reader.ReadAsync(ct)) rows.Add([.. Enumerable.Range(0, reader.FieldCount).Select(n => Json(reader.GetValue(n)))]);
+            while (rows.Count < MostRows
+                && await reader.ReadAsync(ct)) rows.Add([.. Enumerable.Range(0, reader.FieldCount).Select(n => Json(reader.GetValue(n)))]);
         }
         while (await reader.NextResultAsync(ct));
 
@@ -92,7 +97,8 @@ internal static partial class SqlApi
     {
         var said = Verb().Match(Unsaid().Replace(statement, " ? "));
         if (!said.Success) return "a statement";
-        var verb = string.Join(' ', said.Groups["verb"].Value.ToUpperInvariant().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        var verb = string.Join(' ', said.Groups["verb"].Value.ToUpperInvariant()
+            .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         return said.Groups["table"] is { Success: true, Value: var table } ? $"{verb} {table} …" : $"{verb} …";
     }
 

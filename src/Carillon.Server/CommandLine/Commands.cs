@@ -20,13 +20,16 @@ static class Commands
 
         // Signals are the server's own business; the other commands may be ended at any time.
         return await parsed.InvokeAsync(
-            new InvocationConfiguration { Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, ct);
+            new InvocationConfiguration { Output = shell.Out, Error = shell.Error, EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null }, ct);
     }
 
     static RootCommand Root(Shell shell)
     {
-        var config = new Option<string>("--config") { Description = "The file with the configuration, instead of carillon.json.", HelpName = "path", Recursive = true };
-        var root = new RootCommand("Carillon makes applications live: channels and changes of a database, over Socket.IO. Without a command it serves.");
+        var config = new Option<string>(
+            "--config") { Description = "The file with the configuration, instead of carillon.json.", HelpName = "path", Recursive = true };
+        var root = new RootCommand(
+            "Carillon makes applications live: channels and changes of a database, over Socket.IO. Without a command it serves.");
         root.Options.OfType<VersionOption>().Single().Action = new VersionAction(shell.Out);
         root.Options.Add(config);
 
@@ -44,7 +47,8 @@ static class Commands
         root.Subcommands.Add(Publish(shell, config));
         root.Subcommands.Add(Tail(shell, config));
 
-        Command check = new("check", "Says whether a server could start here: its configuration, its database, its keys, its address.") { urls };
+        Command check = new(
+            "check", "Says whether a server could start here: its configuration, its database, its keys, its address.") { urls };
         check.SetAction((result, ct) => Check.RunAsync(shell, result.GetValue(config), result.GetValue(urls), ct));
         root.Subcommands.Add(check);
         return root;
@@ -56,16 +60,20 @@ static class Commands
         var name = new Option<string>("--name") { Description = "The user's name, for people." };
         var role = new Option<string[]>("--role") { Description = "A role of the user; may be said again.", HelpName = "role" };
         var region = new Option<string>("--region") { Description = "The user's region." };
-        var interest = new Option<string[]>("--interest") { Description = "What the user wants to hear of; may be said again.", HelpName = "interest" };
-        var expires = new Option<string>("--expires") { Description = "For how long it is good: 30s, 15m, 1h, 7d.", DefaultValueFactory = _ => "1h", HelpName = "time" };
+        var interest = new Option<string[]>(
+            "--interest") { Description = "What the user wants to hear of; may be said again.", HelpName = "interest" };
+        var expires = new Option<string>(
+            "--expires") { Description = "For how long it is good: 30s, 15m, 1h, 7d.", DefaultValueFactory = _ => "1h", HelpName = "time" };
         var capability = new Option<string[]>("--capability")
         {
             Description = "What it allows by itself, such as \"orders:*=subscribe,publish\"; may be said again.",
             HelpName = "channel=actions",
         };
-        Command command = new("token", "Prints a token for trying out, signed with CARILLON__Access__SigningKey.") { sub, name, role, region, interest, expires, capability };
+        Command command = new("token", "Prints a token for trying out, signed with CARILLON__Access__SigningKey.") { sub, name, role,
+            region, interest, expires, capability };
         command.SetAction((result, _) => MakeToken.RunAsync(shell, result.GetValue(config), new MakeToken.Request(
-            result.GetValue(sub)!, result.GetValue(name), result.GetValue(role) ?? [], result.GetValue(region), result.GetValue(interest) ?? [], result.GetValue(expires)!,
+            result.GetValue(sub)!, result.GetValue(name), result.GetValue(role) ?? [], result.GetValue(region), result.GetValue(interest)
+                ?? [], result.GetValue(expires)!,
             result.GetValue(capability) ?? []), TimeProvider.System));
         return command;
     }
@@ -74,8 +82,10 @@ static class Commands
     {
         var channel = new Argument<string>("channel") { Description = "The channel, such as orders:7." };
         var data = new Argument<string>("json") { Description = "The payload, as JSON." };
-        var @event = new Option<string>("--event") { Description = "The name under which clients receive it, where the channel's own is not meant.", HelpName = "name" };
-        var (url, key) = (Url(shell), new Option<string>("--key") { Description = "An API key; CARILLON_KEY, or the first of the configuration.", HelpName = "key" });
+        var @event = new Option<string>("--event") { Description =
+            "The name under which clients receive it, where the channel's own is not meant.", HelpName = "name" };
+        var (url, key) = (Url(shell),
+            new Option<string>("--key") { Description = "An API key; CARILLON_KEY, or the first of the configuration.", HelpName = "key" });
         Command command = new("publish", "Publishes on a channel of a running server.") { channel, data, @event, url, key };
         command.SetAction((result, ct) => CommandLine.Publish.RunAsync(shell, result.GetValue(config), new CommandLine.Publish.Request(
             result.GetValue(channel)!, result.GetValue(data)!, result.GetValue(@event), result.GetValue(url)!, result.GetValue(key)), ct));
@@ -85,20 +95,28 @@ static class Commands
     static Command Tail(Shell shell, Option<string> config)
     {
         var channel = new Argument<string>("channel") { Description = "The channel, such as changes:orders." };
-        var since = new Option<string>("--since") { Description = "Begins behind this position, if the server still knows it.", HelpName = "epoch:offset" };
-        var token = new Option<string>("--token") { Description = "The token to connect with; without it one is made, where a signing key is configured.", HelpName = "token" };
-        var sub = new Option<string>("--sub") { Description = "For whom the token is made.", DefaultValueFactory = _ => "carillon-tail", HelpName = "id" };
+        var since = new Option<string>(
+            "--since") { Description = "Begins behind this position, if the server still knows it.", HelpName = "epoch:offset" };
+        var token = new Option<string>("--token") { Description =
+            "The token to connect with; without it one is made, where a signing key is configured.", HelpName = "token" };
+        var sub = new Option<string>("--sub") { Description = "For whom the token is made.", DefaultValueFactory = _ =>
+            "carillon-tail", HelpName = "id" };
         var url = Url(shell);
-        Command command = new("tail", "Prints what is published on a channel of a running server, a line of JSON each, until it is stopped.") { channel, since, url, token, sub };
+        Command command = new(
+            "tail", "Prints what is published on a channel of a running server, a line of JSON each, until it is stopped.") { channel,
+            since, url, token, sub };
         command.SetAction((result, ct) => CommandLine.Tail.RunAsync(shell, result.GetValue(config), new CommandLine.Tail.Request(
-            result.GetValue(channel)!, result.GetValue(since), result.GetValue(url)!, result.GetValue(token), result.GetValue(sub)!), TimeProvider.System, ct));
+            result.GetValue(channel)!, result.GetValue(since), result.GetValue(url)!, result.GetValue(token), result.GetValue(sub)!),
+                TimeProvider.System, ct));
         return command;
     }
 
     static Option<string> Url(Shell shell) => new("--url")
     {
         Description = "Where the server is; the first of ASPNETCORE_URLS, or port 8080 of this machine.",
-        DefaultValueFactory = _ => Serve.LocalOf(shell.Variable("ASPNETCORE_URLS")?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).FirstOrDefault() ?? Settings.DefaultUrls),
+        DefaultValueFactory = _ =>
+            Serve.LocalOf(shell.Variable("ASPNETCORE_URLS")?.Split(
+            ';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).FirstOrDefault() ?? Settings.DefaultUrls),
         HelpName = "address",
     };
 

@@ -16,6 +16,7 @@ static class Duration
             'd' => TimeSpan.FromDays(1),
             _ => null,
         } : null;
-        return unit is { } one && int.TryParse(text.AsSpan(..^1), NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= 100_000 ? one * count : null;
+        return unit is { } one && int.TryParse(text.AsSpan(..^1), NumberStyles.None, CultureInfo.InvariantCulture, out var count)
+            && count is >= 1 and <= 100_000 ? one * count : null;
     }
 }

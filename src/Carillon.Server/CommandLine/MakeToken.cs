@@ -13,7 +13,8 @@ namespace Carillon.Server.CommandLine;
 static class MakeToken
 {
     public sealed record Request(
-        string Subject, string? Name, IReadOnlyList<string> Roles, string? Region, IReadOnlyList<string> Interests, string Expires, IReadOnlyList<string> Capabilities);
+        string Subject, string? Name, IReadOnlyList<string> Roles, string? Region, IReadOnlyList<string> Interests, string Expires,
+            IReadOnlyList<string> Capabilities);
 
     public static async Task<int> RunAsync(Shell shell, string? file, Request request, TimeProvider clock)
     {
@@ -31,7 +32,8 @@ static class MakeToken
     /// <summary>Why there can be no such token; null where there can.</summary>
     internal static string? Problem(AccessOptions access, Request request) =>
         string.IsNullOrEmpty(access.SigningKey)
-            ? $"There is no key to sign with. Set the one that the server has: {Settings.Prefix}Access__SigningKey. `openssl rand -base64 48` makes one." :
+            ? $"There is no key to sign with. Set the one that the server has: {Settings.Prefix}Access__SigningKey. `openssl rand -base64 "
+                + "48` makes one." :
         !Claims.IsSubject(request.Subject)
             ? $"--sub must be an id of 1 to {Claims.LongestSubject} characters, without colons and control characters." :
         Duration.Read(request.Expires) is null
@@ -57,8 +59,10 @@ static class MakeToken
         if (request.Region is not null) claims["region"] = request.Region;
         if (request.Interests.Count > 0) claims["interests"] = ListOf(request.Interests);
         if (request.Capabilities.Count > 0)
-            claims["capabilities"] = new JsonObject(request.Capabilities.Select(text => ReadCapability(text)!.Value).GroupBy(capability => capability.Channel)
-                .Select(group => KeyValuePair.Create(group.Key, (JsonNode?)ListOf(group.SelectMany(capability => capability.Actions).Distinct()))));
+            claims["capabilities"] = new JsonObject(request.Capabilities.Select(text => ReadCapability(text)!.Value).GroupBy(capability =>
+                capability.Channel)
+                .Select(group => KeyValuePair.Create(
+                    group.Key, (JsonNode?)ListOf(group.SelectMany(capability => capability.Actions).Distinct()))));
 
         var key = new SigningCredentials(Access.Tokens.TokenValidator.Secret(access.SigningKey!), SecurityAlgorithms.HmacSha256);
         return new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(claims.ToJsonString(), key);

@@ -45,7 +45,8 @@ static class Publish
         }
         catch (TaskCanceledException) when (!ct.IsCancellationRequested)
         {
-            await shell.Error.WriteLineAsync($"{request.Url} did not answer within {Patience.TotalSeconds} s. It may have published all the same.");
+            await shell.Error.WriteLineAsync(
+                $"{request.Url} did not answer within {Patience.TotalSeconds} s. It may have published all the same.");
         }
         return ExitCode.Failed;
     }
@@ -55,7 +56,8 @@ static class Publish
         data = null;
         if (!Uri.TryCreate(request.Url, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
             return $"--url must be an address such as http://127.0.0.1:8080; \"{request.Url}\" is none.";
-        if (string.IsNullOrEmpty(key)) return $"An API key is needed: --key, CARILLON_KEY, or the server's own {Settings.Prefix}Access__ApiKeys__0.";
+        if (string.IsNullOrEmpty(
+            key)) return $"An API key is needed: --key, CARILLON_KEY, or the server's own {Settings.Prefix}Access__ApiKeys__0.";
         if (key.Any(character => character is < ' ' or > '~')) return "An API key has printable ASCII characters only.";
         try
         {
@@ -75,7 +77,9 @@ static class Publish
         {
             var problem = JsonNode.Parse(text) as JsonObject;
             if (problem?["code"]?.GetValue<string>() is { } code)
-                return $"{code}: {problem["detail"]?.GetValue<string>() ?? problem["title"]?.GetValue<string>()}{(problem["retryAfter"] is { } wait ? $" Try again in {wait} s." : "")}";
+                return $"{code}: "
+                    + $"{problem["detail"]?.GetValue<string>() ?? problem["title"]?.GetValue<string>()}"
+                    + $"{(problem["retryAfter"] is { } wait ? $" Try again in {wait} s." : "")}";
         }
         catch (Exception ex) when (ex is JsonException or InvalidOperationException)
         {

@@ -49,7 +49,9 @@ static partial class Serve
                     $"Carillon cannot start: {ex.Message} Choose another address with --urls, or stop the program that uses this one.");
                 return ExitCode.Failed;
             }
-            catch (Exception ex) when (ex is IOException or SocketException or DbException or UnauthorizedAccessException or InvalidOperationException or CryptographicException)
+            catch (Exception ex) when (
+                ex is IOException or SocketException or DbException or UnauthorizedAccessException
+                    or InvalidOperationException or CryptographicException)
             {
                 hostLog.Failed();
                 await shell.Error.WriteLineAsync($"Carillon cannot start: {ex.Message}\n`check` says what is missing, and how to mend it.");
@@ -74,14 +76,16 @@ static partial class Serve
     static string Greeting(Settings settings, IEnumerable<string> addresses, StorageGate gate)
     {
         var access = settings.Carillon.Access;
-        List<string> lines = ["", gate.IsOpen ? $"  Carillon {Description.Version} is ready." : $"  Carillon {Description.Version} listens, and serves clients as soon as it can: {gate.WaitsFor}"];
+        List<string> lines = ["", gate.IsOpen ? $"  Carillon {Description.Version} is ready."
+            : $"  Carillon {Description.Version} listens, and serves clients as soon as it can: {gate.WaitsFor}"];
         lines.AddRange(addresses.Select(address => $"    Listening on:   {Readable(address)}"));
         lines.Add($"    Database:       {settings.DatabaseFile}");
         if (settings.File is not null) lines.Add($"    Configuration:  {settings.File}");
         lines.Add("");
         if (settings.Carillon.AllowAnonymous) lines.Add("  Clients may connect without a token (CARILLON__AllowAnonymous).");
         else if (!access.HasTokenKeys)
-            lines.AddRange(["  WARNING: nobody can connect, because there is no key to check tokens with. Stop it, set one, and start it again:",
+            lines.AddRange(["  WARNING: nobody can connect, because there is no key to check tokens with. Stop it, set one, and start it "
+                + "again:",
                 $"    export {Settings.Prefix}Access__SigningKey=\"$(openssl rand -base64 48)\"",
                 $"  or name the keys of whoever signs your tokens: {Settings.Prefix}Access__Jwks, a file or an address."]);
         if (settings.KeyFile is { } keys && !File.Exists(keys))
@@ -90,9 +94,11 @@ static partial class Serve
             lines.AddRange(["  A client connects with a token. This makes one to try it out with:", $"    {Itself} token --sub alice"]);
         if (access is { UnknownUsers: UnknownUsers.Refuse, ApiKeys.Count: > 0 })
             lines.AddRange(["  Its user has to be known. This enters one:",
-                $"    curl -X PUT {LocalOf(addresses.First())}/api/users/alice -H \"Authorization: ApiKey ${Settings.Prefix}Access__ApiKeys__0\" -H \"Content-Type: application/json\" -d '{{\"name\":\"Alice\"}}'"]);
+                $"    curl -X PUT {LocalOf(addresses.First())}/api/users/alice -H \"Authorization: ApiKey "
+                    + $"${Settings.Prefix}Access__ApiKeys__0\" -H \"Content-Type: application/json\" -d '{{\"name\":\"Alice\"}}'"]);
         if (access.ApiKeys.Count == 0)
-            lines.AddRange(["  Back ends need an API key, and none is set:", $"    export {Settings.Prefix}Access__ApiKeys__0=\"$(openssl rand -base64 24)\""]);
+            lines.AddRange(["  Back ends need an API key, and none is set:",
+                $"    export {Settings.Prefix}Access__ApiKeys__0=\"$(openssl rand -base64 24)\""]);
         lines.AddRange(["  Ctrl+C stops it.", "", ""]);
         return string.Join(Environment.NewLine, lines);
     }
@@ -107,7 +113,8 @@ static partial class Serve
     {
         try
         {
-            return BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every ? $"{every.Scheme}://localhost:{every.Port}" : address;
+            return BindingAddress.Parse(address) is { Host: "0.0.0.0" or "[::]" or "*" or "+" } every
+                ? $"{every.Scheme}://localhost:{every.Port}" : address;
         }
         catch (FormatException)
         {

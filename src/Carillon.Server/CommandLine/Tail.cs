@@ -9,7 +9,8 @@ using Carillon.Server.Configuration;
 namespace Carillon.Server.CommandLine;
 
 /// <summary>
-/// Prints what is published on a channel, and goes on where it was after a lost connection: a Socket.IO client that knows just enough for that. Publications go to the output, all
+/// Prints what is published on a channel, and goes on where it was after a lost connection: a Socket.IO client that knows just enough for
+/// that. Publications go to the output, all
 /// that is said about them to the other one.
 /// </summary>
 sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimeProvider clock, TextWriter output, TextWriter notes)
@@ -64,7 +65,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
                 await notes.WriteLineAsync(ex.Message);
                 return ExitCode.Failed;
             }
-            catch (Exception ex) when (ex is WebSocketException or IOException or OperationCanceledException or JsonException or InvalidOperationException
+            catch (Exception ex) when (
+                ex is WebSocketException or IOException or OperationCanceledException or JsonException or InvalidOperationException
                 or KeyNotFoundException or FormatException)
             {
                 await notes.WriteLineAsync($"The connection is lost: {ex.Message}");
@@ -82,7 +84,10 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         }
     }
 
-    /// <summary>How long to wait before the next attempt: twice as long each time, and a part of it by chance, so that not everybody comes back at once.</summary>
+    /// <summary>
+    /// How long to wait before the next attempt: twice as long each time, and a part of it by chance, so that not everybody comes back at
+    /// once.
+    /// </summary>
     internal static TimeSpan Pause(int failures, double chance)
     {
         var whole = TimeSpan.FromTicks(Math.Min(LongestPause.Ticks, FirstPause.Ticks << Math.Min(failures, 10)));
@@ -137,10 +142,12 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     {
         if (packet.GetArrayLength() == 0) return;
         var name = packet[0].GetString()!;
-        if (packet.GetArrayLength() > 2 && packet[2] is { ValueKind: JsonValueKind.Object } about && Is(about, "channel", request.Channel) && about.TryGetProperty("offset", out _))
+        if (packet.GetArrayLength() > 2 && packet[2] is { ValueKind: JsonValueKind.Object } about && Is(about, "channel", request.Channel)
+            && about.TryGetProperty("offset", out _))
             await PrintAsync(name, packet[1], about);
         else if (packet.GetArrayLength() < 2 || !Is(packet[1], "channel", request.Channel)) return;
-        else if (name == "subscribed" && _joined) await BeginAsync(PositionOf(packet[1].GetProperty("position")), packet[1].GetProperty("recovered").GetBoolean());
+        else if (name == "subscribed"
+            && _joined) await BeginAsync(PositionOf(packet[1].GetProperty("position")), packet[1].GetProperty("recovered").GetBoolean());
         else if (name == "unsubscribed") throw new RefusedException($"The server has taken {request.Channel} away from this token.");
     }
 
@@ -148,7 +155,9 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     async Task BeginAsync(Position position, bool recovered)
     {
         if (_last is { } last && !recovered && position != last)
-            await notes.WriteLineAsync($"GAP: what came after {last.Epoch}:{last.Offset} is not kept any more. Going on after {position.Epoch}:{position.Offset}.");
+            await notes.WriteLineAsync(
+                $"GAP: what came after {last.Epoch}:{last.Offset} is not kept any more. "
+                + $"Going on after {position.Epoch}:{position.Offset}.");
         if (_last is null || !recovered) _last = position;
     }
 
@@ -158,12 +167,14 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         if (_last is { } last && last.Epoch == position.Epoch)
         {
             if (position.Offset <= last.Offset) return;   // seen before
-            if (position.Offset > last.Offset + 1) await notes.WriteLineAsync($"GAP: {last.Epoch}:{last.Offset + 1} to {position.Epoch}:{position.Offset - 1} did not arrive.");
+            if (position.Offset > last.Offset + 1) await notes.WriteLineAsync(
+                $"GAP: {last.Epoch}:{last.Offset + 1} to {position.Epoch}:{position.Offset - 1} did not arrive.");
         }
         _last = position;
 
         var line = new ArrayBufferWriter<byte>();
-        await using (var json = new Utf8JsonWriter(line, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        await using (var json = new Utf8JsonWriter(
+            line, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
             json.WriteString("event", name);
@@ -182,8 +193,10 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         var error = answer.TryGetProperty("data", out var details) || answer.TryGetProperty("error", out details) ? details : answer;
         var (code, message) = (Text(error, "code") ?? "refused", Text(error, "message"));
         if (Missing(code) is { } missing) message += " " + missing;
-        if (!error.TryGetProperty("retryable", out var retryable) || retryable.ValueKind != JsonValueKind.True) throw new RefusedException($"{code}: {message}");
-        if (error.TryGetProperty("retryAfter", out var wait) && wait.TryGetInt32(out var seconds)) _toldToWait = TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 3600));
+        if (!error.TryGetProperty("retryable", out var retryable)
+            || retryable.ValueKind != JsonValueKind.True) throw new RefusedException($"{code}: {message}");
+        if (error.TryGetProperty("retryAfter", out var wait)
+            && wait.TryGetInt32(out var seconds)) _toldToWait = TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 3600));
         throw new IOException($"{code}: {message}");
     }
 
@@ -198,7 +211,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
             _ when code == ErrorCode.Unauthorized.Code && ownToken && token() is null =>
                 $"No token was sent: set {Prefix}Access__SigningKey here to the key that the server has, or pass a token with --token.",
             _ when code == ErrorCode.Unauthorized.Code && ownToken =>
-                $"The token was signed with {Prefix}Access__SigningKey of this terminal; the server must have the same key, issuer and audience.",
+                $"The token was signed with {Prefix}Access__SigningKey of this terminal; the server must have the same key, issuer and "
+                    + "audience.",
             _ when code == ErrorCode.UnknownUser.Code && ownToken =>
                 $"Enter the user first (PUT /api/users/{request.Subject}), name a known one with --sub, or start the server with "
                 + $"{Prefix}Access__UnknownUsers=create.",
@@ -206,7 +220,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
                 $"The server does not follow a table \"{table}\": start it with {Prefix}Changes__Tables__0={table}. "
                 + "The table must exist in its database.",
             _ when code == ErrorCode.UnknownChannel.Code =>
-                $"Channels belong to areas: start the server with {Prefix}Areas__0__Pattern and the settings beside it, or correct the name.",
+                $"Channels belong to areas: start the server with {Prefix}Areas__0__Pattern and the settings beside it, or correct the "
+                    + "name.",
             _ when code == ErrorCode.Forbidden.Code && !ownToken =>
                 $"The token does not allow it: `token --sub … --capability \"{request.Channel}=subscribe\"` makes one that does, "
                 + "or grant it with Subscribe of the channel's area.",
@@ -225,7 +240,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
             message.Advance(part.Count);
             if (message.WrittenCount > MaxMessageBytes) throw new IOException("The server sent more than one message may hold.");
             if (!part.EndOfMessage) continue;
-            return part.MessageType == WebSocketMessageType.Text ? Encoding.UTF8.GetString(message.WrittenSpan) : "";   // attachments are nothing for a line of text
+            // attachments are nothing for a line of text
+            return part.MessageType == WebSocketMessageType.Text ? Encoding.UTF8.GetString(message.WrittenSpan) : "";
         }
     }
 
@@ -236,7 +252,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     {
         address = null;
         if (!Uri.TryCreate(url, UriKind.Absolute, out var given) || given.Scheme is not ("http" or "https")) return false;
-        address = new UriBuilder(given) { Scheme = given.Scheme == "https" ? "wss" : "ws", Path = "/socket.io/", Query = "EIO=4&transport=websocket" }.Uri;
+        address = new UriBuilder(given) { Scheme = given.Scheme == "https" ? "wss"
+            : "ws", Path = "/socket.io/", Query = "EIO=4&transport=websocket" }.Uri;
         return true;
     }
 
@@ -253,7 +270,8 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
     static Position PositionOf(JsonElement json) => new(json.GetProperty("epoch").GetString()!, json.GetProperty("offset").GetInt64());
 
     static string? Text(JsonElement json, string name) =>
-        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
+        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String
+            ? text.GetString() : null;
 
     static bool Is(JsonElement json, string name, string value) => Text(json, name) == value;
 }

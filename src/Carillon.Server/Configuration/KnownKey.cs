@@ -6,23 +6,29 @@ using Carillon.Hub;
 
 namespace Carillon.Server.Configuration;
 
-/// <summary>A key of the configuration: where it is, with <c>#</c> for a number and <c>*</c> for a name of one's own, what it holds, and what it holds by default.</summary>
+/// <summary>
+/// A key of the configuration: where it is, with <c>#</c> for a number and <c>*</c> for a name of one's own, what it holds, and what it
+/// holds by default.
+/// </summary>
 sealed record KnownKey(string Path, Type Type, object? Default)
 {
     /// <summary>All keys of an options class, those of its parts among them, by what can be set in it.</summary>
     public static IEnumerable<KnownKey> Of(Type type, object? options, string prefix = "", int depth = 0)
     {
-        foreach (var property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.GetIndexParameters().Length == 0))
+        foreach (var property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property =>
+            property.GetIndexParameters().Length == 0))
         {
             var path = prefix + property.Name;
             var value = options is null ? null : property.GetValue(options);
             if (IsScalar(property.PropertyType))
             {
-                if (property.SetMethod?.IsPublic == true || IsGivenAtBirth(type, property)) yield return new(path, property.PropertyType, value);
+                if (property.SetMethod?.IsPublic == true
+                    || IsGivenAtBirth(type, property)) yield return new(path, property.PropertyType, value);
             }
             else if (ElementOf(property.PropertyType) is { } element)
             {
-                var each = $"{path}:{(property.PropertyType.IsAssignableTo(typeof(IDictionary)) || IsDictionary(property.PropertyType) ? "*" : "#")}";
+                var isNamed = property.PropertyType.IsAssignableTo(typeof(IDictionary)) || IsDictionary(property.PropertyType);
+                var each = $"{path}:{(isNamed ? "*" : "#")}";
                 if (IsScalar(element)) yield return new(each, element, null);
                 else foreach (var key in Of(element, null, each + ":", depth + 1)) yield return key;
             }
@@ -49,7 +55,8 @@ sealed record KnownKey(string Path, Type Type, object? Default)
         var type = Nullable.GetUnderlyingType(Type) ?? Type;
         if (type == typeof(string)) return null;   // may be a secret: judged elsewhere, and never told
         // "10" would be ten days, and "24:00:00" twenty-four.
-        var fits = type == typeof(TimeSpan) ? value.Contains(':') && TimeSpan.TryParseExact(value, "c", CultureInfo.InvariantCulture, out _) : CanBe(type, value);
+        var fits = type == typeof(TimeSpan)
+            ? value.Contains(':') && TimeSpan.TryParseExact(value, "c", CultureInfo.InvariantCulture, out _) : CanBe(type, value);
         if (fits) return null;
         return $"must be {Wanted(type)}; it is \"{value}\".";
     }
@@ -59,7 +66,8 @@ sealed record KnownKey(string Path, Type Type, object? Default)
         type == typeof(TimeSpan) ? $"a time as hours:minutes:seconds, such as {Default ?? TimeSpan.FromSeconds(10)}" :
         type.IsEnum ? $"one of {string.Join(", ", Enum.GetNames(type))}" :
         type == typeof(double) ? $"a number, such as {Default ?? 1.5}" :
-        type == typeof(Grant) ? "one or several of everyone, users, nobody, owner, members, subscribers, present, admins and role:… with commas between" :
+        type == typeof(Grant)
+            ? "one or several of everyone, users, nobody, owner, members, subscribers, present, admins and role:… with commas between" :
         type.IsPrimitive ? $"a whole number, such as {Default ?? 100}" :
         $"a {type.Name}";
 
@@ -67,7 +75,8 @@ sealed record KnownKey(string Path, Type Type, object? Default)
     {
         try
         {
-            return TypeDescriptor.GetConverter(type).ConvertFromInvariantString(value) is { } converted && (!type.IsEnum || Enum.IsDefined(type, converted));
+            return TypeDescriptor.GetConverter(type).ConvertFromInvariantString(value) is { } converted
+                && (!type.IsEnum || Enum.IsDefined(type, converted));
         }
         catch (Exception ex) when (ex is ArgumentException or FormatException or NotSupportedException or OverflowException)
         {
@@ -76,13 +85,15 @@ sealed record KnownKey(string Path, Type Type, object? Default)
     }
 
     static bool IsScalar(Type type) => (Nullable.GetUnderlyingType(type) ?? type) is var plain
-        && (plain.IsPrimitive || plain.IsEnum || plain == typeof(string) || plain == typeof(TimeSpan) || plain == typeof(decimal) || plain == typeof(Uri) || plain == typeof(Grant));
+        && (plain.IsPrimitive || plain.IsEnum || plain == typeof(string) || plain == typeof(TimeSpan) || plain == typeof(decimal)
+            || plain == typeof(Uri) || plain == typeof(Grant));
 
     static bool IsOptions(Type type) => type is { IsClass: true, Namespace: { } space } && !typeof(Delegate).IsAssignableFrom(type)
         && (space == "Carillon" || space.StartsWith("Carillon.", StringComparison.Ordinal));
 
     static bool IsGivenAtBirth(Type type, PropertyInfo property) =>
-        type.GetConstructors().Any(made => made.GetParameters().Any(given => given.Name!.Equals(property.Name, StringComparison.OrdinalIgnoreCase)));
+        type.GetConstructors().Any(made =>
+            made.GetParameters().Any(given => given.Name!.Equals(property.Name, StringComparison.OrdinalIgnoreCase)));
 
     static bool IsDictionary(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() is var generic
         && (generic == typeof(IDictionary<,>) || generic == typeof(Dictionary<,>) || generic == typeof(IReadOnlyDictionary<,>));

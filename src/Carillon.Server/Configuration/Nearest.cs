@@ -6,7 +6,8 @@ static class Nearest
     /// <summary>The word that takes the fewest changes, if these are few enough to be a slip.</summary>
     public static string? To(string written, IEnumerable<string> known)
     {
-        var (word, changes) = known.Select(word => (Word: word, Changes: Changes(written.ToUpperInvariant(), word.ToUpperInvariant()))).OrderBy(found => found.Changes).FirstOrDefault();
+        var (word, changes) = known.Select(word => (Word: word, Changes: Changes(written.ToUpperInvariant(), word.ToUpperInvariant())))
+            .OrderBy(found => found.Changes).FirstOrDefault();
         return word is not null && changes <= Math.Max(2, written.Length / 3) ? word : null;
     }
 

@@ -33,17 +33,22 @@ static class RenamedKeys
         return parts[0].Equals("Fairness", StringComparison.OrdinalIgnoreCase) ? "Limits" + path["Fairness".Length..] : path;
     }
 
-    /// <summary>The value of today: <c>managers</c> became <c>admins</c> in grants, and <c>{me}</c> became <c>{user}</c> in patterns.</summary>
+    /// <summary>
+    /// The value of today: <c>managers</c> became <c>admins</c> in grants, and <c>{me}</c> became <c>{user}</c> in patterns.
+    /// </summary>
     public static string? Today(string path, string? value)
     {
         if (value is null) return null;
         if (path.EndsWith(":Pattern", StringComparison.OrdinalIgnoreCase)) return value.Replace("{me}", "{user}", StringComparison.Ordinal);
-        var isGrant = path.StartsWith("Areas:", StringComparison.OrdinalIgnoreCase) || path.StartsWith("Votes:", StringComparison.OrdinalIgnoreCase);
-        return !isGrant ? value : string.Join(',', value.Split(',').Select(word => word.Trim() == "managers" ? word.Replace("managers", "admins", StringComparison.Ordinal) : word));
+        var isGrant = path.StartsWith("Areas:", StringComparison.OrdinalIgnoreCase)
+            || path.StartsWith("Votes:", StringComparison.OrdinalIgnoreCase);
+        return !isGrant ? value : string.Join(',', value.Split(',').Select(word =>
+            word.Trim() == "managers" ? word.Replace("managers", "admins", StringComparison.Ordinal) : word));
     }
 
     static bool Matches(string[] old, string[] written) =>
-        old.Length == written.Length && old.Zip(written).All(part => part.First == "#" || part.First.Equals(part.Second, StringComparison.OrdinalIgnoreCase));
+        old.Length == written.Length && old.Zip(written).All(part =>
+            part.First == "#" || part.First.Equals(part.Second, StringComparison.OrdinalIgnoreCase));
 
     static string Numbered(string today, string[] written) =>
         string.Join(':', today.Split(':').Select((part, i) => part == "#" ? written[i] : part));

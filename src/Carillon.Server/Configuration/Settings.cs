@@ -7,7 +7,8 @@ using Microsoft.AspNetCore.Http;
 namespace Carillon.Server.Configuration;
 
 /// <summary>
-/// The configuration: the variables that begin with <c>CARILLON__</c>, and the same keys in a file, which the variables win over. What is wrong with it is told in sentences; secrets
+/// The configuration: the variables that begin with <c>CARILLON__</c>, and the same keys in a file, which the variables win over. What is
+/// wrong with it is told in sentences; secrets
 /// are never in them.
 /// </summary>
 sealed class Settings
@@ -39,19 +40,22 @@ sealed class Settings
         ReadRenamed();
         KeepWhatIsKnown();
         _carillon = new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => !IsOfAreas(entry.Key))).Build();
-        _areas = [.. new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => IsOfAreas(entry.Key))).Build().GetSection("Areas").GetChildren()];
+        _areas = [.. new ConfigurationBuilder().AddInMemoryCollection(_values.Where(entry => IsOfAreas(entry.Key))).Build()
+            .GetSection("Areas").GetChildren()];
         Urls = (urls ?? FindUrls(shell)).Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         CheckAreas();
         Carillon = new CarillonOptions();
         Bind(Carillon);
         DatabaseFile = CheckDatabase(shell.Folder);
-        KeyFile = string.IsNullOrEmpty(Carillon.Access.Jwks) || Carillon.Access.JwksAddress is not null ? null : Path.GetFullPath(Carillon.Access.Jwks, shell.Folder);
+        KeyFile = string.IsNullOrEmpty(Carillon.Access.Jwks) || Carillon.Access.JwksAddress is not null
+            ? null : Path.GetFullPath(Carillon.Access.Jwks, shell.Folder);
         CheckTheRest();
     }
 
     /// <summary>Reads the configuration.</summary>
     /// <param name="shell">Where the variables are, and the folder.</param>
-    /// <param name="file">The file's path; where it is left out, <c>carillon.json</c> in the working directory or beside the program, if there is one.</param>
+    /// <param name="file">The file's path; where it is left out, <c>carillon.json</c> in the working directory or beside the program, if
+    /// there is one.</param>
     /// <param name="urls">Where to listen, if the command line says so.</param>
     public static Settings Read(Shell shell, string? file = null, string? urls = null) => new(shell, file, urls);
 
@@ -119,7 +123,8 @@ sealed class Settings
         foreach (var section in _areas)
         {
             // An area that comes with Carillon is changed in what is said of it; another one is new.
-            if (options.Areas.Find(section["Pattern"]!) is not { } area) options.Areas.Add(area = new Area(section["Pattern"]!, section["Event"]!));
+            if (options.Areas.Find(section["Pattern"]!) is not { } area) options.Areas.Add(
+                area = new Area(section["Pattern"]!, section["Event"]!));
             section.Bind(area);
         }
     }
@@ -133,14 +138,17 @@ sealed class Settings
             if (section["Pattern"] is not { } pattern)
                 _problems.Add($"{VariableOf(section.Path)}__Pattern is missing: the names of the area's channels, such as orders:{{id}}.");
             else if (known.Find(pattern) is null && section["Event"] is null)
-                _problems.Add($"{VariableOf(section.Path)}__Event is missing: the name of the event under which clients receive what is published to {pattern}.");
+                _problems.Add($"{VariableOf(section.Path)}__Event is missing: the name of the event under which clients receive what is "
+                    + $"published to {pattern}.");
             else if (known.Find(pattern) is { } area && section["Event"] is { } name && name != area.Event)
                 _problems.Add($"{VariableOf(section.Path)}__Event must be left out: what is published to {pattern} comes as {area.Event}.");
-        if (_problems.Count > 0) _areas = [.. _areas.Where(section => section["Pattern"] is { } pattern && (known.Find(pattern) is not null || section["Event"] is not null))];
+        if (_problems.Count > 0) _areas = [.. _areas.Where(section =>
+            section["Pattern"] is { } pattern && (known.Find(pattern) is not null || section["Event"] is not null))];
     }
 
     static IEnumerable<KnownKey> KnownKeys() =>
-        [.. KnownKey.Of(typeof(CarillonOptions), new CarillonOptions()), .. KnownKey.Of(typeof(LimitOptions), new LimitOptions(), "Limits:"),
+        [.. KnownKey.Of(typeof(CarillonOptions), new CarillonOptions()),
+            .. KnownKey.Of(typeof(LimitOptions), new LimitOptions(), "Limits:"),
             new("AllowedOrigins:#", typeof(string), null), new("ApiPage", typeof(bool), false), new("Redis", typeof(string), null)];
 
     // The same key may be written as a variable, with the prefix or without, or as a tree.
@@ -152,7 +160,8 @@ sealed class Settings
 
     string FindUrls(Shell shell) =>
         shell.Variable("ASPNETCORE_URLS") ?? _ofTheHost.GetValueOrDefault("ASPNETCORE_URLS") ?? _ofTheHost.GetValueOrDefault("urls")
-        ?? (shell.Variable("ASPNETCORE_HTTP_PORTS") is { } ports ? string.Join(';', ports.Split(';').Select(port => $"http://*:{port}")) : DefaultUrls);
+        ?? (shell.Variable("ASPNETCORE_HTTP_PORTS") is { } ports ? string.Join(';', ports.Split(';').Select(port => $"http://*:{port}"))
+            : DefaultUrls);
 
     string? FindFile(Shell shell, string? given)
     {
@@ -163,7 +172,8 @@ sealed class Settings
             _problems.Add($"There is no file {path}, which --config names.");
             return null;
         }
-        return new[] { shell.Folder, AppContext.BaseDirectory }.Select(folder => Path.Combine(folder, FileName)).FirstOrDefault(System.IO.File.Exists);
+        return new[] { shell.Folder, AppContext.BaseDirectory }.Select(folder =>
+            Path.Combine(folder, FileName)).FirstOrDefault(System.IO.File.Exists);
     }
 
     void ReadFile(string file)
@@ -201,13 +211,15 @@ sealed class Settings
             var (old, renamed) = (value, RenamedKeys.Today(today, value));
             if (today != path)
             {
-                _warnings.Add($"{VariableOf(path)} is now called {VariableOf(today)}. The old name is still read, and will not be in the next version.");
+                _warnings.Add($"{VariableOf(path)} is now called {VariableOf(today)}. The old name is still read, and will not be in the "
+                    + "next version.");
                 _values.Remove(path);
                 _values.TryAdd(today, renamed);
             }
             else if (renamed != old)
             {
-                _warnings.Add($"{VariableOf(path)} is \"{old}\": write \"{renamed}\". The old word is still read, and will not be in the next version.");
+                _warnings.Add($"{VariableOf(path)} is \"{old}\": write \"{renamed}\". The old word is still read, and will not be in the "
+                    + "next version.");
                 _values[path] = renamed;
             }
         }
@@ -230,18 +242,23 @@ sealed class Settings
     static string Suggestion(string path, List<KnownKey> known)
     {
         var names = known.ConvertAll(key => VariableOf(key.Path.Replace("#", "0", StringComparison.Ordinal)));
-        var elsewhere = names.Find(name => name.EndsWith($"__{path.Replace(":", "__", StringComparison.Ordinal)}", StringComparison.OrdinalIgnoreCase));
-        return (elsewhere ?? Nearest.To(VariableOf(path), names)) is { } meant ? $" Did you mean {meant}?" : " docs/server.md lists those that it knows.";
+        var elsewhere = names.Find(name =>
+            name.EndsWith($"__{path.Replace(":", "__", StringComparison.Ordinal)}", StringComparison.OrdinalIgnoreCase));
+        return (elsewhere ?? Nearest.To(VariableOf(path), names)) is { } meant
+            ? $" Did you mean {meant}?" : " docs/server.md lists those that it knows.";
     }
 
     string CheckDatabase(string folder)
     {
         const string scheme = "sqlite:", key = Prefix + "Database";
         var written = Carillon.Database;
-        if (written.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) && written.Length > scheme.Length) return Path.GetFullPath(written[scheme.Length..], folder);
-        var isPostgres = written.StartsWith("postgres://", StringComparison.OrdinalIgnoreCase) || written.StartsWith("postgresql://", StringComparison.OrdinalIgnoreCase);
+        if (written.StartsWith(scheme, StringComparison.OrdinalIgnoreCase)
+            && written.Length > scheme.Length) return Path.GetFullPath(written[scheme.Length..], folder);
+        var isPostgres = written.StartsWith("postgres://", StringComparison.OrdinalIgnoreCase)
+            || written.StartsWith("postgresql://", StringComparison.OrdinalIgnoreCase);
         _problems.Add(isPostgres
-            ? $"{key} names a PostgreSQL server, which this version does not serve yet. Use a file, such as {key}=sqlite:carillon.db, or leave it out."
+            ? $"{key} names a PostgreSQL server, which this version does not serve yet. Use a file, such as {key}=sqlite:carillon.db, or "
+                + "leave it out."
             : $"{key} must be sqlite: and the path of a file, such as {key}=sqlite:carillon.db.");
         Carillon.Database = new CarillonOptions().Database;
         HasDatabase = false;
@@ -251,9 +268,11 @@ sealed class Settings
     void CheckTheRest()
     {
         if (_values.ContainsKey("Redis"))
-            _problems.Add($"{Prefix}Redis names a Redis server, which this version does not use yet: it runs as one process. Leave it out.");
+            _problems.Add($"{Prefix}Redis names a Redis server, which this version does not use yet: it runs as one process. "
+                + "Leave it out.");
         foreach (var url in Urls)
-            if (!IsUrl(url)) _problems.Add($"ASPNETCORE_URLS must be addresses such as {DefaultUrls}, with semicolons between them; \"{url}\" is none.");
+            if (!IsUrl(url)) _problems.Add(
+                $"ASPNETCORE_URLS must be addresses such as {DefaultUrls}, with semicolons between them; \"{url}\" is none.");
         if (_ofTheHost.GetValueOrDefault(OtlpEndpoint) is { Length: > 0 } endpoint
             && !(Uri.TryCreate(endpoint, UriKind.Absolute, out var collector) && collector.Scheme is "http" or "https"))
             _problems.Add($"{OtlpEndpoint} must be an address such as http://collector:4317; it is \"{endpoint}\".");
@@ -261,7 +280,8 @@ sealed class Settings
             if (!IsOrigin(origin))
                 _problems.Add(origin == "null"
                     ? $"{Prefix}AllowedOrigins must not hold \"null\": a sandboxed frame of any page sends that origin."
-                    : $"{Prefix}AllowedOrigins holds \"{origin}\", which is no web origin: that is a scheme, a host and a port, such as https://shop.example.");
+                    : $"{Prefix}AllowedOrigins holds \"{origin}\", which is no web origin: that is a scheme, a host and a port, such as "
+                        + "https://shop.example.");
         if (Carillon.Access.TokenProblem() is { } problem) _problems.Add($"{Prefix}Access__{problem}");
         else Try(Carillon.Validate);
     }
@@ -282,7 +302,8 @@ sealed class Settings
     {
         try
         {
-            return BindingAddress.Parse(url) is { Scheme: "http" or "https", Port: <= ushort.MaxValue } && url.Contains("://", StringComparison.Ordinal);
+            return BindingAddress.Parse(url) is { Scheme: "http" or "https", Port: <= ushort.MaxValue }
+                && url.Contains("://", StringComparison.Ordinal);
         }
         catch (FormatException)
         {

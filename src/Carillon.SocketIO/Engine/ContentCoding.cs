@@ -6,7 +6,8 @@ namespace Carillon.SocketIO.Engine;
 static class ContentCoding
 {
     /// <summary>
-    /// The coding that the client prefers among those on offer; where it prefers none, the one it names first. <see langword="null"/>: it takes none.
+    /// The coding that the client prefers among those on offer; where it prefers none, the one it names first. <see langword="null"/>: it
+    /// takes none.
     /// </summary>
     public static string? Choose(string accepted, params ReadOnlySpan<string> offered)
     {
@@ -14,7 +15,8 @@ static class ContentCoding
         foreach (var coding in offered)
         {
             var (weight, place) = WeightOf(coding, accepted);
-            if (weight > bestWeight || (weight == bestWeight && weight > 0 && place < bestPlace)) (best, bestWeight, bestPlace) = (coding, weight, place);
+            if (weight > bestWeight
+                || (weight == bestWeight && weight > 0 && place < bestPlace)) (best, bestWeight, bestPlace) = (coding, weight, place);
         }
         return best;
     }

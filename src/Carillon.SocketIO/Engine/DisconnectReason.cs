@@ -1,6 +1,8 @@
 namespace Carillon.SocketIO.Engine;
 
-/// <summary>Why a connection, or a socket on it, ended: the texts that Socket.IO servers use in every language, and one of our own.</summary>
+/// <summary>
+/// Why a connection, or a socket on it, ended: the texts that Socket.IO servers use in every language, and one of our own.
+/// </summary>
 public static class DisconnectReason
 {
     /// <summary>The client left this namespace.</summary>
@@ -24,11 +26,14 @@ public static class DisconnectReason
     /// <summary>The server closed the connection, or the client sent a Socket.IO packet that the protocol forbids.</summary>
     public const string ForcedClose = "forced close";
 
-    /// <summary>As <see cref="ForcedClose"/>, where the transport could not be closed at once; also a client that joined no namespace in time.</summary>
+    /// <summary>
+    /// As <see cref="ForcedClose"/>, where the transport could not be closed at once; also a client that joined no namespace in time.
+    /// </summary>
     public const string ForcedServerClose = "forced server close";
 
     /// <summary>
-    /// The client read so slowly that what waited for it passed the limit. It is told by the reason of the WebSocket's close frame (code 1013).
+    /// The client read so slowly that what waited for it passed the limit. It is told by the reason of the WebSocket's close frame (code
+    /// 1013).
     /// </summary>
     public const string SlowConsumer = "slow-consumer";
 

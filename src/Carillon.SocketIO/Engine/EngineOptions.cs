@@ -12,30 +12,37 @@ public sealed class EngineOptions
     /// <summary>How long the server waits between two pings. 25 seconds: below the idle time-out of the usual proxies.</summary>
     public TimeSpan PingInterval { get; set; } = TimeSpan.FromSeconds(25);
 
-    /// <summary>How long a client may take to answer a ping before it counts as gone. 20 seconds: a phone that wakes up answers in time.</summary>
+    /// <summary>
+    /// How long a client may take to answer a ping before it counts as gone. 20 seconds: a phone that wakes up answers in time.
+    /// </summary>
     public TimeSpan PingTimeout { get; set; } = TimeSpan.FromSeconds(20);
 
     /// <summary>
-    /// The least that a client may take to answer a ping, where the time-out follows the measured round trip of its connection: never shorter than this, never longer than
-    /// <see cref="PingTimeout"/>, which holds until there were three measurements. The handshake announces this value, so that no client is disconnected earlier than its handshake
+    /// The least that a client may take to answer a ping, where the time-out follows the measured round trip of its connection: never
+    /// shorter than this, never longer than
+    /// <see cref="PingTimeout"/>, which holds until there were three measurements. The handshake announces this value, so that no client is
+    /// disconnected earlier than its handshake
     /// announced. <see langword="null"/>, the default: the time-out is always <see cref="PingTimeout"/>, and that is announced.
     /// </summary>
     public TimeSpan? MinPingTimeout { get; set; }
 
     /// <summary>
-    /// How long after connecting a client is pinged first, so that its round trip is known soon; at most <see cref="PingInterval"/>, because that is how long clients wait for a ping.
+    /// How long after connecting a client is pinged first, so that its round trip is known soon; at most <see cref="PingInterval"/>,
+    /// because that is how long clients wait for a ping.
     /// <see langword="null"/>, the default: after <see cref="PingInterval"/>.
     /// </summary>
     public TimeSpan? FirstPingAfter { get; set; }
 
     /// <summary>
-    /// Called each time that a ping was answered, with the connection whose <see cref="EngineSocket.RoundTrip"/> is new. No lock is held, and no further message of the connection is read
+    /// Called each time that a ping was answered, with the connection whose <see cref="EngineSocket.RoundTrip"/> is new. No lock is held,
+    /// and no further message of the connection is read
     /// meanwhile: it must not block.
     /// </summary>
     public Action<EngineSocket>? OnLatency { get; set; }
 
     /// <summary>
-    /// How long a client may take to answer the end of its WebSocket before the network connection is cut. 3 seconds: a round trip on any network, and nobody waits for it.
+    /// How long a client may take to answer the end of its WebSocket before the network connection is cut. 3 seconds: a round trip on any
+    /// network, and nobody waits for it.
     /// </summary>
     public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromSeconds(3);
 
@@ -49,12 +56,15 @@ public sealed class EngineOptions
     public int MaxPayload { get; set; } = 1_000_000;
 
     /// <summary>
-    /// How many bytes may wait for one connection that does not read: 16 MiB. Beyond it the message's <see cref="SendPolicy"/> decides; by default the connection is closed, so that a slow
+    /// How many bytes may wait for one connection that does not read: 16 MiB. Beyond it the message's <see cref="SendPolicy"/> decides; by
+    /// default the connection is closed, so that a slow
     /// client costs only itself. Where nothing waits, a message is let through whatever its size.
     /// </summary>
     public int MaxQueuedBytes { get; set; } = 16 * 1024 * 1024;
 
-    /// <summary>How many connections are open at once; a further handshake is answered with 503. 100,000: more than one process should hold.</summary>
+    /// <summary>
+    /// How many connections are open at once; a further handshake is answered with 503. 100,000: more than one process should hold.
+    /// </summary>
     public int MaxConnections { get; set; } = 100_000;
 
     /// <summary>Whether clients may connect by HTTP long-polling. On: it passes where WebSocket does not.</summary>
@@ -74,20 +84,26 @@ public sealed class EngineOptions
     /// </summary>
     public IList<string> AllowedOrigins { get; } = [];
 
-    /// <summary>Whether pages of an allowed origin may send cookies with their requests (<c>Access-Control-Allow-Credentials</c>). Off.</summary>
+    /// <summary>
+    /// Whether pages of an allowed origin may send cookies with their requests (<c>Access-Control-Allow-Credentials</c>). Off.
+    /// </summary>
     public bool AllowCredentials { get; set; }
 
-    /// <summary>The name of a cookie that carries the session's id, for load balancers that stick by cookie; <see langword="null"/> sets none.</summary>
+    /// <summary>
+    /// The name of a cookie that carries the session's id, for load balancers that stick by cookie; <see langword="null"/> sets none.
+    /// </summary>
     public string? CookieName { get; set; }
 
     /// <summary>
-    /// From how many bytes on the answer to a poll is compressed, where the client accepts it, and a WebSocket message where <see cref="PerMessageDeflate"/> is on; 0 never compresses.
+    /// From how many bytes on the answer to a poll is compressed, where the client accepts it, and a WebSocket message where
+    /// <see cref="PerMessageDeflate"/> is on; 0 never compresses.
     /// 1,024: less is not worth the time.
     /// </summary>
     public int CompressionThreshold { get; set; } = 1024;
 
     /// <summary>
-    /// Whether WebSocket messages are compressed for clients that offer it (RFC 7692, without context takeover): a broadcast once for all its receivers. Off: it costs time, which
+    /// Whether WebSocket messages are compressed for clients that offer it (RFC 7692, without context takeover): a broadcast once for all
+    /// its receivers. Off: it costs time, which
     /// is worth it for large messages on slow links only.
     /// </summary>
     public bool PerMessageDeflate { get; set; }
@@ -108,15 +124,18 @@ public sealed class EngineOptions
     {
         Require(PingInterval > TimeSpan.Zero, nameof(PingInterval), "must be longer than zero");
         Require(PingTimeout > TimeSpan.Zero, nameof(PingTimeout), "must be longer than zero");
-        Require(MinPingTimeout is not { } least || (least > TimeSpan.Zero && least <= PingTimeout), nameof(MinPingTimeout), "must be longer than zero and at most PingTimeout, or null");
-        Require(FirstPingAfter is not { } first || (first > TimeSpan.Zero && first <= PingInterval), nameof(FirstPingAfter), "must be longer than zero and at most PingInterval, or null");
+        Require(MinPingTimeout is not { } least || (least > TimeSpan.Zero && least <= PingTimeout), nameof(MinPingTimeout),
+            "must be longer than zero and at most PingTimeout, or null");
+        Require(FirstPingAfter is not { } first || (first > TimeSpan.Zero && first <= PingInterval), nameof(FirstPingAfter),
+            "must be longer than zero and at most PingInterval, or null");
         Require(CloseTimeout > TimeSpan.Zero, nameof(CloseTimeout), "must be longer than zero");
         Require(UpgradeTimeout > TimeSpan.Zero, nameof(UpgradeTimeout), "must be longer than zero");
         Require(MaxPayload > 0, nameof(MaxPayload), "must be at least one byte");
         Require(MaxQueuedBytes > 0, nameof(MaxQueuedBytes), "must be at least one byte");
         Require(MaxConnections > 0, nameof(MaxConnections), "must be at least one");
         Require(AllowPolling || AllowWebSocket, nameof(AllowWebSocket), "or AllowPolling must be on: a client needs a transport");
-        Require(!AllowedOrigins.Contains("null"), nameof(AllowedOrigins), "must not hold \"null\": a sandboxed frame of any page sends that origin");
+        Require(!AllowedOrigins.Contains("null"), nameof(AllowedOrigins),
+            "must not hold \"null\": a sandboxed frame of any page sends that origin");
         Limits.Validate();
 
         static void Require(bool holds, string name, string rule)

@@ -21,7 +21,8 @@ static class EnginePacket
     public static bool TryDecodeBase64(ReadOnlySpan<byte> text, out byte[] data)
     {
         data = new byte[Base64.GetMaxDecodedFromUtf8Length(text.Length)];
-        if (Base64.DecodeFromUtf8(text, data, out var consumed, out var written) != System.Buffers.OperationStatus.Done || consumed != text.Length)
+        if (Base64.DecodeFromUtf8(text, data, out var consumed, out var written) != System.Buffers.OperationStatus.Done
+            || consumed != text.Length)
             return false;
         Array.Resize(ref data, written);
         return true;

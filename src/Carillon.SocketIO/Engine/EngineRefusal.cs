@@ -16,9 +16,12 @@ sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.S
     public static readonly EngineRefusal BadHandshakeMethod = new(2, "Bad handshake method");
     public static readonly EngineRefusal BadRequest = new(3, "Bad request");
     public static readonly EngineRefusal UnsupportedVersion = new(5, "Unsupported protocol version");
-    public static readonly EngineRefusal TooManyConnections = Of(new(Refusal.TooManyConnections, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
-    public static readonly EngineRefusal ShortOfMemory = Of(new(Refusal.Unavailable, TimeSpan.FromSeconds(10)), StatusCodes.Status503ServiceUnavailable);
-    public static readonly EngineRefusal ServerClosing = Of(new(Refusal.ServerClosing, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
+    public static readonly EngineRefusal TooManyConnections = Of(
+        new(Refusal.TooManyConnections, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
+    public static readonly EngineRefusal ShortOfMemory = Of(
+        new(Refusal.Unavailable, TimeSpan.FromSeconds(10)), StatusCodes.Status503ServiceUnavailable);
+    public static readonly EngineRefusal ServerClosing = Of(
+        new(Refusal.ServerClosing, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
 
     /// <summary>Why it was refused without looking at the request, where it was: the client is told when to come back.</summary>
     public Refusal? NotNow { get; private init; }
@@ -43,7 +46,8 @@ sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.S
     public async Task WriteAsync(HttpContext context, bool upgrade)
     {
         var response = context.Response;
-        // The reference server answers clients of WebSocket with 400 and the sentence, whatever the reason. So do we, unless they are to come back later.
+        // The reference server answers clients of WebSocket with 400 and the sentence, whatever the reason. So do we, unless they are to
+        // come back later.
         var isText = upgrade && NotNow is null;
         response.StatusCode = isText ? StatusCodes.Status400BadRequest : Status;
         if (NotNow is { } notNow) response.Headers.RetryAfter = notNow.RetryAfterSeconds.ToString();

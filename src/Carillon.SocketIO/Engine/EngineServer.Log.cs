@@ -16,7 +16,8 @@ public sealed partial class EngineServer
     [LoggerMessage(Level = LogLevel.Warning, Message = "Connection {Id} did not read {Bytes} waiting bytes and was closed")]
     internal partial void LogOverflow(string id, int bytes);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "All connections together hold too much; connection {Id}, which held {Bytes} bytes, was closed")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "All connections together hold too much; connection {Id}, which held {Bytes} bytes, was closed")]
     internal partial void LogShed(string id, long bytes);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Closing connections that hold too much failed")]

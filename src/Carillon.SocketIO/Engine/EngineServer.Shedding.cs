@@ -90,7 +90,8 @@ public sealed partial class EngineServer
         await Task.Delay(LongestStandstill, Clock);
         try
         {
-            if (Buffers.IsFlooded && !Buffers.IsMovement(Buffers.Received - before)) Shed(static session => session.HalfReceived, () => Buffers.Flood);
+            if (Buffers.IsFlooded && !Buffers.IsMovement(Buffers.Received - before)) Shed(static session => session.HalfReceived, () =>
+                Buffers.Flood);
         }
         catch (Exception ex)
         {

@@ -13,7 +13,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// An Engine.IO server (protocol 4): it opens sessions over long-polling and WebSocket, moves them from one to the other, and finds the session
+/// An Engine.IO server (protocol 4): it opens sessions over long-polling and WebSocket, moves them from one to the other, and finds the
+/// session
 /// that a request belongs to. Socket.IO stands on top of it; it can be used by itself for plain messages.
 /// </summary>
 public sealed partial class EngineServer
@@ -39,7 +40,8 @@ public sealed partial class EngineServer
         _connected = connected;
         Clock = clock ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
-        Wheel = new TimerWheel(Clock, TimerWheel.TickFor(options.PingInterval, options.MinPingTimeout ?? options.PingTimeout), LogDeadlineFailed);
+        Wheel = new TimerWheel(
+            Clock, TimerWheel.TickFor(options.PingInterval, options.MinPingTimeout ?? options.PingTimeout), LogDeadlineFailed);
         _proxies = new NetworkList(options.Limits.TrustedProxies, nameof(options.Limits.TrustedProxies));
         Addresses = new AddressLimiter(options.Limits, Clock, _logger);
         Accounts = new Accounts(options.Limits, Clock);
@@ -58,16 +60,22 @@ public sealed partial class EngineServer
     /// <summary>How many connections are open.</summary>
     public int ConnectionCount => _sessions.Count;
 
-    /// <summary>Whether the process holds more memory than it should: new connections are refused, and what matters least is to be dropped.</summary>
+    /// <summary>
+    /// Whether the process holds more memory than it should: new connections are refused, and what matters least is to be dropped.
+    /// </summary>
     public bool IsShortOfMemory => IsOverBuffered || Memory.IsOver;
 
     /// <summary>
-    /// Whether all connections together hold more than they may (<see cref="LimitOptions.MaxBufferedBytes"/>): the largest holders are being closed, and whatever adds to it should be
+    /// Whether all connections together hold more than they may (<see cref="LimitOptions.MaxBufferedBytes"/>): the largest holders are
+    /// being closed, and whatever adds to it should be
     /// refused with the code <c>unavailable</c>.
     /// </summary>
     public bool IsOverBuffered => Buffers.IsExceeded;
 
-    /// <summary>How many bytes all connections together hold: messages that wait or are half received, arguments of unfinished handlers, and events that are kept for recovery.</summary>
+    /// <summary>
+    /// How many bytes all connections together hold: messages that wait or are half received, arguments of unfinished handlers, and events
+    /// that are kept for recovery.
+    /// </summary>
     public long BufferedBytes => Buffers.Held;
 
     /// <summary>How many bytes all connections together may hold; <see langword="null"/> where there is no limit.</summary>
@@ -109,7 +117,8 @@ public sealed partial class EngineServer
     public long WaitingBytes => _sessions.Values.Sum(session => (long)session.Waiting);
 
     /// <summary>
-    /// Lets no new client in any more: handshakes are answered with 503, the code <c>server-closing</c> and when to come back. Connections that are open go on, with their polls and
+    /// Lets no new client in any more: handshakes are answered with 503, the code <c>server-closing</c> and when to come back. Connections
+    /// that are open go on, with their polls and
     /// upgrades.
     /// </summary>
     public void StopAccepting() => _closed = true;
@@ -151,7 +160,8 @@ public sealed partial class EngineServer
     }
 
     /// <summary>
-    /// Asked for each connection before it has said anything. Who is not refused is half-open until <see cref="OnRequest"/> or <see cref="OnAborted"/>. A proxy is
+    /// Asked for each connection before it has said anything. Who is not refused is half-open until <see cref="OnRequest"/> or
+    /// <see cref="OnAborted"/>. A proxy is
     /// nobody's address: whom it speaks for is to be read.
     /// </summary>
     internal Refusal? OnAccepted(IPAddress? address)
@@ -184,7 +194,8 @@ public sealed partial class EngineServer
     }
 
     /// <summary>
-    /// The first question for each new client, before anything is done for its request: is there room for it, and does its address get its fair share? Who is not
+    /// The first question for each new client, before anything is done for its request: is there room for it, and does its address get its
+    /// fair share? Who is not
     /// refused takes a place, and gives it back by <see cref="Leave"/>, or with the end of the session that is opened for it.
     /// </summary>
     /// <param name="address">Where the client is.</param>
@@ -225,7 +236,9 @@ public sealed partial class EngineServer
         Interlocked.Decrement(ref _places);
     }
 
-    /// <summary>Whether an address is that of a proxy whose word on the client's address is believed; only HTTP reads what it says.</summary>
+    /// <summary>
+    /// Whether an address is that of a proxy whose word on the client's address is believed; only HTTP reads what it says.
+    /// </summary>
     internal bool IsTrustedProxy(IPAddress address) => _proxies.Contains(address);
 
     bool TryTakePlace()
@@ -280,14 +293,16 @@ public sealed partial class EngineServer
     internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null };
 
     /// <summary>
-    /// Serves a new client over a WebSocket, until it ends. The client has entered; its place is its session's from now on. The answer to its request, where it has not left
+    /// Serves a new client over a WebSocket, until it ends. The client has entered; its place is its session's from now on. The answer to
+    /// its request, where it has not left
     /// yet, leaves with the first packet.
     /// </summary>
     internal Task ServeAsync(WebSocketConnection connection, Handshake handshake, byte[] accept)
     {
         var session = Open(handshake, webSocket: true);
         var open = OpenPacket(session, upgrades: false);
-        return session.ServeWebSocketAsync(connection, accept.Length == 0 ? open : SharedFrame.OfBytes([.. accept, .. open.WebSocket]), _connected);
+        return session.ServeWebSocketAsync(connection, accept.Length == 0 ? open
+            : SharedFrame.OfBytes([.. accept, .. open.WebSocket]), _connected);
     }
 
     EngineSocket Open(Handshake handshake, bool webSocket)
@@ -303,16 +318,20 @@ public sealed partial class EngineServer
 
     SharedFrame OpenPacket(EngineSocket session, bool upgrades)
     {
+        var interval = (long)Options.PingInterval.TotalMilliseconds;
+        var timeout = (long)(Options.MinPingTimeout ?? Options.PingTimeout).TotalMilliseconds;
         // The session's id is URL-safe text: nothing in it needs escaping.
         return SharedFrame.OfText(Encoding.ASCII.GetBytes(
-            $$"""0{"sid":"{{session.Id}}","upgrades":{{(upgrades ? "[\"websocket\"]" : "[]")}},"pingInterval":{{(long)Options.PingInterval.TotalMilliseconds}},"pingTimeout":{{(long)(Options.MinPingTimeout ?? Options.PingTimeout).TotalMilliseconds}},"maxPayload":{{Options.MaxPayload}}}"""));
+            $$"""0{"sid":"{{session.Id}}","upgrades":{{(upgrades ? "[\"websocket\"]" : "[]")}},"pingInterval":{{interval}},"""
+            + $"\"pingTimeout\":{timeout},\"maxPayload\":{Options.MaxPayload}}}"));
     }
 
     /// <summary>Compresses the answer to a poll, where the client takes it and it is worth it.</summary>
     internal ReadOnlyMemory<byte> Encode(HttpContext context, ReadOnlyMemory<byte> payload, bool mayCompress)
     {
         if (!mayCompress || Options.CompressionThreshold <= 0 || payload.Length < Options.CompressionThreshold
-            || ContentCoding.Choose(context.Request.Headers.AcceptEncoding.ToString(), "gzip", "deflate") is not { } encoding) return payload;
+            || ContentCoding.Choose(
+                context.Request.Headers.AcceptEncoding.ToString(), "gzip", "deflate") is not { } encoding) return payload;
         context.Response.Headers.ContentEncoding = encoding;
         context.Response.Headers.Append("Vary", "Accept-Encoding");
         return Compress(payload.Span, encoding);

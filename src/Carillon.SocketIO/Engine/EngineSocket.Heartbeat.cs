@@ -59,7 +59,9 @@ public sealed partial class EngineSocket
         return true;
     }
 
-    /// <summary>A moment before which all that was sent has arrived: that of the last ping that was answered, which came behind it.</summary>
+    /// <summary>
+    /// A moment before which all that was sent has arrived: that of the last ping that was answered, which came behind it.
+    /// </summary>
     internal long ConfirmedAt => Volatile.Read(ref _confirmedAt);
 
     void OnTimer()
@@ -96,7 +98,8 @@ public sealed partial class EngineSocket
 
     // Not on the wheel's thread, nor on one that sends: who is told of the end may take long, or wait for a lock that the sender holds.
     void DropLater(string reason, CloseCode code = CloseCode.None) =>
-        ThreadPool.UnsafeQueueUserWorkItem(static drop => drop.Socket.Drop(drop.Reason, drop.Code), (Socket: this, Reason: reason, Code: code), preferLocal: true);
+        ThreadPool.UnsafeQueueUserWorkItem(static drop =>
+            drop.Socket.Drop(drop.Reason, drop.Code), (Socket: this, Reason: reason, Code: code), preferLocal: true);
 
     void SetTimer(TimerPhase phase, TimeSpan due)
     {

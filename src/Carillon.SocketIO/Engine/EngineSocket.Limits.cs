@@ -24,7 +24,9 @@ public sealed partial class EngineSocket
         IdlePlace = null;
     }
 
-    /// <summary>Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.</summary>
+    /// <summary>
+    /// Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.
+    /// </summary>
     internal void CountAsJoined()
     {
         if (Interlocked.CompareExchange(ref _standing, Joined, HalfOpen) != HalfOpen) return;
@@ -40,7 +42,8 @@ public sealed partial class EngineSocket
     int MaxPayload => IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxPayload) : _server.Options.MaxPayload;
 
     // What may wait to be sent.
-    int MaxQueuedBytes => IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxQueuedBytes) : _server.Options.MaxQueuedBytes;
+    int MaxQueuedBytes =>
+        IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxQueuedBytes) : _server.Options.MaxQueuedBytes;
 
     /// <summary>Counts against the address that the client was refused after it had been let in.</summary>
     internal void CountRefusal() => _server.Addresses.Refused(Handshake.Address);
@@ -51,7 +54,10 @@ public sealed partial class EngineSocket
     /// <summary>The account that the connection counts for; null until it is set.</summary>
     internal string? Account => _limiter?.Account?.Name;
 
-    /// <summary>Lets the connection count for an account besides its address. False: the account has as many connections as it may, and nothing has changed.</summary>
+    /// <summary>
+    /// Lets the connection count for an account besides its address. False: the account has as many connections as it may, and nothing has
+    /// changed.
+    /// </summary>
     internal bool TryEnterAccount(string name)
     {
         if (Account == name) return true;
@@ -82,10 +88,12 @@ public sealed partial class EngineSocket
     internal void Spend(int bytes) => Limiter.Spend(bytes, _server.Clock.GetTimestamp(), IsHalfOpen);
 
     /// <summary>Spends expensive operations.</summary>
-    internal bool TryAcquireOperations(int count, out TimeSpan retryAfter) => Limiter.TryAcquireOperations(count, _server.Clock.GetTimestamp(), out retryAfter);
+    internal bool TryAcquireOperations(int count, out TimeSpan retryAfter) =>
+        Limiter.TryAcquireOperations(count, _server.Clock.GetTimestamp(), out retryAfter);
 
     /// <summary>
-    /// Counts an event that was refused because it was too much, and says whether the client may stay. Who may not is counted against its address, once. Asked where
+    /// Counts an event that was refused because it was too much, and says whether the client may stay. Who may not is counted against its
+    /// address, once. Asked where
     /// messages are received: one at a time.
     /// </summary>
     internal RateLimitAction Overspent(long now)
@@ -113,5 +121,6 @@ public sealed partial class EngineSocket
         if (_limiter?.Exchange(null) is { } account) _server.Accounts.Leave(account);
     }
 
-    ConnectionLimiter Limiter => _limiter ?? Interlocked.CompareExchange(ref _limiter, new ConnectionLimiter(_server.RateLimits), null) ?? _limiter;
+    ConnectionLimiter Limiter =>
+        _limiter ?? Interlocked.CompareExchange(ref _limiter, new ConnectionLimiter(_server.RateLimits), null) ?? _limiter;
 }

@@ -73,7 +73,8 @@ public sealed partial class EngineSocket
     Task? WhenReadable() => _state == State.Open && _server.Buffers.MustWait(HalfReceived) ? _server.Buffers.WhenRoom() : null;
 
     /// <summary>
-    /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up at once; where a write or a message is
+    /// Ends the connection because all of them together hold too much, and this one holds more than others. What waits for it is given up
+    /// at once; where a write or a message is
     /// half done, or an answer to a poll is not read, the network connection is cut.
     /// </summary>
     internal void Shed()

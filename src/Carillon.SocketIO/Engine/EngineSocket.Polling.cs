@@ -94,11 +94,13 @@ public sealed partial class EngineSocket
         }
         catch (OperationCanceledException)
         {
-            if (TransportName == "polling") Drop(DisconnectReason.TransportError);   // the client cut its poll, and no WebSocket has taken over
+            // the client cut its poll, and no WebSocket has taken over
+            if (TransportName == "polling") Drop(DisconnectReason.TransportError);
         }
     }
 
-    // How a poll ends with its session. A close packet means that the server does not want the client any more, and clients in some languages (python-socketio) do not come back after it.
+    // How a poll ends with its session. A close packet means that the server does not want the client any more, and clients in some
+    // languages (python-socketio) do not come back after it.
     // Where they are to come back, the poll fails: that every client takes for a lost connection.
     static byte[] FarewellFor(string reason) => reason switch
     {
@@ -134,7 +136,8 @@ public sealed partial class EngineSocket
             refusal = _state == State.Closed && _lastPoll is null ? RefusalOf(FarewellFor(_closeReason)) : null;
             if (refusal is not null) return null;
             // The queue may have gone to the WebSocket meanwhile, or the session may be over.
-            return _webSocket is null && !IsQueueEmpty ? TakeAnswer(context) : new(context, _state == State.Closed ? ClosePayload : NoopPayload);
+            return _webSocket is null && !IsQueueEmpty
+                ? TakeAnswer(context) : new(context, _state == State.Closed ? ClosePayload : NoopPayload);
         }
     }
 
@@ -256,10 +259,13 @@ public sealed partial class EngineSocket
             if (_post == context) _post = null;     // the client's next one may have begun
     }
 
-    static bool SaysGoodbye(ReadOnlySpan<byte> payload) => payload is [EnginePacket.Close] or [.., SharedFrame.Separator, EnginePacket.Close];
+    static bool SaysGoodbye(ReadOnlySpan<byte> payload) =>
+        payload is [EnginePacket.Close] or [.., SharedFrame.Separator, EnginePacket.Close];
 
-    // A client that leaves sends its goodbye beside its poll, on another connection. Where the poll is overtaken it is still to be told that the
-    // goodbye was heard (official suite: "forcefully closes the session"). The session ends at once, for the client may be back in a moment and
+    // A client that leaves sends its goodbye beside its poll, on another connection. Where the poll is overtaken it is still to be told
+    // that the
+    // goodbye was heard (official suite: "forcefully closes the session"). The session ends at once, for the client may be back in a moment
+    // and
     // want it restored; only its id is known a little longer, until the goodbye is answered.
     TaskCompletionSource? BeginFarewell()
     {
@@ -280,7 +286,9 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             refusal = _state == State.Closed ? EngineRefusal.UnknownSession
-                : _post is not null || context.Request.ContentType?.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase) == true ? EngineRefusal.BadRequest
+                : _post is not null
+                    || context.Request.ContentType?.StartsWith("application/octet-stream", StringComparison.OrdinalIgnoreCase) == true
+                    ? EngineRefusal.BadRequest
                 : null;
             if (refusal is null) _post = context;
             return refusal is null;

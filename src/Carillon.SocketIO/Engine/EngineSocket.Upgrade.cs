@@ -10,7 +10,8 @@ public sealed partial class EngineSocket
     int _upgrades;                       // requests for a WebSocket that are under way
 
     /// <summary>
-    /// Serves a WebSocket that wants to take over from polling: it is probed, polls are answered so that the client can stop polling, and with its
+    /// Serves a WebSocket that wants to take over from polling: it is probed, polls are answered so that the client can stop polling, and
+    /// with its
     /// upgrade packet the queue goes to it.
     /// </summary>
     internal async Task ServeUpgradeAsync(Func<Task<WebSocketConnection>> accept)
@@ -56,7 +57,8 @@ public sealed partial class EngineSocket
             connection.MaxPayload = MaxPayload;
             _webSocket = connection;
             TransportName = "websocket";
-            // A client lets its last poll end before it completes the upgrade. One that came meanwhile was sent after that and has overtaken it.
+            // A client lets its last poll end before it completes the upgrade. One that came meanwhile was sent after that and has
+            // overtaken it.
             _poll?.TrySetResult(_pollCameWhileUpgrading ? RefusedPayload : NoopPayload);
             Write();
             if (_state == State.Closing) done = BeginClose();

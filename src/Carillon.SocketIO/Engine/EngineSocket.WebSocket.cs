@@ -14,12 +14,15 @@ public sealed partial class EngineSocket : IFrameReceiver
     int _inFlight;                       // bytes of a write that the network has not taken at once
     SharedFrame? _pendingFrame;          // the frame that they belong to
     int _pendingBuffer;                  // or the size of the buffer in which they are
-    byte[]? _pong;                       // what answers the latest ping, while it cannot leave (RFC 6455, section 5.5.3: the others need no answer)
+    // what answers the latest ping, while it cannot leave (RFC 6455, section 5.5.3: the others need no answer)
+    byte[]? _pong;
     int _beforePong;                     // how many frames of the queue leave before it
     bool _closeSent;
     TaskCompletionSource? _written;      // set when somebody waits for the writer to end
 
-    /// <summary>Counts what has come in: messages of one number came in one go, in the same POST or the same piece of a WebSocket.</summary>
+    /// <summary>
+    /// Counts what has come in: messages of one number came in one go, in the same POST or the same piece of a WebSocket.
+    /// </summary>
     internal int Batch => _posts + (_webSocket?.Pieces ?? 0);
 
     /// <summary>Serves a connection that began as a WebSocket, until it ends.</summary>
@@ -115,7 +118,8 @@ public sealed partial class EngineSocket : IFrameReceiver
             _ => DisconnectReason.TransportError,
         }, code);
 
-        // After a broken frame the client may still be sending. Closing now would reset the connection and our close frame would never be read.
+        // After a broken frame the client may still be sending. Closing now would reset the connection and our close frame would never be
+        // read.
         if (code != CloseCode.None) await connection.DiscardAsync();
         Task written;
         lock (_gate) written = _writing ? (_written = new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Task.CompletedTask;
@@ -138,7 +142,8 @@ public sealed partial class EngineSocket : IFrameReceiver
     }
 
     byte[] BytesOf(SharedFrame frame) =>
-        _base64 ? frame.WebSocketBase64 : _webSocket!.Deflated ? frame.WebSocketDeflated(_server.Options.CompressionThreshold) : frame.WebSocket;
+        _base64 ? frame.WebSocketBase64 : _webSocket!.Deflated
+            ? frame.WebSocketDeflated(_server.Options.CompressionThreshold) : frame.WebSocket;
 
     // Under the gate: writes a frame that nothing waits before.
     void WriteNow(SharedFrame frame)
@@ -202,7 +207,8 @@ public sealed partial class EngineSocket : IFrameReceiver
         length = 0;
         while (!IsQueueEmpty || _pong is not null)
         {
-            var write = IsPongNext ? WritePong(out length) : _queue!.Count == 1 ? WriteOne(Take(), out length) : WriteTogether(_queue, out length);
+            var write = IsPongNext ? WritePong(out length) : _queue!.Count == 1
+                ? WriteOne(Take(), out length) : WriteTogether(_queue, out length);
             if (!write.IsCompletedSuccessfully) return write;
             ReleasePending();
         }

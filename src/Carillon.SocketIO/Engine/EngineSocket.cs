@@ -6,7 +6,8 @@ using Microsoft.AspNetCore.Http;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// One client's connection, whatever transport carries it. Everything that leaves goes through one ordered queue, so that nothing is lost, doubled
+/// One client's connection, whatever transport carries it. Everything that leaves goes through one ordered queue, so that nothing is lost,
+/// doubled
 /// or reordered when polling becomes a WebSocket. Sending never waits for the client.
 /// </summary>
 public sealed partial class EngineSocket
@@ -71,7 +72,8 @@ public sealed partial class EngineSocket
     public void Send(ReadOnlyMemory<byte> binary) => Enqueue(SharedFrame.OfMessage([], [binary]));
 
     /// <summary>
-    /// Closes the connection after what is already queued: the client sees <c>transport close</c>. Where that must wait (a polling client that is not polling, a WebSocket still
+    /// Closes the connection after what is already queued: the client sees <c>transport close</c>. Where that must wait (a polling client
+    /// that is not polling, a WebSocket still
     /// writing), <see cref="Closed"/> is called when it is done.
     /// </summary>
     /// <param name="reason">What <see cref="Closed"/> is told.</param>
@@ -88,7 +90,9 @@ public sealed partial class EngineSocket
         if (done) End(_closeReason);
     }
 
-    /// <summary>Ends the transport as a failure of the network would: what is queued is lost, the client sees <c>transport close</c>.</summary>
+    /// <summary>
+    /// Ends the transport as a failure of the network would: what is queued is lost, the client sees <c>transport close</c>.
+    /// </summary>
     public void Abort()
     {
         lock (_gate)
@@ -178,7 +182,10 @@ public sealed partial class EngineSocket
         _queue?.CountAll();      // what is left waits for the client
     }
 
-    /// <summary>Keeps back what is sent until <see cref="EndJoin"/>, so that all of it leaves together, and nothing before the client is in its rooms.</summary>
+    /// <summary>
+    /// Keeps back what is sent until <see cref="EndJoin"/>, so that all of it leaves together, and nothing before the client is in its
+    /// rooms.
+    /// </summary>
     internal void BeginJoin()
     {
         lock (_gate) _isJoining = true;
@@ -234,7 +241,9 @@ public sealed partial class EngineSocket
         return false;
     }
 
-    /// <summary>Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame after the write under way.</summary>
+    /// <summary>
+    /// Ends the connection at once. A waiting poll is answered, a WebSocket gets its close frame after the write under way.
+    /// </summary>
     internal void Drop(string reason, CloseCode code = CloseCode.None, byte[]? toPoll = null)
     {
         lock (_gate)
@@ -257,10 +266,12 @@ public sealed partial class EngineSocket
         lock (_gate)
         {
             if (_state == State.Closed) return;
-            // Where the end was decided before, it keeps its reason, whoever is the first to see it: the client's answer to our close frame may be.
+            // Where the end was decided before, it keeps its reason, whoever is the first to see it: the client's answer to our close frame
+            // may be.
             if (_state == State.Closing) reason = _closeReason;
             (_state, _closeReason) = (State.Closed, reason);
-            _poll?.TrySetResult(_lastPoll is null ? FarewellFor(reason) : NoopPayload);   // one that came since the end began: nothing else would wake it
+            // one that came since the end began: nothing else would wake it
+            _poll?.TrySetResult(_lastPoll is null ? FarewellFor(reason) : NoopPayload);
             if (_webSocket is null) StopTimer();
             else SetTimer(TimerPhase.Abort, _server.Options.CloseTimeout);   // the client may answer our close frame
             _probe?.Dismiss();

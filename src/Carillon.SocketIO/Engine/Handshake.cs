@@ -9,7 +9,8 @@ using Microsoft.AspNetCore.WebUtilities;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive. What few ask for (headers, query) is kept as it
+/// What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive. What few ask
+/// for (headers, query) is kept as it
 /// came and taken apart when somebody asks.
 /// </summary>
 public sealed class Handshake
@@ -25,11 +26,13 @@ public sealed class Handshake
         User = context.User;
     }
 
-    internal Handshake(string url, ReadOnlySpan<byte> headers, IPAddress? address, DateTimeOffset at) => (Url, _headers, Address, At) = (url, headers.ToArray(), address, at);
+    internal Handshake(string url, ReadOnlySpan<byte> headers, IPAddress? address, DateTimeOffset at) =>
+        (Url, _headers, Address, At) = (url, headers.ToArray(), address, at);
 
     Handshake(Handshake connection, JsonElement auth)
     {
-        (_headers, Url, IsSecure, Address, User, At) = (connection._headers, connection.Url, connection.IsSecure, connection.Address, connection.User, connection.At);
+        (_headers, Url, IsSecure, Address, User, At) = (
+            connection._headers, connection.Url, connection.IsSecure, connection.Address, connection.User, connection.At);
         Auth = auth;
     }
 
@@ -61,7 +64,8 @@ public sealed class Handshake
     public DateTimeOffset At { get; }
 
     /// <summary>
-    /// What the client passed as <c>auth</c> when it joined this namespace: a JSON object, empty when it passed nothing. It is the client's word: check it.
+    /// What the client passed as <c>auth</c> when it joined this namespace: a JSON object, empty when it passed nothing. It is the client's
+    /// word: check it.
     /// </summary>
     public JsonElement Auth { get; } = EmptyObject;
 
@@ -74,7 +78,8 @@ public sealed class Handshake
 
     internal static readonly JsonElement EmptyObject = JsonElement.Parse("{}");
 
-    internal Handshake With(JsonElement auth) => auth.ValueKind == JsonValueKind.Object && auth.GetPropertyCount() > 0 ? new(this, auth) : this;
+    internal Handshake With(JsonElement auth) =>
+        auth.ValueKind == JsonValueKind.Object && auth.GetPropertyCount() > 0 ? new(this, auth) : this;
 
     static byte[] Encode(IHeaderDictionary headers)
     {
@@ -105,7 +110,8 @@ public sealed class Handshake
         OrderedDictionary<string, string> values = [];
         var mark = url.IndexOf('?');
         if (mark >= 0)
-            foreach (var pair in new QueryStringEnumerable(url.AsMemory(mark))) values[pair.DecodeName().ToString()] = pair.DecodeValue().ToString();
+            foreach (var pair in new QueryStringEnumerable(url.AsMemory(mark))) values[pair.DecodeName().ToString()] = pair.DecodeValue()
+                .ToString();
         return values;
     }
 

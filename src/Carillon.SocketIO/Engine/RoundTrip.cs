@@ -1,7 +1,8 @@
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// How long the way to a client and back takes, smoothed over the pings of its connection as RFC 6298, section 2, does it for TCP. The default is that of a connection that
+/// How long the way to a client and back takes, smoothed over the pings of its connection as RFC 6298, section 2, does it for TCP. The
+/// default is that of a connection that
 /// has not been measured yet.
 /// </summary>
 public readonly record struct RoundTrip
@@ -9,7 +10,8 @@ public readonly record struct RoundTrip
     // How many measurements it takes before the estimate says more about the network than about chance.
     const int Enough = 3;
 
-    // Who loses a segment four times in a row hears again after 1 + 2 + 4 + 8 times what TCP waits at first (RFC 6298, section 5.5), and then the answer is on its way.
+    // Who loses a segment four times in a row hears again after 1 + 2 + 4 + 8 times what TCP waits at first (RFC 6298, section 5.5), and
+    // then the answer is on its way.
     const int RetransmissionTimeouts = 16;
 
     readonly float _smoothed;      // milliseconds; a float of each, because every connection has one
@@ -36,7 +38,8 @@ public readonly record struct RoundTrip
     }
 
     /// <summary>
-    /// How long a client may take to answer its next ping: so long that a segment lost four times in a row ends nothing, and within the bounds; the longest until it was measured three times.
+    /// How long a client may take to answer its next ping: so long that a segment lost four times in a row ends nothing, and within the
+    /// bounds; the longest until it was measured three times.
     /// </summary>
     internal TimeSpan PingTimeout(TimeSpan? shortest, TimeSpan longest)
     {

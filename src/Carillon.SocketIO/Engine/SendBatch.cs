@@ -1,15 +1,18 @@
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// Joins what one thread sends to a connection while it works through a batch, such as the messages that one read brought: it leaves in one write at the end. Where the batch takes
-/// long, what has come together so far leaves between two messages. Where one message takes long, in a handler that blocks for example, a thread of its own sends it.
+/// Joins what one thread sends to a connection while it works through a batch, such as the messages that one read brought: it leaves in one
+/// write at the end. Where the batch takes
+/// long, what has come together so far leaves between two messages. Where one message takes long, in a handler that blocks for example, a
+/// thread of its own sends it.
 /// </summary>
 sealed class SendBatch
 {
     // Longer than the work on any batch that is only arithmetic; shorter than anybody notices.
     const long ShortestMilliseconds = 2;
 
-    // Where sending itself takes longer than that, a batch may last this many times as long as sending does: most of the time goes into the messages, and the joining keeps up with
+    // Where sending itself takes longer than that, a batch may last this many times as long as sending does: most of the time goes into the
+    // messages, and the joining keeps up with
     // the load. But never so long that it shows.
     const int TimesTheSending = 4;
     const long LongestMilliseconds = 25;
@@ -56,7 +59,8 @@ sealed class SendBatch
     }
 
     /// <summary>How many milliseconds a batch may last when sending what came together took so many.</summary>
-    internal static long MayLast(long sendingMilliseconds) => Math.Clamp(sendingMilliseconds * TimesTheSending, ShortestMilliseconds, LongestMilliseconds);
+    internal static long MayLast(long sendingMilliseconds) =>
+        Math.Clamp(sendingMilliseconds * TimesTheSending, ShortestMilliseconds, LongestMilliseconds);
 
     internal bool IsHolding => Volatile.Read(ref _count) > 0;
 
@@ -96,7 +100,8 @@ sealed class SendBatch
     }
 
     /// <summary>
-    /// For the watch, which looks at regular times: sends for a thread that has made no progress since the last look. The connections stay in the batch: when the thread goes on, it
+    /// For the watch, which looks at regular times: sends for a thread that has made no progress since the last look. The connections stay
+    /// in the batch: when the thread goes on, it
     /// finds that nothing waits for them any more.
     /// </summary>
     /// <returns>How many connections it has sent to.</returns>
@@ -108,7 +113,8 @@ sealed class SendBatch
             (_seen, _sent) = (progress, 0);
             return 0;
         }
-        // The count first: the array that is read after it has room for as many. The thread may go on at any moment and take them away; to send for one too many does no harm.
+        // The count first: the array that is read after it has room for as many. The thread may go on at any moment and take them away; to
+        // send for one too many does no harm.
         var count = Volatile.Read(ref _count);
         var waiting = Volatile.Read(ref _waiting);
         var before = _sent;

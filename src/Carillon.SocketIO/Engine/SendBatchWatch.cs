@@ -1,6 +1,9 @@
 namespace Carillon.SocketIO.Engine;
 
-/// <summary>Looks after the batches of all threads, on a thread of its own, so that it does so even when all others are blocked. While there are no batches it rests.</summary>
+/// <summary>
+/// Looks after the batches of all threads, on a thread of its own, so that it does so even when all others are blocked. While there are no
+/// batches it rests.
+/// </summary>
 static class SendBatchWatch
 {
     // A thread that works does not take this long for a message, and sending for one that works would undo the joining.
@@ -69,7 +72,8 @@ static class SendBatchWatch
         }
         catch (Exception)
         {
-            // Connections log their own faults. A logging provider that throws must not end the thread that looks after all, and the process with it.
+            // Connections log their own faults. A logging provider that throws must not end the thread that looks after all, and the
+            // process with it.
         }
     }
 

@@ -1,9 +1,14 @@
 namespace Carillon.SocketIO.Engine;
 
-/// <summary>What happens to a message when a client reads so slowly that its queue is full (<see cref="EngineOptions.MaxQueuedBytes"/>).</summary>
+/// <summary>
+/// What happens to a message when a client reads so slowly that its queue is full (<see cref="EngineOptions.MaxQueuedBytes"/>).
+/// </summary>
 public enum Overflow
 {
-    /// <summary>What matters less makes room. Where that is not enough, the client is disconnected (<c>slow-consumer</c>): it comes back and catches up.</summary>
+    /// <summary>
+    /// What matters less makes room. Where that is not enough, the client is disconnected (<c>slow-consumer</c>): it comes back and catches
+    /// up.
+    /// </summary>
     Queue,
 
     /// <summary>The message is dropped for this client.</summary>
@@ -47,10 +52,16 @@ public sealed record SendPolicy
     /// <summary>What happens to it when a client's queue is full.</summary>
     public Overflow Overflow { get; init; }
 
-    /// <summary>The stream it belongs to, such as the name of a channel. Messages of one stream never overtake each other. Critical ones without a stream keep their order, too.</summary>
+    /// <summary>
+    /// The stream it belongs to, such as the name of a channel. Messages of one stream never overtake each other. Critical ones without a
+    /// stream keep their order, too.
+    /// </summary>
     public string? Stream { get; init; }
 
-    /// <summary>What it is about, for <see cref="Overflow.KeepLatest"/>: a later message of the same stream and key replaces it. Where null, the whole stream is about one thing.</summary>
+    /// <summary>
+    /// What it is about, for <see cref="Overflow.KeepLatest"/>: a later message of the same stream and key replaces it. Where null, the
+    /// whole stream is about one thing.
+    /// </summary>
     public string? Key { get; init; }
 }
 

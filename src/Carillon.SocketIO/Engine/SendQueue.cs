@@ -3,7 +3,8 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// What waits for one connection, in the order it will leave. It is made when something must wait, and guarded by the connection that owns it.
+/// What waits for one connection, in the order it will leave. It is made when something must wait, and guarded by the connection that owns
+/// it.
 /// </summary>
 /// <param name="buffers">The budget of the server, where there is one.</param>
 sealed class SendQueue(BufferBudget? buffers = null)
@@ -123,7 +124,8 @@ sealed class SendQueue(BufferBudget? buffers = null)
         {
             var frame = this[i];
             var policy = frame.Policy;
-            var stays = policy.Overflow == Overflow.KeepLatest ? seen.Add((policy.Stream, policy.Key)) : policy.Priority != SendPriority.Low;
+            var stays = policy.Overflow == Overflow.KeepLatest
+                ? seen.Add((policy.Stream, policy.Key)) : policy.Priority != SendPriority.Low;
             if (!stays)
             {
                 if (Counts) frame.Release();

@@ -13,7 +13,8 @@ static class ServerGauges
     {
         Meters.Meter.CreateObservableUpDownCounter("carillon.connections", CountConnections, "{connection}", "Open connections");
         Meters.Meter.CreateObservableGauge("carillon.send_queue.bytes", SumQueues, "By", "Bytes that wait for clients");
-        Meters.Meter.CreateObservableGauge("carillon.buffered.bytes", SumBuffered, "By", "Bytes that connections hold: waiting, half received, kept for recovery");
+        Meters.Meter.CreateObservableGauge(
+            "carillon.buffered.bytes", SumBuffered, "By", "Bytes that connections hold: waiting, half received, kept for recovery");
         Meters.Meter.CreateObservableGauge("carillon.buffered.limit", SumBufferedLimits, "By", "Bytes that connections may hold together");
         Meters.Meter.CreateObservableGauge("carillon.send_queue.max", DeepestQueue, "By", "Bytes that wait for the slowest client");
     }
@@ -37,5 +38,6 @@ static class ServerGauges
 
     static long SumBufferedLimits() => Servers.Sum(server => server.Key.MaxBufferedBytes ?? 0);
 
-    static long DeepestQueue() => Servers.SelectMany(server => server.Key.Connections).Select(connection => (long)connection.Waiting).DefaultIfEmpty().Max();
+    static long DeepestQueue() =>
+        Servers.SelectMany(server => server.Key.Connections).Select(connection => (long)connection.Waiting).DefaultIfEmpty().Max();
 }

@@ -5,7 +5,8 @@ using System.Security.Cryptography;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// Ids of sessions, sockets and recoverable sessions: 20 URL-safe characters, of which twelve bytes come from the system's random source (they are
+/// Ids of sessions, sockets and recoverable sessions: 20 URL-safe characters, of which twelve bytes come from the system's random source
+/// (they are
 /// secrets) and three from a counter (so that two are never the same).
 /// </summary>
 static class SessionId

@@ -6,7 +6,8 @@ namespace Carillon.SocketIO.Engine;
 
 /// <summary>
 /// One packet, encoded once for every receiver of every kind. For a WebSocket it is a run of bytes that is written as it is (header and
-/// payload of the text frame, then of each binary attachment); the form for long-polling, and the one for clients that cannot take binary frames,
+/// payload of the text frame, then of each binary attachment); the form for long-polling, and the one for clients that cannot take binary
+/// frames,
 /// are made from it when the first such receiver asks. It never changes after that, so that any number of queues may hold it.
 /// </summary>
 sealed class SharedFrame
@@ -60,7 +61,8 @@ sealed class SharedFrame
     {
         lock (this)
         {
-            var size = Volatile.Read(ref _holders) == 0 ? 0 : WebSocket.Length + LengthOf(_forms?.Polling) + LengthOf(_forms?.TextOnly) + LengthOf(_forms?.Deflated);
+            var size = Volatile.Read(ref _holders) == 0
+                ? 0 : WebSocket.Length + LengthOf(_forms?.Polling) + LengthOf(_forms?.TextOnly) + LengthOf(_forms?.Deflated);
             if (size != _counted) _buffers!.Add(size - _counted);
             _counted = size;
         }
@@ -81,26 +83,33 @@ sealed class SharedFrame
     public byte[] Polling => _forms?.Polling ?? Keep(ref FormsOrNew.Polling, EncodePolling());
 
     /// <summary>The bytes for a WebSocket whose client asked for base64 instead of binary frames (<c>b64=1</c>).</summary>
-    public byte[] WebSocketBase64 => _attachments.Length == 0 ? WebSocket : _forms?.TextOnly ?? Keep(ref FormsOrNew.TextOnly, EncodeTextOnly());
+    public byte[] WebSocketBase64 =>
+        _attachments.Length == 0 ? WebSocket : _forms?.TextOnly ?? Keep(ref FormsOrNew.TextOnly, EncodeTextOnly());
 
     /// <summary>
-    /// The bytes for a WebSocket that takes compressed messages: the text is compressed, once for all, where it has so many bytes and becomes smaller by it.
+    /// The bytes for a WebSocket that takes compressed messages: the text is compressed, once for all, where it has so many bytes and
+    /// becomes smaller by it.
     /// </summary>
     public byte[] WebSocketDeflated(int threshold) =>
-        !MayCompress || threshold <= 0 || _text.Length < threshold ? WebSocket : _forms?.Deflated ?? Keep(ref FormsOrNew.Deflated, EncodeDeflated());
+        !MayCompress || threshold <= 0 || _text.Length < threshold
+            ? WebSocket : _forms?.Deflated ?? Keep(ref FormsOrNew.Deflated, EncodeDeflated());
 
     /// <summary>An Engine.IO packet of text: its type digit and what follows.</summary>
-    public static SharedFrame OfText(ReadOnlySpan<byte> packet) => Build(packet[0], packet[1..], hasText: true, [], compress: true, SendPolicy.Default);
+    public static SharedFrame OfText(ReadOnlySpan<byte> packet) =>
+        Build(packet[0], packet[1..], hasText: true, [], compress: true, SendPolicy.Default);
 
     /// <summary>A text packet with the binary messages that follow it and belong to it.</summary>
-    /// <param name="message">The text without the type of the Engine.IO packet, which is put in front; empty for a lone binary message.</param>
+    /// <param name="message">The text without the type of the Engine.IO packet, which is put in front; empty for a lone binary
+    /// message.</param>
     /// <param name="attachments">The binary messages.</param>
     /// <param name="compress">Whether an answer to a poll, or a message of a WebSocket that agreed on it, may be compressed.</param>
     /// <param name="policy">How it is treated where it cannot leave at once.</param>
-    public static SharedFrame OfMessage(ReadOnlySpan<byte> message, ReadOnlyMemory<byte>[] attachments, bool compress = true, SendPolicy? policy = null) =>
+    public static SharedFrame OfMessage(
+        ReadOnlySpan<byte> message, ReadOnlyMemory<byte>[] attachments, bool compress = true, SendPolicy? policy = null) =>
         Build(EnginePacket.Message, message, hasText: !message.IsEmpty, attachments, compress, policy ?? SendPolicy.Default);
 
-    static SharedFrame Build(byte type, ReadOnlySpan<byte> data, bool hasText, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
+    static SharedFrame Build(
+        byte type, ReadOnlySpan<byte> data, bool hasText, ReadOnlyMemory<byte>[] attachments, bool compress, SendPolicy policy)
     {
         var textLength = hasText ? 1 + data.Length : 0;
         var length = hasText ? FrameHeader.LengthFor(textLength) + textLength : 0;
@@ -128,7 +137,9 @@ sealed class SharedFrame
         return new SharedFrame(wire, kept, copies, compress, policy);
     }
 
-    /// <summary>Bytes that go over a WebSocket's connection as they are, such as a control frame; they mean nothing to a polling client.</summary>
+    /// <summary>
+    /// Bytes that go over a WebSocket's connection as they are, such as a control frame; they mean nothing to a polling client.
+    /// </summary>
     public static SharedFrame OfBytes(byte[] wire) => new(wire, default, [], compress: false, SendPolicy.Default);
 
     byte[] EncodePolling()

@@ -1,7 +1,8 @@
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// The deadlines of all connections on one timer. Setting and cancelling one costs the same whatever their number, which a timer for each connection would not: there,
+/// The deadlines of all connections on one timer. Setting and cancelling one costs the same whatever their number, which a timer for each
+/// connection would not: there,
 /// every pong is two changes in the queue of the process.
 /// </summary>
 /// <remarks>A deadline is never early, and late by one tick at most. While nothing is due ever, the timer is off.</remarks>
@@ -14,7 +15,9 @@ sealed class TimerWheel(TimeProvider clock, TimeSpan tick, Action<Exception>? fa
         internal Deadline? Previous;
         internal long Due = NotSet;
 
-        /// <summary>Whether it is set. Whoever sets it under a lock may ask under the same lock whether it was set again since it was due.</summary>
+        /// <summary>
+        /// Whether it is set. Whoever sets it under a lock may ask under the same lock whether it was set again since it was due.
+        /// </summary>
         internal bool IsSet => Volatile.Read(ref Due) != NotSet;
 
         /// <summary>Called when the time has come, outside of all locks of the wheel.</summary>

@@ -8,7 +8,8 @@ using Microsoft.AspNetCore.Http;
 namespace Carillon.SocketIO.Hosting;
 
 /// <summary>
-/// The client library, served under the server's path as Socket.IO servers do: pages load <c>/socket.io/socket.io.js</c>. The files are those of the npm package
+/// The client library, served under the server's path as Socket.IO servers do: pages load <c>/socket.io/socket.io.js</c>. The files are
+/// those of the npm package
 /// <c>socket.io-client</c>, taken in when this package is built; their version is the entity tag.
 /// </summary>
 static partial class ClientFiles
@@ -20,7 +21,8 @@ static partial class ClientFiles
     /// <summary>Answers the request if it is for one of the files.</summary>
     public static async ValueTask<bool> TryServeAsync(HttpContext context, string name)
     {
-        if (!Files.TryGetValue(name, out var file) || !(HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)))
+        if (!Files.TryGetValue(name, out var file)
+            || !(HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)))
             return false;
         var (request, response) = (context.Request, context.Response);
         var tag = $"\"{file.Version}\"";
@@ -61,7 +63,8 @@ static partial class ClientFiles
             files[resource[folder.Length..]] = new File(bytes,
                 new(() => Compress(bytes, s => new GZipStream(s, CompressionLevel.Optimal))),
                 new(() => Compress(bytes, s => new BrotliStream(s, CompressionLevel.Optimal))),
-                resource.EndsWith(".map", StringComparison.Ordinal) ? "application/json; charset=utf-8" : "application/javascript; charset=utf-8",
+                resource.EndsWith(".map", StringComparison.Ordinal)
+                    ? "application/json; charset=utf-8" : "application/javascript; charset=utf-8",
                 version);
         }
         return files;

@@ -11,7 +11,8 @@ using NetSocket = System.Net.Sockets.Socket;
 namespace Carillon.SocketIO.Hosting;
 
 /// <summary>
-/// A plain WebSocket handshake (RFC 6455, section 4.1) for a Socket.IO server, as the first bytes of a connection. Only what is exactly that is taken: whatever is odd, incomplete or
+/// A plain WebSocket handshake (RFC 6455, section 4.1) for a Socket.IO server, as the first bytes of a connection. Only what is exactly
+/// that is taken: whatever is odd, incomplete or
 /// to be refused is left to HTTP, so that each request has one answer, whichever way it came.
 /// </summary>
 /// <param name="Engine">The server that it is for.</param>
@@ -29,7 +30,9 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     // HTTP takes no more headers either, unless it is told to.
     const int MostHeaders = 100;
 
-    /// <summary>Takes the handshake off a connection whose first bytes have come, and says what these are. What is not taken stays unread.</summary>
+    /// <summary>
+    /// Takes the handshake off a connection whose first bytes have come, and says what these are. What is not taken stays unread.
+    /// </summary>
     public static DirectHandshake? TryTake(NetSocket socket, DirectRoutes routes, out FirstBytes beginning)
     {
         Span<byte> bytes = stackalloc byte[LongestRequest];
@@ -58,7 +61,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     static DirectHandshake? Take(EngineServer engine, DirectRoutes routes, string target, ReadOnlySpan<byte> headers, IPAddress? address)
     {
-        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null, site = null, protocols = null;
+        string? upgrade = null, connection = null, version = null, host = null, key = null, origin = null, extensions = null, site = null,
+            protocols = null;
         var count = 0;
         for (var rest = headers; !rest.IsEmpty;)
         {
@@ -138,7 +142,8 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     /// <summary>The answer that makes the connection a WebSocket.</summary>
     public byte[] Accept() => Encoding.ASCII.GetBytes(
-        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {WebSocketConnection.AcceptKey(Key)}\r\n" +
+        $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
+            + $"{WebSocketConnection.AcceptKey(Key)}\r\n" +
         (Protocol is null ? "" : $"Sec-WebSocket-Protocol: {Protocol}\r\n") +
         (Deflated ? $"Sec-WebSocket-Extensions: {MessageDeflate.Agreement}\r\n\r\n" : "\r\n"));
 
@@ -146,9 +151,11 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     public static byte[] Refuse(EngineRefusal refusal)
     {
         var (status, type, later, body) = refusal.NotNow is { } notNow
-            ? ($"{refusal.Status} {ReasonPhrases.GetReasonPhrase(refusal.Status)}", "application/json", $"Retry-After: {notNow.RetryAfterSeconds}\r\n", refusal.Json())
+            ? ($"{refusal.Status} {ReasonPhrases.GetReasonPhrase(refusal.Status)}", "application/json",
+                $"Retry-After: {notNow.RetryAfterSeconds}\r\n", refusal.Json())
             : ("400 Bad Request", "text/plain; charset=UTF-8", "", Encoding.UTF8.GetBytes(refusal.Message));
-        return [.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {type}\r\n{later}Content-Length: {body.Length}\r\n\r\n"), .. body];
+        return [.. Encoding.ASCII.GetBytes(
+            $"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {type}\r\n{later}Content-Length: {body.Length}\r\n\r\n"), .. body];
     }
 }
 

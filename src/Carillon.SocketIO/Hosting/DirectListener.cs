@@ -34,7 +34,8 @@ sealed partial class DirectListener : IConnectionListener
     long _fullLoggedAt;
 
     public DirectListener(
-        NetSocket[] listeners, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock, ILogger logger)
+        NetSocket[] listeners, SocketTransportOptions options, DirectRoutes routes, TcpConnectionLimit limit, TimeProvider clock,
+            ILogger logger)
     {
         (_listeners, _options, Routes, _limit, _clock, _logger) = (listeners, options, routes, limit, clock, logger);
         EndPoint = listeners[0].LocalEndPoint!;
@@ -82,7 +83,8 @@ sealed partial class DirectListener : IConnectionListener
             try
             {
                 var accepting = listener.AcceptAsync();
-                // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a second and more.
+                // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a
+                // second and more.
                 // Not here: what they bring about is the application's, and others must not wait for it to be accepted.
                 if (!accepting.IsCompleted || _ready.Count >= MostReady) BeginReadySoon();
                 socket = await accepting;
@@ -248,7 +250,8 @@ sealed partial class DirectListener : IConnectionListener
     }
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "Refused a new connection: {Count} are open, as many as the limit of open files allows. Raise it (ulimit -n, LimitNOFILE)")]
+        Message = "Refused a new connection: {Count} are open, as many as the limit of open files allows. "
+            + "Raise it (ulimit -n, LimitNOFILE)")]
     partial void LogFull(int count);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A connection could not be accepted")]

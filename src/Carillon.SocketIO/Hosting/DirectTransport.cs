@@ -14,7 +14,8 @@ using NetSocket = System.Net.Sockets.Socket;
 namespace Carillon.SocketIO.Hosting;
 
 /// <summary>
-/// The socket transport of Kestrel with a door before it: a plain WebSocket handshake of a new client is answered here, on the bare socket, and HTTP never hears of it. Everything
+/// The socket transport of Kestrel with a door before it: a plain WebSocket handshake of a new client is answered here, on the bare socket,
+/// and HTTP never hears of it. Everything
 /// else (polling, upgrades of a session, TLS, other paths, anything to refuse) is handed on as it came, not a byte of it read.
 /// Before that, whoever is banned or has too many half-open connections is turned away.
 /// </summary>
@@ -45,8 +46,10 @@ sealed class DirectTransport(DirectRoutes routes, IOptions<SocketTransportOption
         return new(new DirectListener([.. sockets], options.Value, routes, Limit(), clock, loggers.CreateLogger<DirectTransport>()));
     }
 
-    // The kernel keeps at most 4,096 connections in a queue (net.core.somaxconn) and turns the next one away for a second. When 10,000 clients
-    // come back at once, one queue is not enough. The first socket is bound without SO_REUSEPORT, so that an address in use is still noticed;
+    // The kernel keeps at most 4,096 connections in a queue (net.core.somaxconn) and turns the next one away for a second. When 10,000
+    // clients
+    // come back at once, one queue is not enough. The first socket is bound without SO_REUSEPORT, so that an address in use is still
+    // noticed;
     // only then do the others share it.
     static void AddQueues(List<NetSocket> sockets)
     {
@@ -106,7 +109,10 @@ sealed class DirectRoutes
         lock (this) _routes = [.. _routes, (prefix, engine)];
     }
 
-    /// <summary>The server whose ledger knows the addresses of connections that have not said yet for which server they are: the first that was mapped.</summary>
+    /// <summary>
+    /// The server whose ledger knows the addresses of connections that have not said yet for which server they are: the first that was
+    /// mapped.
+    /// </summary>
     public EngineServer? Door => _routes is [var (_, first), ..] ? first : null;
 
     /// <summary>Whether HTTP would serve a request for a host. What it would refuse is left to it.</summary>
@@ -118,7 +124,10 @@ sealed class DirectRoutes
             ? []
             : [.. options.AllowedHosts.Select(host => (StringSegment)new HostString(host).ToUriComponent())];
 
-    /// <summary>The server that a request's target belongs to, if its path is the server's to the letter. Longer paths, escapes and dots are for HTTP to make sense of.</summary>
+    /// <summary>
+    /// The server that a request's target belongs to, if its path is the server's to the letter. Longer paths, escapes and dots are for
+    /// HTTP to make sense of.
+    /// </summary>
     public EngineServer? Find(ReadOnlySpan<char> target)
     {
         foreach (var (prefix, engine) in _routes)

@@ -22,7 +22,8 @@ sealed partial class EngineEndpoint
     // An operator who forgot the proxy would see all the world as one address, and the proxy's own name as the host.
     void NoteProxy(HttpRequest request)
     {
-        if (!Forwards(request.Headers) || request.HttpContext.Connection.RemoteIpAddress is not { } address || server.IsTrustedProxy(address)) return;
+        if (!Forwards(request.Headers) || request.HttpContext.Connection.RemoteIpAddress is not { } address
+            || server.IsTrustedProxy(address)) return;
         server.Addresses.IsProxy(address);
         var key = AddressKey.Of(address);
         lock (_proxiesNamed)
@@ -74,6 +75,7 @@ sealed partial class EngineEndpoint
 
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "Address {Address} of this machine sends the headers of a proxy, which are ignored: it is not in TrustedProxies. "
-            + "If it is your proxy, add it to the setting Limits.TrustedProxies; until then all its clients count as one address, which is limited and never banned")]
+            + "If it is your proxy, add it to the setting Limits.TrustedProxies; until then all its clients count as one address, which is "
+                + "limited and never banned")]
     partial void LogLocalProxy(AddressKey address);
 }

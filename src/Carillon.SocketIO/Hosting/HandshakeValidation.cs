@@ -7,7 +7,10 @@ using Microsoft.Net.Http.Headers;
 
 namespace Carillon.SocketIO.Hosting;
 
-/// <summary>Decides whether a request may reach a session, or open one. The order of the questions is the protocol's: clients see the first that fails.</summary>
+/// <summary>
+/// Decides whether a request may reach a session, or open one. The order of the questions is the protocol's: clients see the first that
+/// fails.
+/// </summary>
 static class HandshakeValidation
 {
     /// <summary>Checks that need nothing but the request and the session it names.</summary>
@@ -16,7 +19,8 @@ static class HandshakeValidation
     /// <param name="upgrade">Whether the request asks to become a WebSocket.</param>
     /// <param name="find">Finds an open session by its id.</param>
     /// <param name="session">The session that the request belongs to; <see langword="null"/> for a handshake.</param>
-    public static EngineRefusal? Check(HttpRequest request, EngineOptions options, bool upgrade, Func<string, EngineSocket?> find, out EngineSocket? session)
+    public static EngineRefusal? Check(
+        HttpRequest request, EngineOptions options, bool upgrade, Func<string, EngineSocket?> find, out EngineSocket? session)
     {
         session = null;
         var transport = QueryValue(request, "transport");
@@ -53,9 +57,13 @@ static class HandshakeValidation
     }
 
     /// <summary>The last question, asked after the application's own: does the client speak protocol 4?</summary>
-    public static EngineRefusal? CheckVersion(HttpRequest request) => QueryValue(request, "EIO") == "4" ? null : EngineRefusal.UnsupportedVersion;
+    public static EngineRefusal? CheckVersion(HttpRequest request) =>
+        QueryValue(request, "EIO") == "4" ? null : EngineRefusal.UnsupportedVersion;
 
-    /// <summary>The value of a parameter, empty where there is none. Names count with their case; of several values the last counts, as with other servers.</summary>
+    /// <summary>
+    /// The value of a parameter, empty where there is none. Names count with their case; of several values the last counts, as with other
+    /// servers.
+    /// </summary>
     public static string QueryValue(HttpRequest request, string name) => QueryValue(request.QueryString.Value, name);
 
     /// <summary>The value of a parameter in a query string.</summary>
@@ -67,7 +75,9 @@ static class HandshakeValidation
         return value;
     }
 
-    /// <summary>Whether the request asks to become a WebSocket: by an upgrade (RFC 6455, section 4.2.1), or over HTTP/2 (RFC 8441).</summary>
+    /// <summary>
+    /// Whether the request asks to become a WebSocket: by an upgrade (RFC 6455, section 4.2.1), or over HTTP/2 (RFC 8441).
+    /// </summary>
     public static bool AsksForWebSocket(HttpRequest request) =>
         IsExtendedConnect(request)
         || request.Headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase)
@@ -75,7 +85,8 @@ static class HandshakeValidation
 
     /// <summary>Whether the WebSocket part of an upgrade request is one that we can answer.</summary>
     public static bool IsValidWebSocketRequest(HttpRequest request) =>
-        request.Headers.SecWebSocketVersion == "13" && Subprotocol.TryChoose(request.Headers.SecWebSocketProtocol, out _) && (IsExtendedConnect(request) || IsValidUpgrade(request));
+        request.Headers.SecWebSocketVersion == "13" && Subprotocol.TryChoose(request.Headers.SecWebSocketProtocol, out _)
+            && (IsExtendedConnect(request) || IsValidUpgrade(request));
 
     /// <summary>Whether the request asks for a WebSocket inside an HTTP/2 connection.</summary>
     public static bool IsExtendedConnect(HttpRequest request) =>

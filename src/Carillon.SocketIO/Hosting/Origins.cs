@@ -5,7 +5,9 @@ using Microsoft.Net.Http.Headers;
 
 namespace Carillon.SocketIO.Hosting;
 
-/// <summary>Which web pages may connect. One rule for both transports: the CORS headers of polling say what the Origin check of WebSocket enforces.</summary>
+/// <summary>
+/// Which web pages may connect. One rule for both transports: the CORS headers of polling say what the Origin check of WebSocket enforces.
+/// </summary>
 static class Origins
 {
     /// <summary>Whether a page may connect.</summary>
@@ -35,7 +37,8 @@ static class Origins
         else
         {
             headers.Append(HeaderNames.Vary, HeaderNames.Origin);
-            if (!StringValues.IsNullOrEmpty(origin) && CanBeSentBack(origin.ToString()) && (IsAllowed(origin.ToString(), options) || IsSameOrigin(origin.ToString(), context.Request.Host)))
+            if (!StringValues.IsNullOrEmpty(origin) && CanBeSentBack(origin.ToString())
+                && (IsAllowed(origin.ToString(), options) || IsSameOrigin(origin.ToString(), context.Request.Host)))
                 headers.AccessControlAllowOrigin = origin;
         }
         if (options.AllowCredentials) headers.AccessControlAllowCredentials = "true";
@@ -72,6 +75,7 @@ static class Origins
     // from no host: capacitor://localhost is an application's.
     internal static bool IsSameOrigin(string origin, HostString host) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var page) && (page.Scheme == Uri.UriSchemeHttp || page.Scheme == Uri.UriSchemeHttps)
-        && page.Host.Equals(host.Host.Trim('[', ']'), StringComparison.OrdinalIgnoreCase) | page.Host.Equals(host.Host, StringComparison.OrdinalIgnoreCase)
+        && page.Host.Equals(host.Host.Trim('[', ']'), StringComparison.OrdinalIgnoreCase)
+            | page.Host.Equals(host.Host, StringComparison.OrdinalIgnoreCase)
         && (host.Port is { } port ? page.Port == port : page.IsDefaultPort);
 }

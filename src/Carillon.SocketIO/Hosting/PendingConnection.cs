@@ -10,7 +10,8 @@ using NetSocket = System.Net.Sockets.Socket;
 namespace Carillon.SocketIO.Hosting;
 
 /// <summary>
-/// A connection from its acceptance until it is known what it is: until then its address has one more half-open connection. It holds no buffer while it says nothing.
+/// A connection from its acceptance until it is known what it is: until then its address has one more half-open connection. It holds no
+/// buffer while it says nothing.
 /// </summary>
 sealed class PendingConnection : TimerWheel.Deadline
 {

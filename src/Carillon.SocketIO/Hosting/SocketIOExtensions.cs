@@ -31,9 +31,12 @@ public static class SocketIOExtensions
     }
 
     /// <summary>
-    /// Takes plain WebSocket handshakes of the Socket.IO server off the connections before HTTP does, and moves frames straight to and from the socket: about half the memory and CPU of
-    /// a connection. Middlewares and authentication of ASP.NET Core do not see these requests; polling, TLS and all else go on to HTTP as usual. Addresses that are banned or have
-    /// too many half-open connections are turned away before anything is read, whatever they want. It replaces the socket transport of Kestrel for all its endpoints: call it
+    /// Takes plain WebSocket handshakes of the Socket.IO server off the connections before HTTP does, and moves frames straight to and from
+    /// the socket: about half the memory and CPU of
+    /// a connection. Middlewares and authentication of ASP.NET Core do not see these requests; polling, TLS and all else go on to HTTP as
+    /// usual. Addresses that are banned or have
+    /// too many half-open connections are turned away before anything is read, whatever they want. It replaces the socket transport of
+    /// Kestrel for all its endpoints: call it
     /// after <c>UseSockets</c>, whose options it heeds.
     /// </summary>
     /// <param name="web">The web host.</param>
@@ -66,7 +69,8 @@ public static class SocketIOExtensions
         configure?.Invoke(options);
         var server = new EngineServer(options, connected, endpoints.ServiceProvider.GetService<TimeProvider>(),
             endpoints.ServiceProvider.GetRequiredService<ILogger<EngineServer>>());
-        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(() => server.Close(DisconnectReason.ServerShuttingDown));
+        endpoints.ServiceProvider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(() =>
+            server.Close(DisconnectReason.ServerShuttingDown));
         return Map(endpoints, path, server, serveClient: false);
     }
 

@@ -14,7 +14,8 @@ static class WebSocketUpgrade
         var headers = context.Response.Headers;
         var deflated = options.PerMessageDeflate && MessageDeflate.CanAgree(context.Request.Headers.SecWebSocketExtensions.ToString());
         if (deflated) headers.SecWebSocketExtensions = MessageDeflate.Agreement;
-        if (Subprotocol.TryChoose(context.Request.Headers.SecWebSocketProtocol, out var chosen) && chosen is not null) headers.SecWebSocketProtocol = chosen;
+        if (Subprotocol.TryChoose(context.Request.Headers.SecWebSocketProtocol, out var chosen)
+            && chosen is not null) headers.SecWebSocketProtocol = chosen;
         if (HandshakeValidation.IsExtendedConnect(context.Request))
         {
             var connect = context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>();

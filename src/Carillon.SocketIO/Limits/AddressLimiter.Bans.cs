@@ -13,7 +13,8 @@ public sealed record Ban(string Address, DateTimeOffset Until, int Strikes, stri
 /// <summary>What is counted for an address.</summary>
 /// <param name="Address">The address, or the network of 64 bits for IPv6.</param>
 /// <param name="Open">Its connections.</param>
-/// <param name="HalfOpen">Those of them that have not joined a namespace yet, and connections that have not made a whole request yet.</param>
+/// <param name="HalfOpen">Those of them that have not joined a namespace yet, and connections that have not made a whole request
+/// yet.</param>
 /// <param name="Strikes">How many bans count against it.</param>
 /// <param name="BannedUntil">When its ban ends, UTC; <see langword="null"/> where it is not banned.</param>
 public sealed record AddressCount(string Address, int Open, int HalfOpen, int Strikes, DateTimeOffset? BannedUntil);
@@ -28,7 +29,8 @@ public sealed partial class AddressLimiter
         List<Ban> bans = [];
         lock (_gate)
             foreach (var entry in _entries.Values)
-                if (BannedFor(entry, now) is var left && left > TimeSpan.Zero) bans.Add(new(entry.Key.ToString(), today + left, entry.Strikes, entry.Reason));
+                if (BannedFor(entry, now) is var left
+                    && left > TimeSpan.Zero) bans.Add(new(entry.Key.ToString(), today + left, entry.Strikes, entry.Reason));
         bans.Sort(static (one, other) => string.CompareOrdinal(one.Address, other.Address));
         return bans;
     }
@@ -50,7 +52,10 @@ public sealed partial class AddressLimiter
         return true;
     }
 
-    /// <summary>Lets no new connection of an address in for a while, beginning now. It counts as a strike; an address of the allow-list is let in all the same.</summary>
+    /// <summary>
+    /// Lets no new connection of an address in for a while, beginning now. It counts as a strike; an address of the allow-list is let in
+    /// all the same.
+    /// </summary>
     /// <param name="address">The address; of an IPv6 address its network of 64 bits.</param>
     /// <param name="length">For how long; ten years at most.</param>
     public void Ban(IPAddress address, TimeSpan length)
@@ -111,6 +116,7 @@ public sealed partial class AddressLimiter
         }
     }
 
-    AddressCount CountOf(Entry entry, long now, DateTimeOffset today) => new(entry.Key.ToString(), entry.Open, entry.HalfOpen, StrikesOf(entry, now),
+    AddressCount CountOf(Entry entry, long now, DateTimeOffset today) =>
+        new(entry.Key.ToString(), entry.Open, entry.HalfOpen, StrikesOf(entry, now),
         BannedFor(entry, now) is var left && left > TimeSpan.Zero ? today + left : null);
 }

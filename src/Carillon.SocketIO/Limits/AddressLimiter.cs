@@ -5,12 +5,17 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.SocketIO.Limits;
 
 /// <summary>
-/// The ledger of addresses: who has how many connections, how fast new ones come, what was refused and what was malformed, and who is banned for how long. IPv6 is
-/// counted by networks of 64 bits. The ledger is asked before anything else is done for a connection, so it must stay at a fraction of a microsecond.
+/// The ledger of addresses: who has how many connections, how fast new ones come, what was refused and what was malformed, and who is
+/// banned for how long. IPv6 is
+/// counted by networks of 64 bits. The ledger is asked before anything else is done for a connection, so it must stay at a fraction of a
+/// microsecond.
 /// </summary>
 public sealed partial class AddressLimiter
 {
-    /// <summary>How many addresses without a connection are remembered; about 11 MB. Beyond it the one that was seen longest ago is forgotten, unbanned ones first.</summary>
+    /// <summary>
+    /// How many addresses without a connection are remembered; about 11 MB. Beyond it the one that was seen longest ago is forgotten,
+    /// unbanned ones first.
+    /// </summary>
     internal const int Remembered = 50_000;
 
     static readonly TimeSpan WhenFull = TimeSpan.FromSeconds(5);
@@ -20,7 +25,8 @@ public sealed partial class AddressLimiter
     readonly TimeProvider _clock;
     readonly ILogger _logger;
     readonly NetworkList _allowed;
-    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;     // polling has the rate of handshakes too, and its own bucket
+    // polling has the rate of handshakes too, and its own bucket
+    readonly Rate _handshakes, _refusals, _unheeded, _floods, _malformed, _failures;
     readonly Lock _gate = new();                              // guards all below; held for the time of a look-up
     readonly Dictionary<AddressKey, Entry> _entries = [];
     readonly LinkedList<Entry> _absent = new();               // without a connection, seen longest ago first
@@ -41,7 +47,8 @@ public sealed partial class AddressLimiter
     }
 
     /// <summary>
-    /// Counts a connection that has said nothing yet as half-open, unless the answer is a refusal: until it is known what it is (<see cref="OnRequest"/>), or until it ends
+    /// Counts a connection that has said nothing yet as half-open, unless the answer is a refusal: until it is known what it is
+    /// (<see cref="OnRequest"/>), or until it ends
     /// before (<see cref="OnAborted"/>).
     /// </summary>
     internal Refusal? OnAccepted(IPAddress? address)
@@ -55,7 +62,8 @@ public sealed partial class AddressLimiter
             var entry = Find(AddressKey.Of(address), now);
             // Whether it is a handshake, and how many it may begin, is to be seen. Sessions that nobody has come back to hold no
             // connection.
-            var user = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0, entry.HalfOpen - (AwaitsJoin ? entry.Idle?.Count ?? 0 : 0), entry.Sockets);
+            var user = new AddressStanding(BannedFor(entry, now), HandshakeWait: default, Open: 0,
+                entry.HalfOpen - (AwaitsJoin ? entry.Idle?.Count ?? 0 : 0), entry.Sockets);
             refusal = exempt ? null : Decide(user, _options, SocketsPerAddress);
             if (refusal is null)
             {
@@ -117,7 +125,8 @@ public sealed partial class AddressLimiter
     /// HTTP an image of any page sends the same request, and the address would be that of a person who looks at the page. For the same
     /// reason it takes nothing from WebSockets.
     /// </summary>
-    internal Refusal? AdmitRequest(IPAddress? address, out object? displaced) => Admit(address, static entry => ref entry.Requests, out displaced);
+    internal Refusal? AdmitRequest(IPAddress? address, out object? displaced) =>
+        Admit(address, static entry => ref entry.Requests, out displaced);
 
     Refusal? Admit(IPAddress? address, BucketOf bucket, out object? displaced)
     {
@@ -224,16 +233,19 @@ public sealed partial class AddressLimiter
     internal void Refused(IPAddress? address) => Penalize(address, "refused handshakes", _refusals, static entry => ref entry.Refusals);
 
     /// <summary>A connection was closed because it went on to send more events than it may. Too many of them ban the address.</summary>
-    internal void Flooded(IPAddress? address) => Penalize(address, "connections that flooded events", _floods, static entry => ref entry.Floods);
+    internal void Flooded(IPAddress? address) =>
+        Penalize(address, "connections that flooded events", _floods, static entry => ref entry.Floods);
 
     // Being told to wait is no offence; who is told so thousands of times does not heed it.
-    void Unheeded(IPAddress? address) => Penalize(address, "handshakes in spite of being told to wait", _unheeded, static entry => ref entry.Unheeded);
+    void Unheeded(IPAddress? address) =>
+        Penalize(address, "handshakes in spite of being told to wait", _unheeded, static entry => ref entry.Unheeded);
 
     /// <summary>Something came that no client sends. Too much of it bans the address.</summary>
     internal void Malformed(IPAddress? address) => Penalize(address, "malformed packets", _malformed, static entry => ref entry.Malformed);
 
     /// <summary>
-    /// Whether an address may try a key or a password: ask before looking at it, and tell <see cref="Failed"/> of wrong ones. Failed tries never ban.
+    /// Whether an address may try a key or a password: ask before looking at it, and tell <see cref="Failed"/> of wrong ones. Failed tries
+    /// never ban.
     /// </summary>
     /// <param name="address">Where the request came from.</param>
     /// <param name="retryAfter">Where it may not: how long to wait.</param>
@@ -354,7 +366,8 @@ public sealed partial class AddressLimiter
 
     bool LeavesNothingBehind(Entry entry, long now) =>
         entry.BannedUntil <= now && StrikesOf(entry, now) == 0
-        && entry.Handshakes.IsFull(now) && entry.Requests.IsFull(now) && entry.Refusals.IsFull(now) && entry.Unheeded.IsFull(now) && entry.Floods.IsFull(now)
+        && entry.Handshakes.IsFull(now) && entry.Requests.IsFull(now) && entry.Refusals.IsFull(now) && entry.Unheeded.IsFull(now)
+            && entry.Floods.IsFull(now)
         && entry.Malformed.IsFull(now) && entry.Failures.IsFull(now);
 
     void Forget(Entry entry)

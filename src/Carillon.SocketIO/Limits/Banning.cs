@@ -10,7 +10,9 @@ static class Banning
         return length < options.LongestBan.TotalSeconds ? TimeSpan.FromSeconds(length) : options.LongestBan;
     }
 
-    /// <summary>How many earlier bans still count: one is forgotten each time that passes without another, from the end of the last.</summary>
+    /// <summary>
+    /// How many earlier bans still count: one is forgotten each time that passes without another, from the end of the last.
+    /// </summary>
     public static int StillCounting(int strikes, TimeSpan sinceEnd, LimitOptions options) =>
         sinceEnd <= TimeSpan.Zero ? strikes : (int)Math.Max(0, strikes - Math.Floor(sinceEnd / options.ForgetBanAfter));
 }

@@ -1,11 +1,13 @@
 namespace Carillon.SocketIO.Limits;
 
 /// <summary>
-/// The bytes that a server's connections hold together: what waits to be sent, what is half received, what unfinished handlers were given, and what is kept for recovery. What
+/// The bytes that a server's connections hold together: what waits to be sent, what is half received, what unfinished handlers were given,
+/// and what is kept for recovery. What
 /// leaves at once is never counted; the places in a queue are charged in steps, everything else is exact.
 /// </summary>
 /// <remarks>
-/// A frame of a broadcast that waits in many queues is in memory once, so that it counts once: with the first queue that holds it, until the last has let it go
+/// A frame of a broadcast that waits in many queues is in memory once, so that it counts once: with the first queue that holds it, until
+/// the last has let it go
 /// (<c>SharedFrame.Hold</c>). Each queue pays for its own place only.
 /// </remarks>
 /// <param name="limit">How many bytes may be held; null is no limit.</param>
@@ -29,7 +31,10 @@ sealed class BufferBudget(long? limit, Action exceeded, Action? readersWait = nu
     /// <summary>Whether more is held than may be.</summary>
     public bool IsExceeded => Held > _limit;
 
-    /// <summary>How many bytes are to be given back once the limit was exceeded: down to nine tenths of it, so that the next message does not exceed it again.</summary>
+    /// <summary>
+    /// How many bytes are to be given back once the limit was exceeded: down to nine tenths of it, so that the next message does not exceed
+    /// it again.
+    /// </summary>
     public long Excess => Held - _limit / 10 * 9;
 
     /// <summary>
@@ -92,6 +97,9 @@ sealed class BufferBudget(long? limit, Action exceeded, Action? readersWait = nu
         if (Volatile.Read(ref _room) is not null) Interlocked.Exchange(ref _room, null)?.TrySetResult();
     }
 
-    /// <summary>The limit where none is set: a quarter of what the runtime may use. Buffers of a pool are up to twice as large as what is in them, and history and the application need room.</summary>
+    /// <summary>
+    /// The limit where none is set: a quarter of what the runtime may use. Buffers of a pool are up to twice as large as what is in them,
+    /// and history and the application need room.
+    /// </summary>
     public static long? LimitOf(long? option) => option is 0 ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 : option;
 }

@@ -11,7 +11,8 @@ enum RateLimitAction
 }
 
 /// <summary>
-/// What one connection may spend, of its own and of its account's. Asked for each event before its JSON is read: no allocation, no lock and no timer. Events of a
+/// What one connection may spend, of its own and of its account's. Asked for each event before its JSON is read: no allocation, no lock and
+/// no timer. Events of a
 /// connection are spent one at a time; expensive operations by any thread.
 /// </summary>
 sealed class ConnectionLimiter(RateLimits shares)
@@ -28,7 +29,10 @@ sealed class ConnectionLimiter(RateLimits shares)
     /// <summary>Sets the account, and answers the one before.</summary>
     public Account? Exchange(Account? account) => Interlocked.Exchange(ref _account, account);
 
-    /// <summary>Spends one event, or a frame that is none, of some bytes, attachments included. False: nothing was spent, and there is enough again after a while.</summary>
+    /// <summary>
+    /// Spends one event, or a frame that is none, of some bytes, attachments included. False: nothing was spent, and there is enough again
+    /// after a while.
+    /// </summary>
     /// <param name="bytes">How many bytes.</param>
     /// <param name="now">The moment.</param>
     /// <param name="retryAfter">Where there is not enough: how long until there is.</param>
@@ -62,7 +66,8 @@ sealed class ConnectionLimiter(RateLimits shares)
     public bool TryAcquireOperations(int count, long now, out TimeSpan retryAfter)
     {
         if (!_own.Operations.TryTake(shares.PerConnection.Operations, count, now, out retryAfter)) return false;
-        if (Account is not { } account || account.Buckets.Operations.TryTake(shares.PerAccount.Operations, count, now, out retryAfter)) return true;
+        if (Account is not { } account
+            || account.Buckets.Operations.TryTake(shares.PerAccount.Operations, count, now, out retryAfter)) return true;
         _own.Operations.GiveBack(shares.PerConnection.Operations, count);
         return false;
     }
@@ -75,7 +80,8 @@ sealed class ConnectionLimiter(RateLimits shares)
     }
 
     /// <summary>What becomes of a client with so many refused events in the window. A limit of zero never closes.</summary>
-    internal static RateLimitAction Decide(int refusals, int limit) => limit > 0 && refusals > limit ? RateLimitAction.Disconnect : RateLimitAction.Refuse;
+    internal static RateLimitAction Decide(int refusals, int limit) =>
+        limit > 0 && refusals > limit ? RateLimitAction.Disconnect : RateLimitAction.Refuse;
 }
 
 /// <summary>The shares as numbers of a server's clock; one for all its connections.</summary>

@@ -1,13 +1,15 @@
 namespace Carillon.SocketIO.Limits;
 
 /// <summary>
-/// What one address, one connection and one account may take of the server, so that there is enough for everyone. All of it is on by default, with values that an
+/// What one address, one connection and one account may take of the server, so that there is enough for everyone. All of it is on by
+/// default, with values that an
 /// office of two thousand people behind one address does not reach. Zero switches a single limit off.
 /// </summary>
 public sealed class LimitOptions
 {
     /// <summary>
-    /// Whether addresses are limited and banned at all. On. Off where a proxy does it already, or where one machine plays thousands of clients (load tests).
+    /// Whether addresses are limited and banned at all. On. Off where a proxy does it already, or where one machine plays thousands of
+    /// clients (load tests).
     /// </summary>
     public bool LimitAddresses { get; set; } = true;
 
@@ -38,15 +40,20 @@ public sealed class LimitOptions
     public int HandshakeBurst { get; set; } = 2000;
 
     /// <summary>
-    /// How many connections of one address may be half-open: accepted and without a whole request, or let in without having joined a namespace. 5,000: an office of 2,500
-    /// that comes back at once, each browser with a spare connection that says nothing. Further ones are closed before a byte is read. Who says nothing is closed after
-    /// <see cref="HandshakeTimeout"/>, who does not join after <c>SocketIOOptions.ConnectTimeout</c>. Without <c>UseSocketIO</c> connections count from their handshake on.
+    /// How many connections of one address may be half-open: accepted and without a whole request, or let in without having joined a
+    /// namespace. 5,000: an office of 2,500
+    /// that comes back at once, each browser with a spare connection that says nothing. Further ones are closed before a byte is read. Who
+    /// says nothing is closed after
+    /// <see cref="HandshakeTimeout"/>, who does not join after <c>SocketIOOptions.ConnectTimeout</c>. Without <c>UseSocketIO</c>
+    /// connections count from their handshake on.
     /// </summary>
     public int HalfOpenPerAddress { get; set; } = 5000;
 
     /// <summary>
-    /// Within which time a new connection has to say something, and to finish the first request that it begins: 10 seconds, as servers of HTTP give it. Who says nothing is
-    /// closed, which is no offence: browsers keep spare connections. Who does not finish is closed as well and counts as refused. TLS has time-outs of its own. It holds
+    /// Within which time a new connection has to say something, and to finish the first request that it begins: 10 seconds, as servers of
+    /// HTTP give it. Who says nothing is
+    /// closed, which is no offence: browsers keep spare connections. Who does not finish is closed as well and counts as refused. TLS has
+    /// time-outs of its own. It holds
     /// where <c>UseSocketIO</c> takes the connections; elsewhere those of HTTP do.
     /// </summary>
     public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
@@ -68,17 +75,23 @@ public sealed class LimitOptions
     public int UnheededHandshakesPerMinute { get; set; } = 5000;
 
     /// <summary>
-    /// How many connections of one address may be closed in a minute for flooding events (<see cref="RefusalsBeforeDisconnect"/>) before the address is banned: 20. A client
-    /// that sends 50,000 a second and comes back at once is closed three times a second and banned within ten. A faulty page in an office, whose client waits a second or more
+    /// How many connections of one address may be closed in a minute for flooding events (<see cref="RefusalsBeforeDisconnect"/>) before
+    /// the address is banned: 20. A client
+    /// that sends 50,000 a second and comes back at once is closed three times a second and banned within ten. A faulty page in an office,
+    /// whose client waits a second or more
     /// before it comes back, may be closed every three seconds all day.
     /// </summary>
     public int FloodingConnectionsPerMinute { get; set; } = 20;
 
-    /// <summary>How many malformed packets and events one address may send in a minute before it is banned: 3,000, a faulty release on every screen of an office.</summary>
+    /// <summary>
+    /// How many malformed packets and events one address may send in a minute before it is banned: 3,000, a faulty release on every screen
+    /// of an office.
+    /// </summary>
     public int MalformedPerMinute { get; set; } = 3000;
 
     /// <summary>
-    /// How many wrong keys or passwords one address may try in a minute, where the application reports them: 300. Beyond it, it has to wait; it is not banned.
+    /// How many wrong keys or passwords one address may try in a minute, where the application reports them: 300. Beyond it, it has to
+    /// wait; it is not banned.
     /// </summary>
     public int FailedCredentialsPerMinute { get; set; } = 300;
 
@@ -95,7 +108,8 @@ public sealed class LimitOptions
     public TimeSpan ForgetBanAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
-    /// Addresses and networks that are neither limited nor banned, such as <c>192.0.2.7</c> or <c>2001:db8::/48</c>: the operator's own, monitoring, back ends. None.
+    /// Addresses and networks that are neither limited nor banned, such as <c>192.0.2.7</c> or <c>2001:db8::/48</c>: the operator's own,
+    /// monitoring, back ends. None.
     /// </summary>
     public IList<string> AllowList { get; } = [];
 
@@ -106,11 +120,15 @@ public sealed class LimitOptions
     /// </summary>
     public IList<string> TrustedProxies { get; } = [];
 
-    /// <summary>How many connections one account may have open: 2,500. More than one person has, and enough for a hall of screens that share an account.</summary>
+    /// <summary>
+    /// How many connections one account may have open: 2,500. More than one person has, and enough for a hall of screens that share an
+    /// account.
+    /// </summary>
     public int ConnectionsPerAccount { get; set; } = 2500;
 
     /// <summary>
-    /// What one connection may spend: 2,000 events a second after 10,000 at once, and 16 MB a second after 64 MB at once, far above what a page sends and a few percent of
+    /// What one connection may spend: 2,000 events a second after 10,000 at once, and 16 MB a second after 64 MB at once, far above what a
+    /// page sends and a few percent of
     /// a core; 200 expensive operations a second after 5,000 at once, a screen that subscribes to all it shows.
     /// </summary>
     public RateLimitOptions PerConnection { get; } = new()
@@ -123,7 +141,9 @@ public sealed class LimitOptions
         OperationBurst = 5000,
     };
 
-    /// <summary>What all connections of one account may spend together: five times as much as one, because people have several devices and pages.</summary>
+    /// <summary>
+    /// What all connections of one account may spend together: five times as much as one, because people have several devices and pages.
+    /// </summary>
     public RateLimitOptions PerAccount { get; } = new()
     {
         EventsPerSecond = 10_000,
@@ -135,7 +155,8 @@ public sealed class LimitOptions
     };
 
     /// <summary>
-    /// How many events of one connection may be refused within <see cref="RefusalWindow"/> before it is closed, and counted against its address
+    /// How many events of one connection may be refused within <see cref="RefusalWindow"/> before it is closed, and counted against its
+    /// address
     /// (<see cref="FloodingConnectionsPerMinute"/>): 1,000. A burst that was
     /// sent before the first refusal came back is no ill will.
     /// </summary>
@@ -145,14 +166,17 @@ public sealed class LimitOptions
     public TimeSpan RefusalWindow { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// From how many bytes of managed memory on new connections are refused with 503 until there is room again. 0, the default: four fifths of what the
+    /// From how many bytes of managed memory on new connections are refused with 503 until there is room again. 0, the default: four fifths
+    /// of what the
     /// runtime may use, which heeds the limit of a container. <see langword="null"/> switches it off.
     /// </summary>
     public long? MemoryThreshold { get; set; } = 0;
 
     /// <summary>
-    /// How many bytes all connections together may hold: messages that wait to be sent or are half received, arguments of unfinished handlers, and events kept for recovery. A broadcast that
-    /// waits for many counts once. Beyond it the connections that hold most are closed (<c>slow-consumer</c>) and new ones are refused with 503. 0, the default: a quarter of what the
+    /// How many bytes all connections together may hold: messages that wait to be sent or are half received, arguments of unfinished
+    /// handlers, and events kept for recovery. A broadcast that
+    /// waits for many counts once. Beyond it the connections that hold most are closed (<c>slow-consumer</c>) and new ones are refused with
+    /// 503. 0, the default: a quarter of what the
     /// runtime may use, which heeds the limit of a container. <see langword="null"/> switches it off.
     /// </summary>
     public long? MaxBufferedBytes { get; set; } = 0;
@@ -195,7 +219,9 @@ public sealed class LimitOptions
     }
 }
 
-/// <summary>What somebody may spend of the server. Each pair is an average and what may come at once after a pause; an average of zero is no limit.</summary>
+/// <summary>
+/// What somebody may spend of the server. Each pair is an average and what may come at once after a pause; an average of zero is no limit.
+/// </summary>
 public sealed class RateLimitOptions
 {
     /// <summary>How many events a second. Events that nobody handles count as well.</summary>

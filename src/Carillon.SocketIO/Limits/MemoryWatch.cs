@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.SocketIO.Limits;
 
 /// <summary>
-/// Whether the process holds more memory than it should. It looks when it is asked, four times a second at most, and has no timer. Once over the threshold, it stays so
+/// Whether the process holds more memory than it should. It looks when it is asked, four times a second at most, and has no timer. Once
+/// over the threshold, it stays so
 /// until a tenth of it is free again: a server at the brink must not change its mind with every connection.
 /// </summary>
 sealed partial class MemoryWatch
@@ -39,7 +40,8 @@ sealed partial class MemoryWatch
             var last = Volatile.Read(ref _lookedAt);
             var now = _clock.GetTimestamp();
             // Who comes first looks; the others take what was seen last.
-            if (_clock.GetElapsedTime(last, now) >= LookEvery && Interlocked.CompareExchange(ref _lookedAt, now, last) == last) Look(threshold, now);
+            if (_clock.GetElapsedTime(last, now) >= LookEvery
+                && Interlocked.CompareExchange(ref _lookedAt, now, last) == last) Look(threshold, now);
             return _over;
         }
     }
@@ -66,7 +68,8 @@ sealed partial class MemoryWatch
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Memory is short: {Used} MB are held, more than {Threshold} MB. New connections are refused until there is room")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "Memory is short: {Used} MB are held, more than {Threshold} MB. New connections are refused until there is room")]
     partial void LogBegan(long used, long threshold);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Memory is sufficient again: {Used} MB are held. New connections are let in")]

@@ -58,7 +58,8 @@ sealed class TcpConnectionLimit(int? configured)
         const string line = "Max open files", path = "/proc/self/limits";
         try
         {
-            if (!File.Exists(path) || File.ReadLines(path).FirstOrDefault(text => text.StartsWith(line, StringComparison.Ordinal)) is not { } limits) return null;
+            if (!File.Exists(path) || File.ReadLines(path).FirstOrDefault(text =>
+                text.StartsWith(line, StringComparison.Ordinal)) is not { } limits) return null;
             var soft = limits[line.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0];
             return int.TryParse(soft, CultureInfo.InvariantCulture, out var files) ? files : null;      // or "unlimited"
         }

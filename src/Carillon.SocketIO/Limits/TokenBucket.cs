@@ -38,7 +38,8 @@ public readonly struct Rate
 }
 
 /// <summary>
-/// A bucket of tokens. It is full at first, is refilled by the time that passes, and is one number: nothing is allocated and no timer runs. Many threads may take from it
+/// A bucket of tokens. It is full at first, is refilled by the time that passes, and is one number: nothing is allocated and no timer runs.
+/// Many threads may take from it
 /// at once, where it is a field that is not copied.
 /// </summary>
 public struct TokenBucket

@@ -5,7 +5,8 @@ using System.Text.Json.Serialization;
 namespace Carillon.SocketIO.Packets;
 
 /// <summary>
-/// JSON with binary in it: on the way out each byte array becomes a placeholder and an attachment, on the way in a placeholder becomes its attachment.
+/// JSON with binary in it: on the way out each byte array becomes a placeholder and an attachment, on the way in a placeholder becomes its
+/// attachment.
 /// </summary>
 static class BinaryJson
 {
@@ -77,9 +78,11 @@ static class BinaryJson
     }
 
     /// <summary>
-    /// Whether every placeholder in a value names one of that many attachments, and there are no more placeholders than attachments: each may become a copy of its attachment.
+    /// Whether every placeholder in a value names one of that many attachments, and there are no more placeholders than attachments: each
+    /// may become a copy of its attachment.
     /// </summary>
-    /// <exception cref="InvalidOperationException">A member's name is half of a surrogate pair: the value could not be written again.</exception>
+    /// <exception cref="InvalidOperationException">A member's name is half of a surrogate pair: the value could not be written
+    /// again.</exception>
     public static bool PlaceholdersFit(JsonElement json, int attachments)
     {
         var left = attachments;
@@ -111,7 +114,8 @@ static class BinaryJson
     static void WriteValue(Utf8JsonWriter writer, SocketValue value, List<ReadOnlyMemory<byte>> attachments)
     {
         if (value.Json.ValueKind == JsonValueKind.Undefined) writer.WriteNullValue();
-        else if (value.Attachments.Length == 0) writer.WriteRawValue(value.Utf8, skipInputValidation: true);   // byte for byte what the client sent
+        // byte for byte what the client sent
+        else if (value.Attachments.Length == 0) writer.WriteRawValue(value.Utf8, skipInputValidation: true);
         else Copy(writer, value.Json, value.Attachments, attachments);
     }
 
@@ -163,14 +167,17 @@ static class BinaryJson
 
     sealed class BytesConverter : JsonConverter<byte[]>
     {
-        public override byte[] Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) => ReadPlaceholder(ref reader).ToArray();
+        public override byte[] Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>
+            ReadPlaceholder(ref reader).ToArray();
 
-        public override void Write(Utf8JsonWriter writer, byte[] value, JsonSerializerOptions options) => WritePlaceholder(writer, value, t_written!);
+        public override void Write(Utf8JsonWriter writer, byte[] value, JsonSerializerOptions options) =>
+            WritePlaceholder(writer, value, t_written!);
     }
 
     sealed class MemoryConverter : JsonConverter<ReadOnlyMemory<byte>>
     {
-        public override ReadOnlyMemory<byte> Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) => ReadPlaceholder(ref reader);
+        public override ReadOnlyMemory<byte> Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>
+            ReadPlaceholder(ref reader);
 
         public override void Write(Utf8JsonWriter writer, ReadOnlyMemory<byte> value, JsonSerializerOptions options) =>
             WritePlaceholder(writer, value, t_written!);
@@ -181,7 +188,8 @@ static class BinaryJson
         public override SocketValue Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>
             new(JsonElement.ParseValue(ref reader), t_read ?? []);
 
-        public override void Write(Utf8JsonWriter writer, SocketValue value, JsonSerializerOptions options) => WriteValue(writer, value, t_written!);
+        public override void Write(Utf8JsonWriter writer, SocketValue value, JsonSerializerOptions options) =>
+            WriteValue(writer, value, t_written!);
     }
 
     sealed class RawConverter : JsonConverter<RawJson>

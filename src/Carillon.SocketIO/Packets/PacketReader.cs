@@ -31,7 +31,8 @@ readonly record struct Packet(PacketType Type, string Namespace, long? Id, JsonE
 readonly record struct PacketLimits(int Attachments, int Depth, int NamespaceLength);
 
 /// <summary>
-/// Reads a packet: type, number of attachments and <c>-</c>, namespace and <c>,</c>, id, JSON. All limits hold before the JSON is parsed. Whatever the protocol
+/// Reads a packet: type, number of attachments and <c>-</c>, namespace and <c>,</c>, id, JSON. All limits hold before the JSON is parsed.
+/// Whatever the protocol
 /// forbids a client to send is refused here, so that nobody behind it has to ask again.
 /// </summary>
 static class PacketReader
@@ -88,20 +89,25 @@ static class PacketReader
         return true;
     }
 
-    /// <summary>The name of an event, as far as it can be told without parsing: a plain text of reasonable length. Empty where it is none.</summary>
+    /// <summary>
+    /// The name of an event, as far as it can be told without parsing: a plain text of reasonable length. Empty where it is none.
+    /// </summary>
     public static string NameIn(ReadOnlySpan<byte> json)
     {
         const int longest = 100;
         if (!json.StartsWith("[\""u8)) return "";
         var name = json[2..Math.Min(json.Length, longest + 3)];
         var end = name.IndexOfAny((byte)'"', (byte)'\\');
-        return end > 0 && name[end] == (byte)'"' && System.Text.Unicode.Utf8.IsValid(name[..end]) ? Encoding.UTF8.GetString(name[..end]) : "";
+        return end > 0 && name[end] == (byte)'"' && System.Text.Unicode.Utf8.IsValid(name[..end])
+            ? Encoding.UTF8.GetString(name[..end]) : "";
     }
 
     // What the runtime keeps for each value, name and end of a parsed text.
     const int BytesPerToken = 12;
 
-    /// <summary>How many bytes parsed JSON takes in memory, at most: the text, and what was understood of it, which may be six times as much.</summary>
+    /// <summary>
+    /// How many bytes parsed JSON takes in memory, at most: the text, and what was understood of it, which may be six times as much.
+    /// </summary>
     public static int MemoryOf(JsonElement json)
     {
         if (json.ValueKind == JsonValueKind.Undefined) return 0;

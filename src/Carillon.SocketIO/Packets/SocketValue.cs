@@ -9,7 +9,8 @@ namespace Carillon.SocketIO.Packets;
 public readonly record struct RawJson(ReadOnlyMemory<byte> Utf8);
 
 /// <summary>
-/// One argument of an event or acknowledgement: a JSON value, in which binary attachments may stand in the place of any value. It can be emitted
+/// One argument of an event or acknowledgement: a JSON value, in which binary attachments may stand in the place of any value. It can be
+/// emitted
 /// again as it is.
 /// </summary>
 public readonly struct SocketValue
@@ -25,7 +26,8 @@ public readonly struct SocketValue
     internal SocketValue(JsonElement json, ReadOnlyMemory<byte>[] attachments) => (Json, _attachments) = (json, attachments);
 
     /// <summary>
-    /// The JSON. A binary attachment is an object <c>{"_placeholder":true,"num":0}</c> here: read it by <see cref="AsBinary"/>, or by <see cref="As{T}"/> into a
+    /// The JSON. A binary attachment is an object <c>{"_placeholder":true,"num":0}</c> here: read it by <see cref="AsBinary"/>, or by
+    /// <see cref="As{T}"/> into a
     /// <c>byte[]</c> member. Undefined where the client sent fewer arguments.
     /// </summary>
     public JsonElement Json { get; }
@@ -38,7 +40,8 @@ public readonly struct SocketValue
 
     /// <summary>The bytes of the attachment, or <see langword="null"/> where the value is none.</summary>
     public ReadOnlyMemory<byte>? AsBinary() =>
-        BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length ? Attachments[number] : default(ReadOnlyMemory<byte>?);
+        BinaryJson.TryGetPlaceholder(Json, out var number) && number < Attachments.Length
+            ? Attachments[number] : default(ReadOnlyMemory<byte>?);
 
     /// <summary>The text, or <see langword="null"/> where the value is no text, or no text that Unicode allows.</summary>
     public string? AsString()

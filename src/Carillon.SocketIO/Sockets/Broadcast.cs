@@ -16,19 +16,23 @@ public readonly struct Broadcast
     readonly bool _uncompressed;
     readonly SendPolicy? _policy;
 
-    internal Broadcast(SocketNamespace nsp, string[] rooms, string[] except, bool isVolatile = false, bool uncompressed = false, SendPolicy? policy = null)
+    internal Broadcast(SocketNamespace nsp, string[] rooms, string[] except, bool isVolatile = false, bool uncompressed = false,
+        SendPolicy? policy = null)
     {
         (_namespace, _rooms, _except, _isVolatile, _uncompressed, _policy) = (nsp, rooms, except, isVolatile, uncompressed, policy);
     }
 
     /// <summary>Adds a room whose members receive. The id of a socket is a room with that socket alone.</summary>
-    public Broadcast To(string room) => new(_namespace, _rooms.Length == 0 ? [room] : [.. _rooms, room], _except, _isVolatile, _uncompressed, _policy);
+    public Broadcast To(string room) =>
+        new(_namespace, _rooms.Length == 0 ? [room] : [.. _rooms, room], _except, _isVolatile, _uncompressed, _policy);
 
     /// <summary>Adds rooms whose members receive. The id of a socket is a room with that socket alone.</summary>
-    public Broadcast To(params IEnumerable<string> rooms) => new(_namespace, [.. _rooms, .. rooms], _except, _isVolatile, _uncompressed, _policy);
+    public Broadcast To(params IEnumerable<string> rooms) =>
+        new(_namespace, [.. _rooms, .. rooms], _except, _isVolatile, _uncompressed, _policy);
 
     /// <summary>Adds rooms whose members do not receive.</summary>
-    public Broadcast Except(params IEnumerable<string> rooms) => new(_namespace, _rooms, [.. _except, .. rooms], _isVolatile, _uncompressed, _policy);
+    public Broadcast Except(params IEnumerable<string> rooms) =>
+        new(_namespace, _rooms, [.. _except, .. rooms], _isVolatile, _uncompressed, _policy);
 
     /// <summary>What is sent is dropped for those who cannot take it right now.</summary>
     public Broadcast Volatile => new(_namespace, _rooms, _except, isVolatile: true, _uncompressed, _policy);
@@ -67,7 +71,8 @@ public readonly struct Broadcast
 
     /// <summary>Sends an event. It is encoded once for all receivers and waits for none of them.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one argument.</param>
+    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one
+    /// argument.</param>
     /// <param name="more">Further arguments; with the first they hold at most ten binary values.</param>
     /// <returns>How many sockets it was sent to.</returns>
     public int Emit(string name, object? argument, params ReadOnlySpan<object?> more) => EmitAll(name, [argument, .. more]);

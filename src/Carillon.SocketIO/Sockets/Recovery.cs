@@ -6,7 +6,9 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.SocketIO.Sockets;
 
 /// <summary>What is kept of a socket whose connection was lost.</summary>
-sealed record LostSession(string SocketId, Recoverable State, string[] Rooms, ConcurrentDictionary<string, object?>? Data, string? Account, long LeftAt, long ConfirmedAt)
+sealed record LostSession(
+    string SocketId, Recoverable State, string[] Rooms, ConcurrentDictionary<string, object?>? Data, string? Account, long LeftAt,
+    long ConfirmedAt)
 {
     // Its objects and entries, about; what the application put into Data is the application's.
     public long Bytes { get; } = 512 + 2 * Rooms.Sum(static room => (long)room.Length);
@@ -29,11 +31,13 @@ sealed class Recoverable
 }
 
 /// <summary>
-/// Connection state recovery of one namespace, in memory: the recent events with the rooms they went to, and the sessions that were lost. A session
+/// Connection state recovery of one namespace, in memory: the recent events with the rooms they went to, and the sessions that were lost. A
+/// session
 /// is restored whole, or not at all.
 /// </summary>
 /// <remarks>
-/// Recording and delivering happen under one gate, as does restoring: an event is either replayed or delivered, never both and never neither.
+/// Recording and delivering happen under one gate, as does restoring: an event is either replayed or delivered, never both and never
+/// neither.
 /// </remarks>
 /// <param name="options">How long sessions are kept, and how much of all.</param>
 /// <param name="clock">The time.</param>
@@ -48,7 +52,8 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
     static readonly TimeSpan WhileAPingIsSent = TimeSpan.FromSeconds(1);
 
     readonly TimeSpan _keep = options.RecoveryWindow!.Value;
-    // An event may have been sent to a client that had gone already, which is found after a missed ping only; and it is given back until its session has expired.
+    // An event may have been sent to a client that had gone already, which is found after a missed ping only; and it is given back until
+    // its session has expired.
     readonly TimeSpan _keepEvents = options.RecoveryWindow.Value + options.Engine.PingInterval + options.Engine.PingTimeout;
     readonly LinkedList<Recorded> _events = [];
     readonly Dictionary<string, LostSession> _lost = [];
@@ -86,7 +91,8 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         _eventBytes += SendQueue.CostOf(frame);
         frame.Hold(buffers);
         buffers.Add(RecordOverhead);
-        while ((_eventBytes > options.MaxRecoverableBytes || (_eventBytes > buffers.ShareOfKept && buffers.IsExceeded)) && _events.Count > 1) ForgetFirst();
+        while ((_eventBytes > options.MaxRecoverableBytes || (_eventBytes > buffers.ShareOfKept && buffers.IsExceeded))
+            && _events.Count > 1) ForgetFirst();
     }
 
     public void Keep(LostSession session)
@@ -146,16 +152,19 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         missed = [];
         if (!_lost.TryGetValue(pid, out session!)) return false;
         var from = session.State.JoinedBehind;
-        if (offset is not null && (!long.TryParse(offset, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out from) || from <= 0 || from > _lastOffset)) return false;
+        if (offset is not null && (!long.TryParse(offset, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out from)
+            || from <= 0 || from > _lastOffset)) return false;
         // What is forgotten may be missing, unless it is older than the last ping that was answered.
-        if (from < _forgotten && (_forgottenAt == long.MinValue || clock.GetElapsedTime(_forgottenAt, session.ConfirmedAt) < WhileAPingIsSent)) return false;
+        if (from < _forgotten
+            && (_forgottenAt == long.MinValue || clock.GetElapsedTime(_forgottenAt, session.ConfirmedAt) < WhileAPingIsSent)) return false;
         var rooms = session.Rooms.ToHashSet();
         var first = _events.Last;
         while (first is not null && first.Value.Offset > from) first = first.Previous;
         for (var next = first is null ? _events.First : first.Next; next is not null; next = next.Next)
         {
             var (recorded, mine) = (next.Value, rooms);
-            if ((recorded.Rooms.Length == 0 || recorded.Rooms.Any(mine.Contains)) && !recorded.Except.Any(mine.Contains)) missed.Add(recorded.Frame);
+            if ((recorded.Rooms.Length == 0 || recorded.Rooms.Any(mine.Contains))
+                && !recorded.Except.Any(mine.Contains)) missed.Add(recorded.Frame);
         }
         return true;
     }

@@ -5,8 +5,10 @@ using Carillon.SocketIO.Engine;
 namespace Carillon.SocketIO.Sockets;
 
 /// <summary>
-/// Who is in which room of a namespace. A room is a dense array, so that a broadcast walks memory in a row. Each place in a room knows which of its socket's memberships it
-/// is, and each membership which place it holds: joining and leaving cost the same whatever the size of the room, and a disconnect costs what that socket's own rooms cost. A room
+/// Who is in which room of a namespace. A room is a dense array, so that a broadcast walks memory in a row. Each place in a room knows
+/// which of its socket's memberships it
+/// is, and each membership which place it holds: joining and leaving cost the same whatever the size of the room, and a disconnect costs
+/// what that socket's own rooms cost. A room
 /// exists while somebody is in it; one with a single member, such as each socket's own, is nothing but an entry.
 /// </summary>
 sealed class Rooms
@@ -73,7 +75,8 @@ sealed class Rooms
         lock (_gate)
         {
             // The first membership is the namespace itself.
-            if (socket.MembershipCount > most && (!_rooms.TryGetValue(room, out var found) || SlotOf(socket, room, found) < 0)) return false;
+            if (socket.MembershipCount > most
+                && (!_rooms.TryGetValue(room, out var found) || SlotOf(socket, room, found) < 0)) return false;
             Add(room, socket);
             return true;
         }
@@ -103,7 +106,8 @@ sealed class Rooms
     }
 
     /// <summary>
-    /// The sockets in any of some rooms (everyone, where none is named) and in none of others, each once, in an array of the pool that the caller gives back.
+    /// The sockets in any of some rooms (everyone, where none is named) and in none of others, each once, in an array of the pool that the
+    /// caller gives back.
     /// No lock is held while it is read, so a slow receiver delays nobody who joins.
     /// </summary>
     public Socket[] Rent(ReadOnlySpan<string> rooms, ReadOnlySpan<string> except, out int count)

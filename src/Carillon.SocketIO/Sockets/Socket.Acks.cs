@@ -12,7 +12,8 @@ public sealed partial class Socket
     /// <summary>Sends an event without arguments and waits for the client's acknowledgement.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="timeout">How long to wait.</param>
-    /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers already.</exception>
+    /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers
+    /// already.</exception>
     /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
     public Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout) => AskAsync(name, timeout, []);
 
@@ -21,7 +22,8 @@ public sealed partial class Socket
     /// <param name="timeout">How long to wait.</param>
     /// <param name="argument">What is written as JSON. A list is one argument.</param>
     /// <param name="more">Further arguments.</param>
-    /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers already.</exception>
+    /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers
+    /// already.</exception>
     /// <exception cref="OperationCanceledException">The client left before it answered.</exception>
     public Task<SocketArguments> EmitWithAckAsync(string name, TimeSpan timeout, object? argument, params ReadOnlySpan<object?> more) =>
         AskAsync(name, timeout, [argument, .. more]);

@@ -22,7 +22,8 @@ public sealed partial class Socket
         (_client, Connection, Namespace, Handshake) = (client, client.Engine, nsp, handshake);
         Id = SessionId.Create();
         NoteEvent();
-        if (nsp.Recovery is { } recovery) _recoverable = new() { Pid = SessionId.Create(), ConfirmedBefore = recovery.Now };     // before that, nothing was sent to it
+        // before that, nothing was sent to it
+        if (nsp.Recovery is { } recovery) _recoverable = new() { Pid = SessionId.Create(), ConfirmedBefore = recovery.Now };
     }
 
     internal Socket(SocketClient client, SocketNamespace nsp, Handshake handshake, LostSession lost)
@@ -41,16 +42,24 @@ public sealed partial class Socket
     /// <summary>The namespace.</summary>
     public SocketNamespace Namespace { get; }
 
-    /// <summary>What is known from the request that opened the connection, and the <c>auth</c> that the client passed for this namespace.</summary>
+    /// <summary>
+    /// What is known from the request that opened the connection, and the <c>auth</c> that the client passed for this namespace.
+    /// </summary>
     public Handshake Handshake { get; }
 
-    /// <summary>Whether the client came back within the time that lost connections are kept, and got its state and missed events back.</summary>
+    /// <summary>
+    /// Whether the client came back within the time that lost connections are kept, and got its state and missed events back.
+    /// </summary>
     public bool Recovered { get; }
 
     /// <summary>Whatever the application wants to remember of this socket. It survives a recovery.</summary>
-    public IDictionary<string, object?> Data => LazyInitializer.EnsureInitialized(ref _data, static () => new(concurrencyLevel: 1, capacity: 4));
+    public IDictionary<string, object?> Data =>
+        LazyInitializer.EnsureInitialized(ref _data, static () => new(concurrencyLevel: 1, capacity: 4));
 
-    /// <summary>One thing that the application wants to remember of this socket, such as who it is: cheaper than <see cref="Data"/>. A recovered socket has that of its new connection.</summary>
+    /// <summary>
+    /// One thing that the application wants to remember of this socket, such as who it is: cheaper than <see cref="Data"/>. A recovered
+    /// socket has that of its new connection.
+    /// </summary>
     public object? Tag { get; set; }
 
     /// <summary>Whether the socket is in its namespace.</summary>
@@ -59,7 +68,10 @@ public sealed partial class Socket
     /// <summary>The connection that carries the socket, which it may share with sockets of other namespaces.</summary>
     public EngineSocket Connection { get; }
 
-    /// <summary>When the client last sent an event on this socket, UTC; when it came where it has sent none. Answers, pongs and transports do not count.</summary>
+    /// <summary>
+    /// When the client last sent an event on this socket, UTC; when it came where it has sent none. Answers, pongs and transports do not
+    /// count.
+    /// </summary>
     public DateTimeOffset LastEventAt => Clock.GetUtcNow() - Clock.GetElapsedTime(_lastEvent);
 
     /// <summary>The rooms the socket is in, its own (named by its id) among them.</summary>
@@ -91,7 +103,8 @@ public sealed partial class Socket
 
     /// <summary>Sends an event to this client.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one argument.</param>
+    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one
+    /// argument.</param>
     /// <param name="more">Further arguments; with the first they hold at most ten binary values.</param>
     public void Emit(string name, object? argument, params ReadOnlySpan<object?> more) => EmitAll(name, [argument, .. more]);
 
@@ -110,7 +123,8 @@ public sealed partial class Socket
     }
 
     /// <summary>Joins a room. Before the socket is connected it is remembered and takes effect then.</summary>
-    /// <exception cref="InvalidOperationException">The socket is in <see cref="SocketIOOptions.MaxRoomsPerSocket"/> other rooms already.</exception>
+    /// <exception cref="InvalidOperationException">The socket is in <see cref="SocketIOOptions.MaxRoomsPerSocket"/> other rooms
+    /// already.</exception>
     public void Join(string room)
     {
         var most = Namespace.Server.Options.MaxRoomsPerSocket;
@@ -118,7 +132,8 @@ public sealed partial class Socket
         lock (_gate)
         {
             if (_state == State.Connected) fits = Namespace.Rooms.Join(this, room, most + 1);     // its own is one more
-            else if (_state == State.Joining && _early?.Contains(room) != true && (fits = _early is null || _early.Count < most)) (_early ??= []).Add(room);
+            else if (_state == State.Joining && _early?.Contains(room) != true
+                && (fits = _early is null || _early.Count < most)) (_early ??= []).Add(room);
         }
         if (!fits) throw new InvalidOperationException($"A socket may be in {most} rooms at most (SocketIOOptions.MaxRoomsPerSocket).");
     }
@@ -159,7 +174,8 @@ public sealed partial class Socket
     internal void Send(SharedFrame frame, bool isVolatile = false) => Connection.Enqueue(frame, isVolatile);
 
     /// <summary>
-    /// Lets others reach the client, and tells it that it has joined: whatever is sent once it knows reaches it, and nothing comes before it knows but the events it missed.
+    /// Lets others reach the client, and tells it that it has joined: whatever is sent once it knows reaches it, and nothing comes before
+    /// it knows but the events it missed.
     /// </summary>
     internal void Enter(IReadOnlyList<SharedFrame> missed)
     {
@@ -201,7 +217,8 @@ public sealed partial class Socket
         if (keep && Namespace.Recovery is { } recovery)
         {
             lock (recovery.Gate)
-                if (Exit() is { } rooms) recovery.Keep(new LostSession(Id, _recoverable!, rooms, _data, Account, recovery.Now, ConfirmedAt));
+                if (Exit() is { } rooms) recovery.Keep(
+                    new LostSession(Id, _recoverable!, rooms, _data, Account, recovery.Now, ConfirmedAt));
                 else return;
         }
         else if (Exit() is null)

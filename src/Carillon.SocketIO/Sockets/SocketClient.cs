@@ -8,16 +8,19 @@ using Carillon.SocketIO.Packets;
 namespace Carillon.SocketIO.Sockets;
 
 /// <summary>
-/// One connection as Socket.IO sees it: it takes packets apart, puts binary ones together, and holds the sockets of the namespaces that the client joined.
+/// One connection as Socket.IO sees it: it takes packets apart, puts binary ones together, and holds the sockets of the namespaces that the
+/// client joined.
 /// What the protocol forbids closes this connection, and no other.
 /// </summary>
 sealed class SocketClient
 {
-    static readonly Func<SocketEvent, Task> RefuseUnfinished = static refused => refused.Socket.Namespace.Handlers.RefuseAsync(refused, TimeSpan.FromSeconds(1));
+    static readonly Func<SocketEvent, Task> RefuseUnfinished = static refused =>
+        refused.Socket.Namespace.Handlers.RefuseAsync(refused, TimeSpan.FromSeconds(1));
 
     readonly SocketServer _server;
     readonly Lock _gate = new();
-    Socket[] _sockets = [];                                 // one of a namespace, also those that are still on their way in; most clients have one
+    // one of a namespace, also those that are still on their way in; most clients have one
+    Socket[] _sockets = [];
     readonly ConnectTimeout _connectTimeout;
     HashSet<string>? _left;                                 // namespaces that were left during one batch of messages
     int _leftIn;                                            // that batch
@@ -144,7 +147,8 @@ sealed class SocketClient
             hasJustLeft = _left is not null && _leftIn == Engine.Batch && _left.Contains(packet.Namespace);
         }
         if (packet.Type == PacketType.Connect) return socket is null && OnConnect(packet.Namespace, packet.Data);
-        // Sent in one go with what made the socket leave: the client could not know. It is dropped, and nobody else on the connection suffers.
+        // Sent in one go with what made the socket leave: the client could not know. It is dropped, and nobody else on the connection
+        // suffers.
         if (socket is null && hasJustLeft) return true;
         if (socket is null || !socket.IsConnected) return false;
         switch (packet.Type)
@@ -187,7 +191,8 @@ sealed class SocketClient
     // Such events are served even while all connections together hold too much: they hardly add to it.
     const int SmallEvent = 4 * 1024;
 
-    static int MemoryOf(in Packet packet, ReadOnlyMemory<byte>[] attachments) => PacketReader.MemoryOf(packet.Data) + attachments.Sum(static attachment => attachment.Length);
+    static int MemoryOf(in Packet packet, ReadOnlyMemory<byte>[] attachments) =>
+        PacketReader.MemoryOf(packet.Data) + attachments.Sum(static attachment => attachment.Length);
 
     async Task CountAsync(Task unfinished, int bytes)
     {
@@ -204,7 +209,8 @@ sealed class SocketClient
         if (nsp is null)
         {
             Engine.Enqueue(isFull
-                ? PacketFrame.Of(PacketWriter.Refused(name, Refusal.Unavailable, new { code = Refusal.Unavailable, message = "There are too many namespaces.", retryable = true }))
+                ? PacketFrame.Of(PacketWriter.Refused(name, Refusal.Unavailable,
+                    new { code = Refusal.Unavailable, message = "There are too many namespaces.", retryable = true }))
                 : PacketFrame.Of(PacketWriter.Refused(name, "Invalid namespace", data: null)));
             return true;
         }
@@ -250,7 +256,8 @@ sealed class SocketClient
 
     bool TryReserve(JsonElement auth, out Reservation reserved)
     {
-        reserved = new(auth.ValueKind == JsonValueKind.Undefined ? 0 : JsonMarshal.GetRawUtf8Value(auth).Length, PacketReader.MemoryOf(auth));
+        reserved = new(auth.ValueKind == JsonValueKind.Undefined ? 0
+            : JsonMarshal.GetRawUtf8Value(auth).Length, PacketReader.MemoryOf(auth));
         var undecided = Interlocked.Add(ref _undecidedBytes, reserved.Wire);
         Engine.Hold(reserved.Memory);
         if (undecided <= _server.Options.MaxBytesBeforeJoin || !Engine.IsHalfOpen) return true;
@@ -300,7 +307,8 @@ sealed class SocketClient
         });
     }
 
-    // Gives a returning client its session back, with what it missed; false where that cannot be done. Where middlewares have just let it in, they have said who it is: nobody gets the
+    // Gives a returning client its session back, with what it missed; false where that cannot be done. Where middlewares have just let it
+    // in, they have said who it is: nobody gets the
     // session of another account.
     bool TryRestore(SocketNamespace nsp, Handshake handshake, Socket? admitted)
     {
@@ -345,7 +353,8 @@ sealed class SocketClient
             _joined = true;
             if (!_closed) return;
         }
-        // The connection ended while the socket was on its way in. A session that was given back is lost again; the client never knew of any other.
+        // The connection ended while the socket was on its way in. A session that was given back is lost again; the client never knew of
+        // any other.
         socket.Leave(DisconnectReason.TransportClose, keep: socket.Recovered);
     }
 

@@ -36,7 +36,9 @@ public sealed class SocketEvent
     /// <param name="more">Further arguments.</param>
     public void Ack(object? argument, params ReadOnlySpan<object?> more) => AckAll([argument, .. more]);
 
-    /// <summary>Answers the client, once, with a policy of its own: an answer that tells where a stream stands must not be overtaken by it.</summary>
+    /// <summary>
+    /// Answers the client, once, with a policy of its own: an answer that tells where a stream stands must not be overtaken by it.
+    /// </summary>
     /// <param name="policy">How the answer is treated where it cannot leave at once.</param>
     /// <param name="argument">What is written as JSON.</param>
     public void AckWith(SendPolicy policy, object? argument) => AckAll([argument], policy);

@@ -36,7 +36,9 @@ public abstract class SocketHandlers
     {
     }
 
-    /// <summary>Adds a gate before the namespace: null lets a client in, a refusal keeps it out. Gates are asked in the order they were added.</summary>
+    /// <summary>
+    /// Adds a gate before the namespace: null lets a client in, a refusal keeps it out. Gates are asked in the order they were added.
+    /// </summary>
     public void Use(Func<Socket, ValueTask<ConnectRefusal?>> middleware) => _middlewares.Add(middleware);
 
     /// <summary>Calls something for each socket that has joined, after the client was told so.</summary>
@@ -60,7 +62,8 @@ public abstract class SocketHandlers
     public void OnDisconnect(Func<Socket, string, Task> handler) => _disconnections.Add(handler);
 
     /// <summary>
-    /// Calls something for each socket that has joined, each time that the round trip of its connection was measured (<see cref="EngineSocket.RoundTrip"/>). Who joins after a
+    /// Calls something for each socket that has joined, each time that the round trip of its connection was measured
+    /// (<see cref="EngineSocket.RoundTrip"/>). Who joins after a
     /// measurement hears of the next.
     /// </summary>
     public void OnLatency(Action<Socket> handler) => _measurements.Add(socket =>
@@ -90,8 +93,10 @@ public abstract class SocketHandlers
     };
 
     /// <summary>
-    /// Says how a client is told that it sent more than its share (<see cref="LimitOptions"/>): the event that is refused, without its arguments, and the time after which
-    /// there is room again. Unless it is set, the client gets the event <c>error</c> and, where it asked for one, an acknowledgement <c>{ ok: false, error }</c>, both with
+    /// Says how a client is told that it sent more than its share (<see cref="LimitOptions"/>): the event that is refused, without its
+    /// arguments, and the time after which
+    /// there is room again. Unless it is set, the client gets the event <c>error</c> and, where it asked for one, an acknowledgement <c>{
+    /// ok: false, error }</c>, both with
     /// the code <c>rate-limited</c> and <c>retryAfter</c> in seconds.
     /// </summary>
     public void OnRateLimited(Action<SocketEvent, TimeSpan> handler) => _tooMuch = handler;
@@ -109,7 +114,8 @@ public abstract class SocketHandlers
         return Task.CompletedTask;
     }
 
-    static void TellTooMuch(SocketEvent refused, TimeSpan retryAfter) => Tell(refused, Refusal.RateLimited, "This is more than your share. Try again later.", retryAfter);
+    static void TellTooMuch(SocketEvent refused, TimeSpan retryAfter) =>
+        Tell(refused, Refusal.RateLimited, "This is more than your share. Try again later.", retryAfter);
 
     static void Tell(SocketEvent refused, string code, string message, TimeSpan retryAfter)
     {
@@ -199,7 +205,9 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     internal long NextAckId() => Interlocked.Increment(ref _lastAckId) - 1;
 
-    internal int EmitTo(string name, ReadOnlySpan<object?> arguments, string[] rooms, string[] except, bool isVolatile, bool compress, SendPolicy? policy = null)
+    internal int EmitTo(
+        string name, ReadOnlySpan<object?> arguments, string[] rooms, string[] except, bool isVolatile, bool compress,
+        SendPolicy? policy = null)
     {
         if (Recovery is null || isVolatile)
         {
@@ -219,7 +227,8 @@ public sealed partial class SocketNamespace : SocketHandlers
         }
     }
 
-    internal async Task<BroadcastAnswers> EmitToWithAcksAsync(string name, TimeSpan timeout, object?[] arguments, string[] rooms, string[] except)
+    internal async Task<BroadcastAnswers> EmitToWithAcksAsync(
+        string name, TimeSpan timeout, object?[] arguments, string[] rooms, string[] except)
     {
         var id = NextAckId();
         var frame = PacketFrame.Of(PacketWriter.Event(Name, name, arguments, id));
@@ -261,7 +270,8 @@ public sealed partial class SocketNamespace : SocketHandlers
     }
 
     /// <summary>
-    /// Starts a handler here and now, so that events are handled in their order; nobody waits for its end, but its failure is told. The answer is the rest of an asynchronous
+    /// Starts a handler here and now, so that events are handled in their order; nobody waits for its end, but its failure is told. The
+    /// answer is the rest of an asynchronous
     /// one: a task that never fails, or null where all is done.
     /// </summary>
     internal Task? Run(Func<SocketEvent, Task> handler, SocketEvent received)

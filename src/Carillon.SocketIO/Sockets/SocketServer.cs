@@ -9,13 +9,15 @@ using Microsoft.Extensions.Options;
 namespace Carillon.SocketIO.Sockets;
 
 /// <summary>
-/// A Socket.IO server (protocol 5 over Engine.IO 4). Get it from the services to set up namespaces and to send; <c>app.MapSocketIO()</c> gives it its path.
+/// A Socket.IO server (protocol 5 over Engine.IO 4). Get it from the services to set up namespaces and to send; <c>app.MapSocketIO()</c>
+/// gives it its path.
 /// </summary>
 public sealed class SocketServer
 {
     readonly ConcurrentDictionary<string, SocketNamespace> _namespaces = new();
     readonly List<NamespacePattern> _patterns = [];
-    readonly Dictionary<string, int> _madeFor = [];      // how many namespaces were made from one for an account, or an address where it is not known
+    // how many namespaces were made from one for an account, or an address where it is not known
+    readonly Dictionary<string, int> _madeFor = [];
     int _fromPatterns;      // and for all
     long _lastForgotten;
 
@@ -52,7 +54,8 @@ public sealed class SocketServer
         _namespaces.GetOrAdd(name.StartsWith('/') ? name : "/" + name, n => new SocketNamespace(this, n));
 
     /// <summary>
-    /// Namespaces that exist while clients are in them: the first pattern that fits the whole name, in the order of registration, gives the handlers. The
+    /// Namespaces that exist while clients are in them: the first pattern that fits the whole name, in the order of registration, gives the
+    /// handlers. The
     /// pattern is matched against names that clients choose: it must not backtrack (<see cref="RegexOptions.NonBacktracking"/> is added).
     /// </summary>
     public NamespacePattern Of(Regex pattern)
@@ -63,7 +66,8 @@ public sealed class SocketServer
     }
 
     /// <summary>
-    /// Joins what this thread sends from here to the disposal of the answer: it leaves each connection in one write. For a burst of messages to the same clients.
+    /// Joins what this thread sends from here to the disposal of the answer: it leaves each connection in one write. For a burst of
+    /// messages to the same clients.
     /// </summary>
     public static SendScope SendTogether()
     {
@@ -78,7 +82,8 @@ public sealed class SocketServer
     internal ILogger Logger { get; }
 
     /// <summary>
-    /// Finds the namespace that a client asks for, or makes it where a pattern fits. It stays at least until it is released: two clients that come
+    /// Finds the namespace that a client asks for, or makes it where a pattern fits. It stays at least until it is released: two clients
+    /// that come
     /// while a third leaves must not find two namespaces of one name.
     /// </summary>
     /// <param name="name">The name that the client asks for.</param>
@@ -92,7 +97,8 @@ public sealed class SocketServer
             if (!_namespaces.TryGetValue(name, out var found))
             {
                 if (_patterns.Find(p => p.Pattern.IsMatch(name)) is not { } pattern) return null;
-                var maker = client.Account is { } account ? $"account {account}" : client.Handshake.Address is { } address ? $"address {AddressKey.Of(address)}" : "";
+                var maker = client.Account is { } account ? $"account {account}" : client.Handshake.Address is { } address
+                    ? $"address {AddressKey.Of(address)}" : "";
                 var own = _madeFor.GetValueOrDefault(maker);
                 if (isFull = !MayMake(own, Options.MaxPatternNamespaces - _fromPatterns)) return null;
                 found = _namespaces.GetOrAdd(name, n => new SocketNamespace(this, n, pattern) { Maker = maker });
@@ -114,12 +120,14 @@ public sealed class SocketServer
         ForgetOldSessions();
     }
 
-    // Names of a pattern are the clients' choice: an empty namespace must not stay in memory. One that keeps lost sessions does, until they have expired.
+    // Names of a pattern are the clients' choice: an empty namespace must not stay in memory. One that keeps lost sessions does, until they
+    // have expired.
     internal void RemoveIfEmpty(SocketNamespace nsp)
     {
         if (!nsp.IsMadeFromPattern) return;
         lock (_patterns)
-            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } } && _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp)))
+            if (nsp is { Count: 0, Holders: 0, Recovery: null or { IsEmpty: true } }
+                && _namespaces.TryRemove(KeyValuePair.Create(nsp.Name, nsp)))
             {
                 _fromPatterns--;
                 if (--_madeFor[nsp.Maker!] == 0) _madeFor.Remove(nsp.Maker!);
@@ -130,16 +138,19 @@ public sealed class SocketServer
     // part of what may stay.
     void ForgetKept(Func<bool> isMissing, long mayStay)
     {
-        var kept = _namespaces.Values.Select(nsp => nsp.Recovery).OfType<Recovery>().Where(recovery => recovery.Bytes > 0).OrderByDescending(recovery => recovery.Bytes).ToArray();
+        var kept = _namespaces.Values.Select(nsp => nsp.Recovery).OfType<Recovery>().Where(recovery =>
+            recovery.Bytes > 0).OrderByDescending(recovery => recovery.Bytes).ToArray();
         foreach (var recovery in kept) recovery.ForgetOldest(isMissing, mayStay / kept.Length);
     }
 
-    // A namespace in which nothing happens any more does not notice that what it keeps is out of date. Whoever comes looks after it, now and then.
+    // A namespace in which nothing happens any more does not notice that what it keeps is out of date. Whoever comes looks after it, now
+    // and then.
     void ForgetOldSessions()
     {
         if (Options.RecoveryWindow is not { } within) return;
         var last = Volatile.Read(ref _lastForgotten);
-        if (Clock.GetElapsedTime(last) < within || Interlocked.CompareExchange(ref _lastForgotten, Clock.GetTimestamp(), last) != last) return;
+        if (Clock.GetElapsedTime(last) < within
+            || Interlocked.CompareExchange(ref _lastForgotten, Clock.GetTimestamp(), last) != last) return;
         foreach (var nsp in _namespaces.Values)
         {
             nsp.Recovery!.ForgetOld();

@@ -4,12 +4,14 @@ using NetSocket = System.Net.Sockets.Socket;
 namespace Carillon.SocketIO.WebSockets;
 
 /// <summary>
-/// Frames straight to and from a TCP connection, without HTTP or a pipe between. A frame is handed to the network by the very thread that sends it; only what the network does not
+/// Frames straight to and from a TCP connection, without HTTP or a pipe between. A frame is handed to the network by the very thread that
+/// sends it; only what the network does not
 /// take is written later. Reading goes on by callbacks: no task and no exception for each message or each end.
 /// </summary>
 sealed class DirectConnection : WebSocketConnection, IDisposable
 {
-    // What most clients send fits into the small buffer that a connection holds while it waits; the rest is read into the large one that a thread's connections share.
+    // What most clients send fits into the small buffer that a connection holds while it waits; the rest is read into the large one that a
+    // thread's connections share.
     const int SmallSize = 256;
     const int LargeSize = 128 * 1024;
 

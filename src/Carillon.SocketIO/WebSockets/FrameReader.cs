@@ -8,13 +8,15 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.SocketIO.WebSockets;
 
 /// <summary>
-/// A whole text or binary message, a control frame, or <see cref="Opcode.Continuation"/> without a payload for each fragment that completes no message. The payload is valid during the
+/// A whole text or binary message, a control frame, or <see cref="Opcode.Continuation"/> without a payload for each fragment that completes
+/// no message. The payload is valid during the
 /// call only; false stops the reading for good.
 /// </summary>
 delegate bool FrameHandler(Opcode opcode, ReadOnlySpan<byte> payload);
 
 /// <summary>
-/// Reads the frames of one client (RFC 6455) out of whatever pieces the network hands over. A frame that lies whole in one piece is unmasked in
+/// Reads the frames of one client (RFC 6455) out of whatever pieces the network hands over. A frame that lies whole in one piece is
+/// unmasked in
 /// place and handed on without a copy; a buffer is held only while a message is incomplete.
 /// </summary>
 /// <param name="maxPayload">How many bytes a message may have.</param>
@@ -64,7 +66,9 @@ sealed class FrameReader(int maxPayload, FrameHandler onFrame, bool deflated = f
         return piece.Length <= frame;
     }
 
-    /// <summary>Reads a piece. Answers the code to close with when the client broke the protocol, else <see cref="CloseCode.None"/>.</summary>
+    /// <summary>
+    /// Reads a piece. Answers the code to close with when the client broke the protocol, else <see cref="CloseCode.None"/>.
+    /// </summary>
     public CloseCode Read(Span<byte> piece)
     {
         while (!piece.IsEmpty)

@@ -4,7 +4,8 @@ using System.IO.Compression;
 namespace Carillon.SocketIO.WebSockets;
 
 /// <summary>
-/// Compression of single messages (RFC 7692), always without context takeover: no connection holds a window, and one compressed message serves all receivers of a broadcast.
+/// Compression of single messages (RFC 7692), always without context takeover: no connection holds a window, and one compressed message
+/// serves all receivers of a broadcast.
 /// </summary>
 static class MessageDeflate
 {
@@ -18,7 +19,8 @@ static class MessageDeflate
     static readonly byte[] Empty = [0x00];
 
     /// <summary>
-    /// Whether one of a client's offers can be taken (the header <c>Sec-WebSocket-Extensions</c>). One that asks for a smaller window than ours cannot; parameters we do not know, or
+    /// Whether one of a client's offers can be taken (the header <c>Sec-WebSocket-Extensions</c>). One that asks for a smaller window than
+    /// ours cannot; parameters we do not know, or
     /// that are given twice, make an offer invalid (section 7.1).
     /// </summary>
     public static bool CanAgree(ReadOnlySpan<char> offers)
@@ -46,7 +48,8 @@ static class MessageDeflate
                 "client_no_context_takeover" => 2,
                 "client_max_window_bits" => 4,
                 "server_max_window_bits=15" => 8,
-                _ when part.StartsWith("client_max_window_bits=") && int.TryParse(part["client_max_window_bits=".Length..], out var bits) && bits is >= 8 and <= 15 => 4,
+                _ when part.StartsWith("client_max_window_bits=") && int.TryParse(part["client_max_window_bits=".Length..], out var bits)
+                    && bits is >= 8 and <= 15 => 4,
                 _ => 0,
             };
             if (bit == 0 || (seen & bit) != 0) return false;
@@ -69,7 +72,9 @@ static class MessageDeflate
         }
     }
 
-    /// <summary>Decompresses a message into a buffer of the pool, which the caller gives back. It is never more than a message may have.</summary>
+    /// <summary>
+    /// Decompresses a message into a buffer of the pool, which the caller gives back. It is never more than a message may have.
+    /// </summary>
     /// <returns><see cref="CloseCode.None"/>, or why the message cannot be.</returns>
     public static CloseCode Inflate(ReadOnlySpan<byte> data, int maxPayload, out byte[] buffer, out int length)
     {

@@ -26,7 +26,8 @@ interface IFrameReceiver
 }
 
 /// <summary>
-/// A connection that carries frames: through the stream of an upgraded request, or straight over a socket. While nothing comes it holds no buffer. What goes
+/// A connection that carries frames: through the stream of an upgraded request, or straight over a socket. While nothing comes it holds no
+/// buffer. What goes
 /// out is written by its session, which owns the order.
 /// </summary>
 abstract class WebSocketConnection(int maxPayload, bool deflated)
@@ -69,7 +70,10 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
         if (Interlocked.Exchange(ref _dismissed, 1) == 0) Send(CloseFrame(code));
     }
 
-    /// <summary>Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there are.</summary>
+    /// <summary>
+    /// Writes a frame behind those before it, while no session owns the order of what goes out. The caller bounds how many frames there
+    /// are.
+    /// </summary>
     public void Send(ReadOnlyMemory<byte> frame)
     {
         // A lock of this connection alone: the first write goes to the network, or to TLS, under it. The object itself is the lock, because
@@ -148,7 +152,8 @@ abstract class WebSocketConnection(int maxPayload, bool deflated)
 
     /// <summary>Whether an exception of reading or writing means that the connection was cut, which is the same as its end.</summary>
     public static bool IsCut(Exception exception) =>
-        exception is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or System.Net.Sockets.SocketException;
+        exception is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException
+            or System.Net.Sockets.SocketException;
 
     /// <summary>A close frame with a code, and a text where there is one (RFC 6455, section 5.5.1).</summary>
     public static byte[] CloseFrame(CloseCode code, string reason = "")

@@ -1,6 +1,8 @@
 namespace Carillon.Access;
 
-/// <summary>What changed about rights: those of one user, or of one token. Where neither is named, time has passed, and nothing else.</summary>
+/// <summary>
+/// What changed about rights: those of one user, or of one token. Where neither is named, time has passed, and nothing else.
+/// </summary>
 readonly record struct AccessChange(string? UserId, string? TokenId);
 
 /// <summary>Tells that rights have changed, after it was committed. Whoever holds connections open looks at them anew.</summary>

@@ -17,7 +17,8 @@ public sealed partial class AccessOptions
     internal bool AllowAnonymous { get; set; }
 
     /// <summary>
-    /// The keys with which back ends and administrators call the HTTP API (<c>Authorization: ApiKey …</c>), each with every right. More, with fewer rights, can be made by
+    /// The keys with which back ends and administrators call the HTTP API (<c>Authorization: ApiKey …</c>), each with every right. More,
+    /// with fewer rights, can be made by
     /// <c>POST /api/keys</c>.
     /// </summary>
     public IList<string> ApiKeys { get; set; } = [];
@@ -36,11 +37,14 @@ public sealed partial class AccessOptions
     /// <summary>How many HTTP requests one user may make at once after a pause: 1,000, all pages of a person loading anew.</summary>
     public int RequestBurstPerUser { get; set; } = 1000;
 
-    /// <summary>What becomes of users whom the directory does not know. They are refused: a token alone does not make somebody known.</summary>
+    /// <summary>
+    /// What becomes of users whom the directory does not know. They are refused: a token alone does not make somebody known.
+    /// </summary>
     public UnknownUsers UnknownUsers { get; set; }
 
     /// <summary>
-    /// Who is signed in is said by the application's own authentication (any scheme of ASP.NET Core) instead of a token of Carillon's: <c>sub</c> or the name identifier, the name and the
+    /// Who is signed in is said by the application's own authentication (any scheme of ASP.NET Core) instead of a token of Carillon's:
+    /// <c>sub</c> or the name identifier, the name and the
     /// roles of the request's user. Off. WebSocket handshakes then pass through HTTP, where that authentication sees them.
     /// </summary>
     public bool UseHostAuthentication { get; set; }
@@ -49,21 +53,26 @@ public sealed partial class AccessOptions
     public IList<string> AdminRoles { get; set; } = ["admin"];
 
     /// <summary>
-    /// Whether the <c>capabilities</c> of tokens count: rights beside those that areas grant, as far as <c>{"*":["*"]}</c>, which is every right to every channel and the right to administer. On:
+    /// Whether the <c>capabilities</c> of tokens count: rights beside those that areas grant, as far as <c>{"*":["*"]}</c>, which is every
+    /// right to every channel and the right to administer. On:
     /// the issuer of tokens is trusted with that. Turn it off where the issuer lets people influence the claims of their tokens.
     /// </summary>
     public bool TokenCapabilities { get; set; } = true;
 
     /// <summary>
-    /// How long a connection may go on after its token has expired: 15 seconds, in which the client is told and can send <c>token:refresh</c>.
+    /// How long a connection may go on after its token has expired: 15 seconds, in which the client is told and can send
+    /// <c>token:refresh</c>.
     /// </summary>
     public TimeSpan ExpiryGrace { get; set; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>How long a ticket of <c>POST /api/tickets</c> is good for: 30 seconds, the time between asking for it and connecting.</summary>
+    /// <summary>
+    /// How long a ticket of <c>POST /api/tickets</c> is good for: 30 seconds, the time between asking for it and connecting.
+    /// </summary>
     public TimeSpan TicketLifetime { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Whether connections need a ticket, which is good once. Off: a token may be used for any number of connections until it expires. On, a token asks for tickets over HTTP and
+    /// Whether connections need a ticket, which is good once. Off: a token may be used for any number of connections until it expires. On,
+    /// a token asks for tickets over HTTP and
     /// opens no connection, and what a connection brought is worth nothing to who overheard it.
     /// </summary>
     public bool RequireTickets { get; set; }
@@ -77,7 +86,8 @@ public sealed partial class AccessOptions
     public long AuditMaxEntries { get; set; } = 2_000_000;
 
     /// <summary>
-    /// How long the id of a revoked token is kept at least: 400 days. A token that was issued longer ago is refused as expired, so that no revoked token becomes valid again. Older ids are
+    /// How long the id of a revoked token is kept at least: 400 days. A token that was issued longer ago is refused as expired, so that no
+    /// revoked token becomes valid again. Older ids are
     /// deleted where there are more than a million, because the age of a token without <c>iat</c> is not known.
     /// </summary>
     public TimeSpan RevocationRetention { get; set; } = TimeSpan.FromDays(400);
@@ -91,13 +101,17 @@ public sealed partial class AccessOptions
     /// <summary>How many tickets one user may ask for in a day: 5,000. Zero is no limit.</summary>
     public int TicketsPerDay { get; set; } = 5_000;
 
-    /// <summary>How many writes with an <c>Idempotency-Key</c> one user may make in a day: 5,000. Zero is no limit. API keys have none.</summary>
+    /// <summary>
+    /// How many writes with an <c>Idempotency-Key</c> one user may make in a day: 5,000. Zero is no limit. API keys have none.
+    /// </summary>
     public int IdempotencyKeysPerDay { get; set; } = 5_000;
 
     /// <summary>How many API keys one user who administers may make in a day: 100. Zero is no limit. API keys have none.</summary>
     public int KeysPerDay { get; set; } = 100;
 
-    /// <summary>How many memberships one user who manages channels may change in a day: 5,000. Zero is no limit. API keys have none.</summary>
+    /// <summary>
+    /// How many memberships one user who manages channels may change in a day: 5,000. Zero is no limit. API keys have none.
+    /// </summary>
     public int MembershipsPerDay { get; set; } = 5_000;
 
     /// <summary>Says what is wrong with these options, for a person; null where nothing is.</summary>
@@ -111,6 +125,7 @@ public sealed partial class AccessOptions
         AuditRetention <= TimeSpan.Zero ? "AuditRetention must be longer than zero." :
         AuditMaxEntries < 1000 ? "AuditMaxEntries must be at least 1,000." :
         RevocationRetention < TimeSpan.FromDays(1) ? "RevocationRetention must be at least a day." :
-        TicketsPerDay < 0 || IdempotencyKeysPerDay < 0 || KeysPerDay < 0 || MembershipsPerDay < 0 ? "Quotas must not be negative; zero is no limit." :
+        TicketsPerDay < 0 || IdempotencyKeysPerDay < 0 || KeysPerDay < 0 || MembershipsPerDay < 0
+            ? "Quotas must not be negative; zero is no limit." :
         TokenProblem();
 }

@@ -13,7 +13,8 @@ namespace Carillon.Access;
 sealed record ApiKey(string Id, string Name, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt = null);
 
 /// <summary>
-/// The keys of back ends: those of the configuration, and those that were made over HTTP and lie in the database. Only hashes are kept, which all have one length: comparing takes as
+/// The keys of back ends: those of the configuration, and those that were made over HTTP and lie in the database. Only hashes are kept,
+/// which all have one length: comparing takes as
 /// long for a near miss as for any other.
 /// </summary>
 sealed class ApiKeys
@@ -73,7 +74,8 @@ sealed class ApiKeys
         // What a person made ends when that person loses the right to make it.
         var token = row.MakerToken is null ? null : JsonSerializer.Deserialize<Token>(row.MakerToken);
         if (row.Maker is { } maker && !await _directory.MayStillMakeKeysAsync(maker, token, ct)) return null;
-        return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.ExpiresAt is null ? null : TimeOf(row.ExpiresAt));
+        return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.ExpiresAt is null ? null
+            : TimeOf(row.ExpiresAt));
     }
 
     static DateTimeOffset TimeOf(string iso) => DateTimeOffset.Parse(iso, CultureInfo.InvariantCulture);

@@ -13,25 +13,32 @@ namespace Carillon.Access;
 readonly record struct IdentityResult(Caller? Caller, ErrorCode? Error, string? Subject);
 
 /// <summary>Tells who somebody is: the token first, then what is on record about it and its user.</summary>
-sealed partial class Authenticator(TokenValidator tokens, Tickets tickets, UserDirectory directory, AccessOptions options, TimeProvider clock, ILogger<Authenticator> logger)
+sealed partial class Authenticator(
+    TokenValidator tokens, Tickets tickets, UserDirectory directory, AccessOptions options, TimeProvider clock,
+    ILogger<Authenticator> logger)
 {
     /// <summary>Whoever opens a connection.</summary>
-    public async ValueTask<IdentityResult> AuthenticateConnectionAsync(string? text, ClaimsPrincipal user, IPAddress? address, CancellationToken ct)
+    public async ValueTask<IdentityResult> AuthenticateConnectionAsync(
+        string? text, ClaimsPrincipal user, IPAddress? address, CancellationToken ct)
     {
         if (Tickets.IsTicket(text)) return await OfAsync(await tickets.RedeemAsync(text!, ct), address, ct);
         if (options.RequireTickets) return await OfAsync(TokenResult.Refused("A ticket is needed."), address, ct);
-        return options.UseHostAuthentication ? await AuthenticateUserAsync(user, address, ct) : await AuthenticateTokenAsync(text, address, ct);
+        return options.UseHostAuthentication
+            ? await AuthenticateUserAsync(user, address, ct) : await AuthenticateTokenAsync(text, address, ct);
     }
 
     /// <summary>Whoever brings a token over HTTP, or a newer one on an open connection.</summary>
-    public async ValueTask<IdentityResult> AuthenticateTokenAsync(string? text, IPAddress? address, CancellationToken ct) => await OfAsync(await tokens.ValidateAsync(text, ct), address, ct);
+    public async ValueTask<IdentityResult> AuthenticateTokenAsync(string? text, IPAddress? address, CancellationToken ct) =>
+        await OfAsync(await tokens.ValidateAsync(text, ct), address, ct);
 
     /// <summary>Whoever the application itself has signed in.</summary>
     public async ValueTask<IdentityResult> AuthenticateUserAsync(ClaimsPrincipal user, IPAddress? address, CancellationToken ct) =>
-        await OfAsync(HostPrincipal.Of(user, clock.GetUtcNow()) is { } token ? TokenResult.Valid(token) : TokenResult.Refused("Nobody is signed in."), address, ct);
+        await OfAsync(HostPrincipal.Of(user, clock.GetUtcNow()) is { } token ? TokenResult.Valid(token)
+            : TokenResult.Refused("Nobody is signed in."), address, ct);
 
     /// <summary>Asks anew about somebody who was let in before.</summary>
-    public ValueTask<(Caller? Caller, ErrorCode? Error)> ReauthenticateAsync(Caller caller, CancellationToken ct) => directory.LookUpAsync(caller.Token!, caller.Address, ct);
+    public ValueTask<(Caller? Caller, ErrorCode? Error)> ReauthenticateAsync(Caller caller, CancellationToken ct) =>
+        directory.LookUpAsync(caller.Token!, caller.Address, ct);
 
     async ValueTask<IdentityResult> OfAsync(TokenResult reading, IPAddress? address, CancellationToken ct)
     {

@@ -23,7 +23,10 @@ public sealed record Caller(string? UserId, string? Name, IReadOnlyList<string> 
     /// <summary>The id of a back end's key; <see langword="null"/> for all others.</summary>
     public string? KeyId { get; init; }
 
-    /// <summary>What the token allows besides what areas grant: names of channels, or patterns with <c>*</c>, each with the actions that are allowed there.</summary>
+    /// <summary>
+    /// What the token allows besides what areas grant: names of channels, or patterns with <c>*</c>, each with the actions that are allowed
+    /// there.
+    /// </summary>
     public IReadOnlyDictionary<string, IReadOnlyList<string>> Capabilities { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
 
     /// <summary>The channels that the user is a member of.</summary>

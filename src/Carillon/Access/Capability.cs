@@ -1,6 +1,9 @@
 namespace Carillon.Access;
 
-/// <summary>What a token allows besides what areas grant: a pattern of names, where <c>*</c> stands for one part or, as the last, for the whole rest.</summary>
+/// <summary>
+/// What a token allows besides what areas grant: a pattern of names, where <c>*</c> stands for one part or, as the last, for the whole
+/// rest.
+/// </summary>
 static class Capability
 {
     const string Any = "*";

@@ -4,7 +4,8 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.Access;
 
 /// <summary>
-/// How many rows of one kind each person may create in a day. It is kept in memory: a restart gives a day's share anew. Callers with an API key have no quota.
+/// How many rows of one kind each person may create in a day. It is kept in memory: a restart gives a day's share anew. Callers with an API
+/// key have no quota.
 /// </summary>
 /// <param name="perDay">How many a day, all at once if need be; zero is no limit.</param>
 /// <param name="clock">The clock.</param>
@@ -32,12 +33,16 @@ sealed class DailyQuota(int perDay, TimeProvider clock)
         if (caller.UserId is not { } user) return true;
         var now = clock.GetTimestamp();
         var swept = Volatile.Read(ref _sweptAt);
-        if (clock.GetElapsedTime(swept, now) >= SweepEvery && Interlocked.CompareExchange(ref _sweptAt, now, swept) == swept) ForgetRested(now);
-        var share = _shares.TryGetValue(user, out var known) ? known : _shares.Count < MostPeople ? _shares.GetOrAdd(user, static _ => new Share()) : _others;
+        if (clock.GetElapsedTime(swept, now) >= SweepEvery
+            && Interlocked.CompareExchange(ref _sweptAt, now, swept) == swept) ForgetRested(now);
+        var share = _shares.TryGetValue(user, out var known) ? known : _shares.Count < MostPeople
+            ? _shares.GetOrAdd(user, static _ => new Share()) : _others;
         return share.Rows.TryTake(_rate, 1, now, out retryAfter);
     }
 
-    /// <summary>Gives a row back that was counted and not created: a client that tries again while the disk is full does not use its quota up.</summary>
+    /// <summary>
+    /// Gives a row back that was counted and not created: a client that tries again while the disk is full does not use its quota up.
+    /// </summary>
     public void GiveBack(Caller caller)
     {
         if (caller.UserId is not { } user) return;

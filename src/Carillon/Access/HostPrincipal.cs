@@ -9,7 +9,8 @@ static class HostPrincipal
 {
     public static Token? Of(ClaimsPrincipal user, DateTimeOffset now)
     {
-        if (user.Identity?.IsAuthenticated != true || (user.FindFirst("sub") ?? user.FindFirst(ClaimTypes.NameIdentifier))?.Value is not { } id || !Claims.IsSubject(id)) return null;
+        if (user.Identity?.IsAuthenticated != true || (user.FindFirst("sub")
+            ?? user.FindFirst(ClaimTypes.NameIdentifier))?.Value is not { } id || !Claims.IsSubject(id)) return null;
         return new Token(
             Subject: id,
             Name: user.Identity.Name ?? user.FindFirst("name")?.Value,
@@ -17,7 +18,8 @@ static class HostPrincipal
             Region: user.FindFirst("region")?.Value,
             Interests: [],
             Id: user.FindFirst("jti")?.Value,
-            // A session that does not say since when it is: as of now. To end sessions is the application's; a revocation ends the connections that are open.
+            // A session that does not say since when it is: as of now. To end sessions is the application's; a revocation ends the
+            // connections that are open.
             IssuedAt: TimeOf(user.FindFirst("iat")) ?? now,
             // A session of the application without an end ends with the connection.
             ExpiresAt: TimeOf(user.FindFirst("exp")) ?? DateTimeOffset.MaxValue,
@@ -25,5 +27,6 @@ static class HostPrincipal
     }
 
     static DateTimeOffset? TimeOf(Claim? claim) =>
-        long.TryParse(claim?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds < 253_402_300_800 ? DateTimeOffset.FromUnixTimeSeconds(seconds) : null;
+        long.TryParse(claim?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds < 253_402_300_800
+            ? DateTimeOffset.FromUnixTimeSeconds(seconds) : null;
 }

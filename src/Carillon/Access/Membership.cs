@@ -22,7 +22,8 @@ sealed class Membership(Database db, DailyQuotas quotas, AccessChanges accessCha
                 : "DELETE FROM carillon_members WHERE channel = @channel AND user_id = @userId",
             new { channel, userId }, ct);
         if (changed == 0) return false;
-        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), by.Actor, isMember ? "member:added" : "member:removed", $"{channel} {userId}", by.Address, AuditEntry.Allowed), ct);
+        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), by.Actor, isMember ? "member:added"
+            : "member:removed", $"{channel} {userId}", by.Address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
         accessChanges.Raise(new AccessChange(userId, null));
         return true;

@@ -7,7 +7,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Access;
 
 /// <summary>
-/// A decision after which something may not go on: a token or all tokens of a user are revoked, a user is disabled or deleted, or an API key is deleted. Exactly one of the ids is set.
+/// A decision after which something may not go on: a token or all tokens of a user are revoked, a user is disabled or deleted, or an API
+/// key is deleted. Exactly one of the ids is set.
 /// </summary>
 sealed class AccessDecision
 {
@@ -41,7 +42,8 @@ sealed class AccessDecision
     public long Bytes => BaseBytes + (2L * Characters);
 
     public (DecisionSubject Kind, string Id) Subject =>
-        TokenId is { } token ? (DecisionSubject.Token, token) : KeyId is { } key ? (DecisionSubject.Key, key) : (DecisionSubject.User, UserId!);
+        TokenId is { } token ? (DecisionSubject.Token, token) : KeyId is { } key
+            ? (DecisionSubject.Key, key) : (DecisionSubject.User, UserId!);
 
     /// <summary>Whether it disables or deletes its user.</summary>
     public bool BarsUser => UserId is not null && RevokedBefore is null;
@@ -79,10 +81,12 @@ enum DecisionSubject
 }
 
 /// <summary>
-/// Decisions that end access apply at once, from memory, whatever the state of the disk. One loop stores them in their order; what cannot be stored stays in force in this process, and
+/// Decisions that end access apply at once, from memory, whatever the state of the disk. One loop stores them in their order; what cannot
+/// be stored stays in force in this process, and
 /// is stored as soon as the database can be written.
 /// </summary>
-sealed partial class PendingDecisions(Database db, AccessChanges accessChanges, TimeProvider clock, ILogger<PendingDecisions> logger) : BackgroundService
+sealed partial class PendingDecisions(
+    Database db, AccessChanges accessChanges, TimeProvider clock, ILogger<PendingDecisions> logger) : BackgroundService
 {
     // Some thousand decisions. Beyond it a decision is refused, and the answer says that it is not in force.
     internal const long MostBytes = 16 << 20;
@@ -107,7 +111,8 @@ sealed partial class PendingDecisions(Database db, AccessChanges accessChanges, 
     {
         if (_count == 0) return null;
         lock (_gate)
-            return (token.Id is { } id ? In((DecisionSubject.Token, id)) : []).Concat(In((DecisionSubject.User, token.Subject))).Select(decision => decision.Refuses(token)).FirstOrDefault(error => error is not null);
+            return (token.Id is { } id ? In((DecisionSubject.Token, id)) : []).Concat(In((DecisionSubject.User, token.Subject)))
+                .Select(decision => decision.Refuses(token)).FirstOrDefault(error => error is not null);
     }
 
     /// <summary>Whether a user is disabled or deleted by a decision that is not stored yet.</summary>
@@ -188,7 +193,8 @@ sealed partial class PendingDecisions(Database db, AccessChanges accessChanges, 
         {
             try
             {
-                if (_unstored.IsEmpty || isWaiting) await _wake.WaitAsync(_unstored.IsEmpty ? Timeout.InfiniteTimeSpan : RetryEvery, stopping);
+                if (_unstored.IsEmpty
+                    || isWaiting) await _wake.WaitAsync(_unstored.IsEmpty ? Timeout.InfiniteTimeSpan : RetryEvery, stopping);
                 isWaiting = !await StoreAllAsync(stopping);
             }
             catch (Exception) when (stopping.IsCancellationRequested)
@@ -230,7 +236,8 @@ sealed partial class PendingDecisions(Database db, AccessChanges accessChanges, 
             }
             catch (Exception ex) when (!ct.IsCancellationRequested)
             {
-                // Trying again would not help, and those behind it must not wait for it. Its call is answered, perhaps with "in force": it stays so until the process ends.
+                // Trying again would not help, and those behind it must not wait for it. Its call is answered, perhaps with "in force": it
+                // stays so until the process ends.
                 LogCannotBeStored(ex, decision.Subject.Kind, decision.Subject.Id);
                 decision.FirstAttempt.TrySetException(ex);
             }
@@ -258,15 +265,20 @@ sealed partial class PendingDecisions(Database db, AccessChanges accessChanges, 
         return true;
     }
 
-    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "A decision that ends access could not be stored. It is in force on this server, and is stored as soon as the database can be written: {Reason}")]
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error,
+        Message = "A decision that ends access could not be stored. It is in force on this server, and is stored as soon as the database "
+        + "can be written: {Reason}")]
     partial void LogDelayed(string reason);
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "All decisions that end access are stored")]
     partial void LogStored();
 
-    [LoggerMessage(EventId = 3, Level = LogLevel.Critical, Message = "{Count} decisions that end access could not be stored before the server stopped, and are lost. Repeat them")]
+    [LoggerMessage(EventId = 3, Level = LogLevel.Critical,
+        Message = "{Count} decisions that end access could not be stored before the server stopped, and are lost. Repeat them")]
     partial void LogLost(int count);
 
-    [LoggerMessage(EventId = 4, Level = LogLevel.Critical, Message = "A decision that ends access cannot be stored ({Kind} {Subject}). It is in force on this server until the process ends: repeat it once the fault is mended")]
+    [LoggerMessage(EventId = 4, Level = LogLevel.Critical,
+        Message = "A decision that ends access cannot be stored ({Kind} {Subject}). It is in force on this server until the process ends: "
+        + "repeat it once the fault is mended")]
     partial void LogCannotBeStored(Exception error, DecisionSubject kind, string subject);
 }

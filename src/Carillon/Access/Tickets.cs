@@ -10,7 +10,8 @@ using Dapper;
 namespace Carillon.Access;
 
 /// <summary>
-/// Tickets: random texts that open one connection each, within seconds, as the user who asked for them. Whoever overhears one on its way (an address, a log) comes too late.
+/// Tickets: random texts that open one connection each, within seconds, as the user who asked for them. Whoever overhears one on its way
+/// (an address, a log) comes too late.
 /// </summary>
 sealed class Tickets(Database db, AccessOptions options, AuditLog audit, TimeProvider clock)
 {
@@ -39,12 +40,15 @@ sealed class Tickets(Database db, AccessOptions options, AuditLog audit, TimePro
         var until = now + options.TicketLifetime;
         if (caller.ExpiresAt < until) until = caller.ExpiresAt.Value;     // not longer than the token it is given for
         await using var tx = await db.BeginAsync(caller.Actor, ct);
-        await tx.ExecuteAsync("DELETE FROM carillon_tickets WHERE expires_ms < @before", new { before = (now - ForgottenAfter).ToUnixTimeMilliseconds() }, ct);
-        var open = await tx.ExecuteScalarAsync<int>("SELECT COUNT(*) FROM carillon_tickets WHERE user_id = @UserId AND token IS NOT NULL AND expires_ms > @now",
+        await tx.ExecuteAsync("DELETE FROM carillon_tickets WHERE expires_ms < @before",
+            new { before = (now - ForgottenAfter).ToUnixTimeMilliseconds() }, ct);
+        var open = await tx.ExecuteScalarAsync<int>(
+            "SELECT COUNT(*) FROM carillon_tickets WHERE user_id = @UserId AND token IS NOT NULL AND expires_ms > @now",
             new { caller.UserId, now = now.ToUnixTimeMilliseconds() }, ct);
         if (open >= MostAtOnce) return null;
         await tx.ExecuteAsync("INSERT INTO carillon_tickets (hash, user_id, token, expires_ms) VALUES (@hash, @UserId, @token, @expires)",
-            new { hash = HashOf(text), caller.UserId, token = JsonSerializer.Serialize(caller.Token), expires = until.ToUnixTimeMilliseconds() }, ct);
+            new { hash = HashOf(text), caller.UserId, token = JsonSerializer.Serialize(caller.Token),
+                expires = until.ToUnixTimeMilliseconds() }, ct);
         await tx.CommitAsync(ct);
         audit.NoteAct(caller.Actor, "ticket:given", null, caller.Address);
         return new Given(text, Iso.Of(until));
@@ -55,12 +59,14 @@ sealed class Tickets(Database db, AccessOptions options, AuditLog audit, TimePro
     {
         var hash = HashOf(text);
         // Who guesses does not come as far as the queue of the writers.
-        var row = await db.QuerySingleOrDefaultAsync<Row>("SELECT token AS Token, expires_ms AS ExpiresMs FROM carillon_tickets WHERE hash = @hash", new { hash }, ct);
+        var row = await db.QuerySingleOrDefaultAsync<Row>(
+            "SELECT token AS Token, expires_ms AS ExpiresMs FROM carillon_tickets WHERE hash = @hash", new { hash }, ct);
         if (row is null) return TokenResult.Refused("There is no such ticket.");
         if (row.Token is null) return Replayed;
         if (row.ExpiresMs <= clock.GetUtcNow().ToUnixTimeMilliseconds()) return TokenResult.Expired();
         await using var tx = await db.BeginAsync(null, ct);
-        var taken = await tx.ExecuteAsync("UPDATE carillon_tickets SET token = NULL WHERE hash = @hash AND token IS NOT NULL", new { hash }, ct);
+        var taken = await tx.ExecuteAsync(
+            "UPDATE carillon_tickets SET token = NULL WHERE hash = @hash AND token IS NOT NULL", new { hash }, ct);
         await tx.CommitAsync(ct);
         return taken == 1 ? TokenResult.Valid(JsonSerializer.Deserialize<Token>(row.Token)!) : Replayed;
     }

@@ -61,21 +61,24 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
 
     // Tokens of the host and the tokens of keys pass here too, and not the checks of signed ones.
     ErrorCode? RefusesUnread(Token token) =>
-        decisions.Refuses(token) ?? (token.Id is not null && options.OutlivesRevocation(token.IssuedAt, clock.GetUtcNow()) ? ErrorCode.TokenExpired : null);
+        decisions.Refuses(token)
+            ?? (token.Id is not null && options.OutlivesRevocation(token.IssuedAt, clock.GetUtcNow()) ? ErrorCode.TokenExpired : null);
 
     (Caller? Caller, ErrorCode? Error) Evaluate(UserRecord user, Token token, IPAddress? address) =>
         Decide(user, token) is { } error ? (null, error) : (CallerOf(user, token, address), null);
 
     /// <summary>Whether a user may administer by a role in the directory.</summary>
     public async ValueTask<bool> IsAdminByRoleAsync(string userId, CancellationToken ct) =>
-        await db.QuerySingleOrDefaultAsync<string>("SELECT roles FROM carillon_users WHERE id = @userId AND disabled = 0 AND deleted = 0", new { userId }, ct) is { } roles
+        await db.QuerySingleOrDefaultAsync<string>(
+            "SELECT roles FROM carillon_users WHERE id = @userId AND disabled = 0 AND deleted = 0", new { userId }, ct) is { } roles
         && IsAdmin(JsonSerializer.Deserialize<string[]>(roles)!);
 
     bool IsAdmin(IEnumerable<string> roles) => roles.Any(options.AdminRoles.Contains);
 
     /// <summary>Whether the person who made a key may still make keys.</summary>
     /// <param name="userId">The person.</param>
-    /// <param name="token">The token that gave the right, and is judged as if it were presented now; null where a role in the directory gave it.</param>
+    /// <param name="token">The token that gave the right, and is judged as if it were presented now; null where a role in the directory
+    /// gave it.</param>
     /// <param name="ct">Ends the query.</param>
     public async ValueTask<bool> MayStillMakeKeysAsync(string userId, Token? token, CancellationToken ct) =>
         token is null
@@ -133,10 +136,12 @@ sealed class UserDirectory(Database db, AccessOptions options, PendingDecisions 
         await using var tx = await db.BeginAsync(token.Subject, ct);
         var now = Iso.Of(clock.GetUtcNow());
         var entered = await tx.ExecuteAsync("""
-            INSERT INTO carillon_users (id, name, region, interests, created_at, updated_at) VALUES (@Subject, @Name, @Region, @interests, @now, @now)
+            INSERT INTO carillon_users (id, name, region, interests, created_at, updated_at)
+            VALUES (@Subject, @Name, @Region, @interests, @now, @now)
             ON CONFLICT (id) DO NOTHING
             """, new { token.Subject, token.Name, token.Region, interests = JsonSerializer.Serialize(token.Interests), now }, ct);
-        if (entered == 1) await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), token.Subject, "user:created", token.Subject, address, AuditEntry.Allowed), ct);
+        if (entered == 1) await audit.WriteAsync(
+            tx, new AuditEntry(clock.GetUtcNow(), token.Subject, "user:created", token.Subject, address, AuditEntry.Allowed), ct);
         await tx.CommitAsync(ct);
     }
 }

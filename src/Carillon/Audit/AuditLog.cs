@@ -9,7 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Audit;
 
 /// <summary>One line of the audit log: who did what, from where, and how it ended. It never holds a token, a key or a payload.</summary>
-sealed record AuditEntry(DateTimeOffset At, string? Actor, string Action, string? Subject, IPAddress? From, string Outcome, string? Code = null)
+sealed record AuditEntry(
+    DateTimeOffset At, string? Actor, string Action, string? Subject, IPAddress? From, string Outcome, string? Code = null)
 {
     public const string Allowed = "allowed", Refused = "refused";
 
@@ -24,17 +25,20 @@ sealed record AuditItem(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Code)
 {
     public const string Select =
-        "SELECT id AS Id, at AS At, actor AS Actor, action AS Action, subject AS Subject, source AS \"From\", outcome AS Outcome, code AS Code FROM carillon_audit";
+        "SELECT id AS Id, at AS At, actor AS Actor, action AS Action, subject AS Subject, source AS \"From\", outcome AS Outcome, code AS "
+        + "Code FROM carillon_audit";
 }
 
 /// <summary>How long entries are kept, and how many.</summary>
 sealed record AuditRetention(TimeSpan MaxAge, long MaxEntries);
 
 /// <summary>
-/// The audit log. What many clients do is noted without waiting and written in batches; what administrators do is written in the transaction of the act itself. Whatever was
+/// The audit log. What many clients do is noted without waiting and written in batches; what administrators do is written in the
+/// transaction of the act itself. Whatever was
 /// written is told, in its order, by reading the log.
 /// </summary>
-sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace space, TimeProvider clock, ILogger<AuditLog> logger) : BackgroundService
+sealed partial class AuditLog(
+    Database db, AuditRetention retention, FreeSpace space, TimeProvider clock, ILogger<AuditLog> logger) : BackgroundService
 {
     const int Most = 20_000;              // entries that wait: some megabytes, a second or two of the worst storm
     const int Batch = 500;
@@ -62,16 +66,20 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
     /// <summary>Raised for each entry after it was written, in the order of the log.</summary>
     public Func<AuditItem, CancellationToken, ValueTask>? Written { get; set; }
 
-    /// <summary>Notes an entry. It never waits; what there is no room for is counted, and the log says how many entries it misses.</summary>
+    /// <summary>
+    /// Notes an entry. It never waits; what there is no room for is counted, and the log says how many entries it misses.
+    /// </summary>
     public void Note(string? actor, string action, string? subject, IPAddress? from, string outcome, string? code = null)
     {
-        if (!_waiting.Writer.TryWrite(new AuditEntry(clock.GetUtcNow(), AuditEntry.Short(actor), action, AuditEntry.Short(subject), from, outcome, code)))
+        if (!_waiting.Writer.TryWrite(
+            new AuditEntry(clock.GetUtcNow(), AuditEntry.Short(actor), action, AuditEntry.Short(subject), from, outcome, code)))
             Interlocked.Increment(ref _lost);
         Look();
     }
 
     /// <summary>
-    /// Notes an allowed act that a caller can repeat at will. Of one caller the first are written one by one, those beyond are counted in one entry; while the disk is short of space none is
+    /// Notes an allowed act that a caller can repeat at will. Of one caller the first are written one by one, those beyond are counted in
+    /// one entry; while the disk is short of space none is
     /// written, and the log says how many it misses.
     /// </summary>
     public void NoteAct(string? actor, string action, string? subject, IPAddress? from, string? code = null)
@@ -82,7 +90,8 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
     }
 
     /// <summary>
-    /// Notes that somebody was refused. Of one person, and of one address where nobody knows the person, so many are written one by one; what is beyond is counted, and written as one entry,
+    /// Notes that somebody was refused. Of one person, and of one address where nobody knows the person, so many are written one by one;
+    /// what is beyond is counted, and written as one entry,
     /// so that a client that is not let in can neither drown the log nor fill the disk.
     /// </summary>
     public void NoteRefusal(string? actor, string action, string? subject, IPAddress? from, string code)
@@ -100,8 +109,10 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
 
     static async Task WriteAsync(DatabaseTransaction tx, IReadOnlyList<AuditEntry> entries, CancellationToken ct) =>
         await tx.ExecuteAsync("""
-            INSERT INTO carillon_audit (at, actor, action, subject, source, outcome, code) VALUES (@At, @Actor, @Action, @Subject, @Source, @Outcome, @Code)
-            """, entries.Select(e => new { At = Iso.Of(e.At), e.Actor, e.Action, e.Subject, Source = e.From?.ToString(), e.Outcome, e.Code }).ToArray(), ct);
+            INSERT INTO carillon_audit (at, actor, action, subject, source, outcome, code)
+            VALUES (@At, @Actor, @Action, @Subject, @Source, @Outcome, @Code)
+            """,
+            entries.Select(e => new { At = Iso.Of(e.At), e.Actor, e.Action, e.Subject, Source = e.From?.ToString(), e.Outcome, e.Code }).ToArray(), ct);
 
     void Look()
     {
@@ -149,7 +160,8 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
                     await PruneAsync(stopping);
                     (pruned, _writtenSincePruned) = (clock.GetTimestamp(), 0);
                 }
-                await _look.WaitAsync(_isUnpublished ? AgainAfter : _refusals.HasFolded || _acts.HasFolded ? RefusalThrottle.For : PruneEvery, stopping);
+                await _look.WaitAsync(_isUnpublished ? AgainAfter : _refusals.HasFolded
+                    || _acts.HasFolded ? RefusalThrottle.For : PruneEvery, stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -232,16 +244,20 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
         return !_isUnpublished;
     }
 
-    Task<long> FirstToTellAsync(CancellationToken ct) => db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
+    Task<long> FirstToTellAsync(CancellationToken ct) =>
+        db.QuerySingleOrDefaultAsync<long>("SELECT COALESCE(MAX(id), 0) FROM carillon_audit", ct: ct);
 
     // Deletes a few at a time, by an index: the writers' queue is not ours alone.
     const int PrunedAtOnce = 2000;
-    internal const string DeleteOld = "DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit WHERE at < @before LIMIT @most)";
+    internal const string DeleteOld =
+        "DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit WHERE at < @before LIMIT @most)";
 
-    // The condition of the index carillon_audit_repeatable, word for word: what clients can repeat at will. The decisions of administrators outlive it, so that a flood cannot push them out.
+    // The condition of the index carillon_audit_repeatable, word for word: what clients can repeat at will. The decisions of administrators
+    // outlive it, so that a flood cannot push them out.
     internal const string DeleteRepeatable = """
         DELETE FROM carillon_audit WHERE id IN (SELECT id FROM carillon_audit
-            WHERE (outcome = 'refused' OR action IN ('connect', 'disconnect', 'connection:ended', 'subscribe', 'unsubscribed', 'token:refresh', 'ticket:given', 'publish', 'acts:more'))
+            WHERE (outcome = 'refused'
+                OR action IN ('connect', 'disconnect', 'connection:ended', 'subscribe', 'unsubscribed', 'token:refresh', 'ticket:given', 'publish', 'acts:more'))
             ORDER BY id LIMIT @most)
         """;
 
@@ -262,7 +278,8 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
 
     async Task PruneInTurnAsync(CancellationToken ct)
     {
-        var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > retention.MaxAge ? Iso.Of(clock.GetUtcNow() - retention.MaxAge) : Iso.Of(DateTimeOffset.UnixEpoch);
+        var before = clock.GetUtcNow() - DateTimeOffset.UnixEpoch > retention.MaxAge
+            ? Iso.Of(clock.GetUtcNow() - retention.MaxAge) : Iso.Of(DateTimeOffset.UnixEpoch);
         while (await DeleteAsync(DeleteOld, before, PrunedAtOnce, ct) == PrunedAtOnce)
         {
         }
@@ -293,6 +310,7 @@ sealed partial class AuditLog(Database db, AuditRetention retention, FreeSpace s
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "The audit log is written again")]
     partial void LogWritten();
 
-    [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "Entries of the audit log cannot be published to its channel; they are written, and are published later")]
+    [LoggerMessage(EventId = 3, Level = LogLevel.Warning,
+        Message = "Entries of the audit log cannot be published to its channel; they are written, and are published later")]
     partial void LogNotPublished(Exception error);
 }

@@ -5,7 +5,8 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.Audit;
 
 /// <summary>
-/// Which entries of one kind are written to the audit log one by one: of one person, and of one address where the person is unknown, so many at once and one a second on average, more than
+/// Which entries of one kind are written to the audit log one by one: of one person, and of one address where the person is unknown, so
+/// many at once and one a second on average, more than
 /// anybody reads. The others are counted, and written as one entry every ten seconds.
 /// </summary>
 /// <param name="clock">The clock.</param>
@@ -61,7 +62,9 @@ sealed class RefusalThrottle(TimeProvider clock, int burst)
         }
     }
 
-    /// <summary>What was counted for long enough, so many at most; neither actor nor address where there are too many to tell apart.</summary>
+    /// <summary>
+    /// What was counted for long enough, so many at most; neither actor nor address where there are too many to tell apart.
+    /// </summary>
     public IReadOnlyList<(string? Actor, IPAddress? From, long Count)> TakeFolded(int most)
     {
         lock (_gate)

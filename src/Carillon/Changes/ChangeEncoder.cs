@@ -23,9 +23,12 @@ internal static class ChangeEncoder
     static string IdOf(LogRow row) => string.Create(CultureInfo.InvariantCulture, $"{row.Epoch}-{row.Offset}");
 
     static DateTimeOffset At(LogRow row) =>
-        DateTimeOffset.TryParse(row.At, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var at) ? at : DateTimeOffset.UnixEpoch;
+        DateTimeOffset.TryParse(row.At, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
+            out var at) ? at : DateTimeOffset.UnixEpoch;
 
-    /// <summary>What does not fit is left out, the least needed first: the row, then which columns, then who; a key of that size is told as null.</summary>
+    /// <summary>
+    /// What does not fit is left out, the least needed first: the row, then which columns, then who; a key of that size is told as null.
+    /// </summary>
     internal static byte[] Fit(LogRow row)
     {
         var (value, columns, actor, key) = (row.Row, row.ChangedColumns, row.Actor, row.Key);

@@ -13,10 +13,12 @@ internal sealed partial class ChangePump
     [LoggerMessage(LogLevel.Debug, "Pruned {Count} old changes from the log")]
     partial void LogPruned(int count);
 
-    [LoggerMessage(LogLevel.Warning, "Table {Table} begins a new epoch: what its subscribers know cannot be relied on, they are told to load it anew")]
+    [LoggerMessage(LogLevel.Warning,
+        "Table {Table} begins a new epoch: what its subscribers know cannot be relied on, they are told to load it anew")]
     partial void LogNewEpoch(string table);
 
-    [LoggerMessage(LogLevel.Warning, "No file can be written beside the database: a backup restored while the server is stopped may go unnoticed")]
+    [LoggerMessage(LogLevel.Warning,
+        "No file can be written beside the database: a backup restored while the server is stopped may go unnoticed")]
     partial void LogCannotRemember(Exception exception);
 
     [LoggerMessage(LogLevel.Warning, "The database was restored from an older copy")]

@@ -10,11 +10,13 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Changes;
 
 /// <summary>
-/// Announces what the triggers logged, in the order of the commits. It is poked after commits of this process and looks by itself for those of others.
+/// Announces what the triggers logged, in the order of the commits. It is poked after commits of this process and looks by itself for those
+/// of others.
 /// Whatever goes wrong with the file, it says so and tries again: it never ends before the application does.
 /// </summary>
 internal sealed partial class ChangePump(
-    Database db, LiveTables tables, ChangeLog log, IChannelLayer layer, ChangesOptions options, TimeProvider clock, ILogger<ChangePump> logger) : BackgroundService
+    Database db, LiveTables tables, ChangeLog log, IChannelLayer layer, ChangesOptions options, TimeProvider clock,
+        ILogger<ChangePump> logger) : BackgroundService
 {
     const int Batch = 500;
     const string Area = "changes:{table}";
@@ -54,7 +56,8 @@ internal sealed partial class ChangePump(
         }
         catch (Exception ex) when (ex is DbException or IOException or TimeoutException)
         {
-            // The loop tries again, and says what is in the way; clients are served by then, so that a table which cannot be live stops nothing any more, and shows in the health check.
+            // The loop tries again, and says what is in the way; clients are served by then, so that a table which cannot be live stops
+            // nothing any more, and shows in the health check.
         }
 
         await base.StartAsync(cancellationToken);
@@ -205,7 +208,8 @@ internal sealed partial class ChangePump(
     {
         var change = ChangeEncoder.Of(row);
         using var span = ProductTraces.PublishChange(Area, change.At);
-        await layer.PublishAsync(change.Channel, change.Body, new PublishOptions { Event = change.Event, Id = change.Id, At = change.At, Position = change.Position }, ct);
+        await layer.PublishAsync(change.Channel, change.Body,
+            new PublishOptions { Event = change.Event, Id = change.Id, At = change.At, Position = change.Position }, ct);
         ProductMeters.Published(Area);
         ProductMeters.Pumped(change.At, clock);
         LogPublished(row.Operation, row.Table, row.Epoch, row.Offset);
@@ -224,25 +228,32 @@ internal sealed partial class ChangePump(
         }
     }
 
-    /// <summary>Whether the log is not the one that we read up to <paramref name="seen"/>: shorter, or with another row in that place.</summary>
+    /// <summary>
+    /// Whether the log is not the one that we read up to <paramref name="seen"/>: shorter, or with another row in that place.
+    /// </summary>
     internal static bool WasRestored(LogCursor seen, LogRow? first, Dictionary<string, TableState> states, long sequence)
     {
         if (sequence < seen.Id) return true;
         if (seen.Table is null) return false;   // the row was pruned when we first looked: nothing to compare
-        if (first is not null && first.Id == seen.Id) return first.Table != seen.Table || first.Epoch != seen.Epoch || first.Offset != seen.Offset || first.At != seen.At;
+        if (first is not null && first.Id == seen.Id) return first.Table != seen.Table || first.Epoch != seen.Epoch
+            || first.Offset != seen.Offset || first.At != seen.At;
         // The row is not there: fine if it was pruned, by us or by another process.
         return !states.TryGetValue(seen.Table, out var state) || (state.Epoch == seen.Epoch && state.PrunedThrough < seen.Offset);
     }
 
     // The row we saw last, and what follows it; with the tables' states of the same moment.
-    static async Task<(List<LogRow> Rows, Dictionary<string, TableState> States, long Sequence)> ReadAsync(SqliteConnection connection, long from, CancellationToken ct)
+    static async Task<(List<LogRow> Rows, Dictionary<string, TableState> States, long Sequence)> ReadAsync(
+        SqliteConnection connection, long from, CancellationToken ct)
     {
         await using var snapshot = connection.BeginTransaction(deferred: true);
         var rows = await connection.QueryAsync<LogRow>(new CommandDefinition(
-            $"SELECT {LogRow.Columns} FROM carillon_changes WHERE id >= @from ORDER BY id LIMIT {Batch + 1}", new { from }, snapshot, cancellationToken: ct));
-        var states = await connection.QueryAsync<TableState>(new CommandDefinition($"SELECT {TableState.Columns} FROM carillon_tables", transaction: snapshot, cancellationToken: ct));
+            $"SELECT {LogRow.Columns} FROM carillon_changes WHERE id >= @from ORDER BY id LIMIT {Batch + 1}", new { from }, snapshot,
+                cancellationToken: ct));
+        var states = await connection.QueryAsync<TableState>(
+            new CommandDefinition($"SELECT {TableState.Columns} FROM carillon_tables", transaction: snapshot, cancellationToken: ct));
         var sequence = await connection.ExecuteScalarAsync<long>(new CommandDefinition(
-            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", transaction: snapshot, cancellationToken: ct));
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", transaction: snapshot,
+            cancellationToken: ct));
         return (rows.AsList(), states.ToDictionary(state => state.Name), sequence);
     }
 

@@ -5,14 +5,17 @@ public sealed class ChangesOptions
 {
     /// <summary>
     /// The live tables, by name. Every change of their rows is announced on the channel <c>changes:{table}</c>. A table that does not exist
-    /// yet becomes live as soon as it does; a view or a virtual table is refused. None by default: writing costs a little more on a live table.
+    /// yet becomes live as soon as it does; a view or a virtual table is refused. None by default: writing costs a little more on a live
+    /// table.
     /// </summary>
     public IList<string> Tables { get; set; } = [];
 
     /// <summary>How long a change is kept for those who were away. Seven days: a long weekend, or a holiday week, is recovered.</summary>
     public TimeSpan HistoryTtl { get; set; } = TimeSpan.FromDays(7);
 
-    /// <summary>How many changes are kept per table. 100,000: about 30 MB at most, and more than anybody would replay instead of loading anew.</summary>
+    /// <summary>
+    /// How many changes are kept per table. 100,000: about 30 MB at most, and more than anybody would replay instead of loading anew.
+    /// </summary>
     public int HistorySize { get; set; } = 100_000;
 
     /// <summary>
@@ -34,14 +37,17 @@ public sealed class ChangesOptions
     internal string? Problem()
     {
         if (Tables.FirstOrDefault(string.IsNullOrWhiteSpace) is not null) return "A live table needs a name.";
-        if (Tables.FirstOrDefault(IsReserved) is { } reserved) return $"The table \"{reserved}\" cannot be live: it belongs to SQLite or to Carillon itself.";
+        if (Tables.FirstOrDefault(
+            IsReserved) is { } reserved) return $"The table \"{reserved}\" cannot be live: it belongs to SQLite or to Carillon itself.";
         if (Tables.GroupBy(table => table, StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice)
             return $"The table \"{twice.Key}\" is named twice.";
-        if (HistoryTtl <= TimeSpan.Zero || HistorySize < 1) return "Changes are kept for a while: HistoryTtl and HistorySize must be above zero.";
+        if (HistoryTtl <= TimeSpan.Zero
+            || HistorySize < 1) return "Changes are kept for a while: HistoryTtl and HistorySize must be above zero.";
         if (PollInterval <= TimeSpan.Zero || PruneEvery <= TimeSpan.Zero) return "PollInterval and PruneEvery must be above zero.";
         return BatchWindow < TimeSpan.Zero ? "BatchWindow must not be negative." : null;
     }
 
     static bool IsReserved(string table) =>
-        table.StartsWith("sqlite_", StringComparison.OrdinalIgnoreCase) || table.StartsWith("carillon_", StringComparison.OrdinalIgnoreCase);
+        table.StartsWith("sqlite_", StringComparison.OrdinalIgnoreCase)
+            || table.StartsWith("carillon_", StringComparison.OrdinalIgnoreCase);
 }

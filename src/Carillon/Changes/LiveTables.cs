@@ -77,11 +77,14 @@ public sealed partial class LiveTables : IDisposable
     /// <summary>The file is another one now: begin again.</summary>
     internal void Restart() => start = null;
 
-    /// <summary>Compares every live table with its triggers and puts right what is not. A table that cannot be live is logged, and the others go on.</summary>
+    /// <summary>
+    /// Compares every live table with its triggers and puts right what is not. A table that cannot be live is logged, and the others go on.
+    /// </summary>
     internal Task<StartingPoint> VerifyAsync(CancellationToken ct) => VerifyAsync(Mode.Again, ct);
 
     /// <summary>The tables that cannot be live, in a sentence; null where all can.</summary>
-    internal string? Warning => notLive.IsEmpty ? null : string.Join(" ", notLive.OrderBy(table => table.Key).Select(table => $"Table {table.Key} is not live: {table.Value}"));
+    internal string? Warning => notLive.IsEmpty ? null : string.Join(
+        " ", notLive.OrderBy(table => table.Key).Select(table => $"Table {table.Key} is not live: {table.Value}"));
 
     enum Mode
     {
@@ -142,11 +145,14 @@ public sealed partial class LiveTables : IDisposable
         await tx.ExecuteAsync("RELEASE carillon_table", ct: ct);
     }
 
-    static Task<IReadOnlyList<PresentTrigger>> PresentAsync(DatabaseTransaction tx, string table, CancellationToken ct) => tx.QueryAsync<PresentTrigger>(
-        "SELECT name, tbl_name AS OnTable, sql FROM sqlite_master WHERE type = 'trigger' AND name IN @names", new { names = Triggers.NamesFor(table) }, ct);
+    static Task<IReadOnlyList<PresentTrigger>> PresentAsync(DatabaseTransaction tx, string table, CancellationToken ct) =>
+        tx.QueryAsync<PresentTrigger>(
+        "SELECT name, tbl_name AS OnTable, sql FROM sqlite_master WHERE type = 'trigger' AND name IN @names",
+        new { names = Triggers.NamesFor(table) }, ct);
 
     static async Task<bool> NameAsync(DatabaseTransaction tx, string table, CancellationToken ct) => await tx.ExecuteAsync(
-        "INSERT INTO carillon_tables (table_name) SELECT @table WHERE NOT EXISTS (SELECT 1 FROM carillon_tables WHERE table_name = @table)", new { table }, ct) > 0;
+        "INSERT INTO carillon_tables (table_name) SELECT @table WHERE NOT EXISTS (SELECT 1 FROM carillon_tables WHERE table_name = @table)",
+        new { table }, ct) > 0;
 
     static Task<bool> IsWatchedAsync(DatabaseTransaction tx, string table, CancellationToken ct) =>
         tx.ExecuteScalarAsync<bool>("SELECT watched FROM carillon_tables WHERE table_name = @table", new { table }, ct);
@@ -192,17 +198,20 @@ public sealed partial class LiveTables : IDisposable
         Unwatched,
     }
 
-    internal static Verdict Decide(TableSchema? shape, IReadOnlyList<Triggers.Trigger> wanted, IReadOnlyList<PresentTrigger> present, bool watched, bool isNew)
+    internal static Verdict Decide(
+        TableSchema? shape, IReadOnlyList<Triggers.Trigger> wanted, IReadOnlyList<PresentTrigger> present, bool watched, bool isNew)
     {
         if (shape is null) return present.Count > 0 || watched ? Verdict.Absent : Verdict.Right;
 
-        var onTheTable = present.Where(trigger => trigger.OnTable.Equals(shape.Name, StringComparison.OrdinalIgnoreCase)).ToDictionary(trigger => trigger.Name, trigger => trigger.Sql);
+        var onTheTable = present.Where(trigger => trigger.OnTable.Equals(shape.Name, StringComparison.OrdinalIgnoreCase))
+            .ToDictionary(trigger => trigger.Name, trigger => trigger.Sql);
         if (isNew || !watched || !wanted.All(trigger => onTheTable.ContainsKey(trigger.Name))) return Verdict.Unwatched;
         if (onTheTable.Values.Any(sql => Triggers.VersionOf(sql) > Triggers.Version)) return Verdict.Right;
         return wanted.All(trigger => onTheTable[trigger.Name] == trigger.Sql) ? Verdict.Right : Verdict.Outdated;
     }
 
-    static async Task InstallAsync(DatabaseTransaction tx, string table, TableSchema shape, IReadOnlyList<PresentTrigger> present, CancellationToken ct)
+    static async Task InstallAsync(
+        DatabaseTransaction tx, string table, TableSchema shape, IReadOnlyList<PresentTrigger> present, CancellationToken ct)
     {
         await DropAsync(tx, present, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_replaced WHERE table_name = @table", new { table }, ct);
@@ -215,7 +224,8 @@ public sealed partial class LiveTables : IDisposable
         {
             await tx.QueryAsync<object>($"EXPLAIN INSERT INTO {name} DEFAULT VALUES", ct: ct);
             await tx.QueryAsync<object>($"EXPLAIN DELETE FROM {name}", ct: ct);
-            if (shape.Columns.Count > 0) await tx.QueryAsync<object>($"EXPLAIN UPDATE {name} SET {Triggers.Name(shape.Columns[0])} = {Triggers.Name(shape.Columns[0])}", ct: ct);
+            if (shape.Columns.Count > 0) await tx.QueryAsync<object>(
+                $"EXPLAIN UPDATE {name} SET {Triggers.Name(shape.Columns[0])} = {Triggers.Name(shape.Columns[0])}", ct: ct);
         }
         catch (SqliteException ex) when (ex.SqliteErrorCode == 1 && !ex.Message.Contains("generated column", StringComparison.Ordinal))
         {

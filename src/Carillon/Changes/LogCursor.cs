@@ -16,9 +16,11 @@ internal sealed record LogCursor(long Id, string? Table, string? Epoch, long Off
 
     public static async Task<LogCursor> ReadAsync(DatabaseTransaction tx, CancellationToken ct)
     {
-        var last = await tx.QuerySingleOrDefaultAsync<LogRow>($"SELECT {LogRow.Columns} FROM carillon_changes ORDER BY id DESC LIMIT 1", ct: ct);
+        var last = await tx.QuerySingleOrDefaultAsync<LogRow>(
+            $"SELECT {LogRow.Columns} FROM carillon_changes ORDER BY id DESC LIMIT 1", ct: ct);
         // The newest row may have been pruned: the sequence remembers its id.
-        var sequence = await tx.ExecuteScalarAsync<long>("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", ct: ct);
+        var sequence = await tx.ExecuteScalarAsync<long>(
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'carillon_changes'), 0)", ct: ct);
         return last is not null && last.Id >= sequence ? Of(last) : PrunedAt(sequence);
     }
 }
@@ -29,7 +31,8 @@ internal sealed record StartingPoint(LogCursor End, IReadOnlyDictionary<string, 
 /// <summary>A row of carillon_changes.</summary>
 internal sealed class LogRow
 {
-    public const string Columns = """id AS "Id", table_name AS "Table", epoch AS "Epoch", offset AS "Offset", operation AS "Operation", key AS "Key", columns AS "ChangedColumns", row AS "Row", actor AS "Actor", at AS "At" """;
+    public const string Columns =
+        """id AS "Id", table_name AS "Table", epoch AS "Epoch", offset AS "Offset", operation AS "Operation", key AS "Key", columns AS "ChangedColumns", row AS "Row", actor AS "Actor", at AS "At" """;
 
     public long Id { get; init; }
     public string Table { get; init; } = "";

@@ -8,26 +8,33 @@ namespace Carillon.Changes;
 /// <param name="Key">The primary key's columns, in the key's order; empty where there is none.</param>
 /// <param name="RowId">The name under which the row id can be named, where there is one and no column hides it.</param>
 /// <param name="Uniques">What REPLACE may take another row away for.</param>
-internal sealed record TableSchema(string Name, IReadOnlyList<string> Columns, IReadOnlyList<string> Key, string? RowId, IReadOnlyList<UniqueKey> Uniques)
+internal sealed record TableSchema(
+    string Name, IReadOnlyList<string> Columns, IReadOnlyList<string> Key, string? RowId, IReadOnlyList<UniqueKey> Uniques)
 {
     /// <summary>Reads the shape; null where there is no such table (yet).</summary>
     /// <exception cref="InvalidOperationException">It is there, and cannot be live.</exception>
     public static async Task<TableSchema?> ReadAsync(DatabaseTransaction tx, string table, CancellationToken ct)
     {
         var found = await tx.QuerySingleOrDefaultAsync<SchemaRow>(
-            "SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') AND name = @table COLLATE NOCASE", new { table }, ct);
+            "SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') AND name = @table COLLATE NOCASE", new { table },
+            ct);
         if (found is null) return null;
-        if (found.Type == "view") throw new InvalidOperationException($"\"{table}\" is a view and cannot be live: name the tables it reads instead.");
+        if (found.Type == "view") throw new InvalidOperationException(
+            $"\"{table}\" is a view and cannot be live: name the tables it reads instead.");
         if (found.Sql.StartsWith("CREATE VIRTUAL", StringComparison.OrdinalIgnoreCase))
-            throw new InvalidOperationException($"\"{table}\" is a virtual table and cannot be live: SQLite has no triggers on virtual tables.");
+            throw new InvalidOperationException(
+                $"\"{table}\" is a virtual table and cannot be live: SQLite has no triggers on virtual tables.");
 
-        var columns = await tx.QueryAsync<ColumnRow>("SELECT name, type, pk, hidden FROM pragma_table_xinfo(@table)", new { table = found.Name }, ct);
+        var columns = await tx.QueryAsync<ColumnRow>(
+            "SELECT name, type, pk, hidden FROM pragma_table_xinfo(@table)", new { table = found.Name }, ct);
         var key = columns.Where(column => column.Pk > 0).OrderBy(column => column.Pk).Select(column => column.Name).ToList();
         var rowId = await RowIdAsync(tx, found.Name, columns, ct);
         if (key.Count == 0 && rowId is null)
-            throw new InvalidOperationException($"\"{table}\" cannot be live: it has no primary key, and columns of it are named rowid, oid and _rowid_.");
+            throw new InvalidOperationException(
+                $"\"{table}\" cannot be live: it has no primary key, and columns of it are named rowid, oid and _rowid_.");
         if (key.Count > Triggers.MostKeyColumns)
-            throw new InvalidOperationException($"\"{table}\" cannot be live: its primary key has {key.Count} columns; at most {Triggers.MostKeyColumns} can be told.");
+            throw new InvalidOperationException(
+                $"\"{table}\" cannot be live: its primary key has {key.Count} columns; at most {Triggers.MostKeyColumns} can be told.");
 
         return new TableSchema(found.Name, [.. columns.Where(column => column.Hidden is 0 or 3).Select(column => column.Name)], key, rowId,
             await UniquesAsync(tx, found.Name, columns, key, rowId, ct));
@@ -39,7 +46,8 @@ internal sealed record TableSchema(string Name, IReadOnlyList<string> Columns, I
     {
         // A table without row ids is its primary key's index: its first index of origin "pk" covers every column.
         var withoutRowId = await tx.ExecuteScalarAsync<long>(
-            "SELECT count(*) FROM pragma_index_list(@table) l WHERE l.origin = 'pk' AND NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) x WHERE x.cid = -1)",
+            "SELECT count(*) FROM pragma_index_list(@table) l WHERE l.origin = 'pk' AND NOT EXISTS (SELECT 1 FROM "
+            + "pragma_index_xinfo(l.name) x WHERE x.cid = -1)",
             new { table }, ct) > 0;
         return withoutRowId
             ? null

@@ -7,7 +7,8 @@ namespace Carillon.Changes;
 /// <summary>
 /// The SQL of a table's triggers: a pure function of the table's shape, so that "are they right?" is a comparison of texts.
 /// They use SQLite's built-in functions alone (the sqlite3 tool writes too), and must never make the application's own write fail: no
-/// constraint can be violated in them, no BLOB reaches a JSON function, no list of arguments or depth of expression exceeds SQLite's limits.
+/// constraint can be violated in them, no BLOB reaches a JSON function, no list of arguments or depth of expression exceeds SQLite's
+/// limits.
 /// An OR clause of the application's statement overrides the clauses inside of triggers, so they have none.
 /// </summary>
 internal static class Triggers
@@ -40,7 +41,9 @@ internal static class Triggers
         var unstage = $"DELETE FROM carillon_replaced WHERE table_name = {name};";
         var all = AllColumns(shape);
         // A row noted before the write and no longer there was taken away silently, except for the very row that was written.
-        string Gone(string andNot) => $"UPDATE carillon_replaced SET gone = 1 WHERE table_name = {name} AND key <> {newKey}{andNot} AND NOT EXISTS (SELECT 1 FROM {Name(shape.Name)} AS x WHERE {SameRow(shape)});";
+        string Gone(string andNot) =>
+            $"UPDATE carillon_replaced SET gone = 1 WHERE table_name = {name} AND key <> {newKey}{andNot} AND NOT EXISTS (SELECT 1 FROM "
+            + $"{Name(shape.Name)} AS x WHERE {SameRow(shape)});";
         string replaced = $"EXISTS (SELECT 1 FROM carillon_replaced WHERE table_name = {name} AND key = {newKey})";
 
         return
@@ -69,7 +72,8 @@ internal static class Triggers
 
         Trigger Create(string kind, string when, string condition, string body) =>
             new($"carillon_{kind}_{table}",
-                $"CREATE TRIGGER {Name($"carillon_{kind}_{table}")} {when} ON {Name(shape.Name)}{condition} BEGIN -- carillon:{Version}\n{body.ReplaceLineEndings("\n")}\nEND");
+                $"CREATE TRIGGER {Name($"carillon_{kind}_{table}")} {when} ON {Name(shape.Name)}{condition} BEGIN -- "
+                    + $"carillon:{Version}\n{body.ReplaceLineEndings("\n")}\nEND");
 
         string Announce(string operation, string key, string columns, string row, string? onlyIf = null)
         {
@@ -92,12 +96,14 @@ internal static class Triggers
         if (at < 0) return 0;
         var digits = sql.AsSpan(at + mark.Length);
         var end = digits.IndexOf('\n');
-        return int.TryParse(end < 0 ? digits : digits[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version : 0;
+        return int.TryParse(end < 0 ? digits : digits[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var version)
+            ? version : 0;
     }
 
     public static string Name(string identifier) => $"\"{identifier.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 
-    // The rows that stand in the way of the new one, by each unique key. Rows noted in vain do no harm: only what is gone afterwards counts.
+    // The rows that stand in the way of the new one, by each unique key. Rows noted in vain do no harm: only what is gone afterwards
+    // counts.
     static string Stage(TableSchema shape, string name, bool exceptOld)
     {
         if (shape.Uniques.Count == 0) return "SELECT 1;";
@@ -105,15 +111,18 @@ internal static class Triggers
         var key = Key(shape, "x");
         var except = exceptOld ? $" AND {key} <> {Key(shape, "OLD")}" : "";
         var found = shape.Uniques.Select(unique =>
-            $"SELECT {name}, {key}, {string.Join(", ", places.Select(column => $"x.{column}"))} FROM {Name(shape.Name)} AS x WHERE {string.Join(" AND ", unique.Columns.Select(Conflict))}{except}");
-        return $"INSERT INTO carillon_replaced (table_name, key, {string.Join(", ", places.Select((_, place) => $"p{place + 1}"))}) {string.Join(" UNION ", found)};";
+            $"SELECT {name}, {key}, {string.Join(", ", places.Select(column => $"x.{column}"))} FROM {Name(shape.Name)} AS x WHERE "
+                + $"{string.Join(" AND ", unique.Columns.Select(Conflict))}{except}");
+        return $"INSERT INTO carillon_replaced (table_name, key, {string.Join(", ", places.Select((_, place) => $"p{place + 1}"))}) "
+            + $"{string.Join(" UNION ", found)};";
 
         static string Conflict(UniqueColumn column) =>
             $"x.{Name(column.Name)} = NEW.{Name(column.Name)}{(column.Collation is null ? "" : $" COLLATE {Name(column.Collation)}")}";
     }
 
     static string UniqueChanged(TableSchema shape) =>
-        $" WHEN {string.Join(" OR ", shape.Uniques.SelectMany(unique => unique.Columns).Select(column => column.Name).Distinct(StringComparer.Ordinal)
+        $" WHEN "
+            + $"{string.Join(" OR ", shape.Uniques.SelectMany(unique => unique.Columns).Select(column => column.Name).Distinct(StringComparer.Ordinal)
             .Select(column => $"NEW.{Name(column)} IS NOT OLD.{Name(column)} COLLATE BINARY").DefaultIfEmpty("0"))}";
 
     static List<string> PlaceColumns(TableSchema shape) =>
@@ -122,13 +131,15 @@ internal static class Triggers
     static string SameRow(TableSchema shape)
     {
         var places = PlaceColumns(shape).Select((column, place) => $"x.{column} = carillon_replaced.p{place + 1}");
-        return string.Join(" AND ", shape.RowId is null && shape.Key.Count > Places ? places.Append($"{Key(shape, "x")} = carillon_replaced.key") : places);
+        return string.Join(" AND ", shape.RowId is null
+            && shape.Key.Count > Places ? places.Append($"{Key(shape, "x")} = carillon_replaced.key") : places);
     }
 
     static string Key(TableSchema shape, string of)
     {
         if (shape.Key.Count == 0) return $"json_quote(CAST({of}.{Name(shape.RowId!)} AS TEXT))";
-        if (shape.Key.Count > 1) return $"json_object({string.Join(", ", shape.Key.Select(column => $"{Text(column)}, {KeyValue(column)}"))})";
+        if (shape.Key.Count > 1)
+            return $"json_object({string.Join(", ", shape.Key.Select(column => $"{Text(column)}, {KeyValue(column)}"))})";
         var only = $"{of}.{Name(shape.Key[0])}";
         return $"json_quote(CASE typeof({only}) WHEN 'blob' THEN hex({only}) ELSE CAST({only} AS TEXT) END)";
 
@@ -145,7 +156,8 @@ internal static class Triggers
         if (shape.Columns.Count > MostRowColumns || shape.Columns.Sum(column => column.Length) > LongestRow) return "NULL";
         var hasNoJson = string.Join(" OR ", shape.Columns.Select(column => HasNoJson($"{of}.{Name(column)}")));
         var row = $"json_object({string.Join(", ", shape.Columns.Select(column => $"{Text(column)}, {of}.{Name(column)}"))})";
-        return $"(SELECT CASE WHEN length(r) <= {LongestRow} AND json_valid(r) THEN r END FROM (SELECT CASE WHEN {hasNoJson} THEN NULL ELSE {row} END AS r))";
+        return $"(SELECT CASE WHEN length(r) <= {LongestRow} AND json_valid(r) THEN r END FROM (SELECT CASE WHEN {hasNoJson} THEN NULL "
+            + $"ELSE {row} END AS r))";
     }
 
     // SQLite writes an infinite number as 9.0e+999, which readers of JSON understand differently or not at all.

@@ -12,7 +12,8 @@ namespace Carillon.Storage;
 /// </summary>
 public sealed class Database : IAsyncDisposable
 {
-    // So long a writer waits for its turn and for the writes of other processes together; much longer than any healthy transaction. Readers wait as long to open.
+    // So long a writer waits for its turn and for the writes of other processes together; much longer than any healthy transaction. Readers
+    // wait as long to open.
     const int BusyTimeoutMilliseconds = 10_000;
 
     // A statement that reads waits on its thread, and only for what began after the connection was opened.
@@ -47,7 +48,8 @@ public sealed class Database : IAsyncDisposable
         // Two connection strings, so that pooled readers (which refuse to write) are never handed out as writers.
         writing = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 30 }.ConnectionString;
         // Never pooled: a transaction that its user left open must end with it.
-        owned = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 30, Pooling = false }.ConnectionString;
+        owned = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 30,
+            Pooling = false }.ConnectionString;
         reading = new SqliteConnectionStringBuilder { DataSource = Path, ForeignKeys = true, DefaultTimeout = 31 }.ConnectionString;
     }
 
@@ -58,22 +60,28 @@ public sealed class Database : IAsyncDisposable
     internal int WaitingWriters => writers.Waiting;
 
     /// <summary>
-    /// Raised after each transaction of this process that was committed through <see cref="BeginAsync(string, CancellationToken)"/>. A hint to look now: it must
+    /// Raised after each transaction of this process that was committed through <see cref="BeginAsync(string, CancellationToken)"/>. A hint
+    /// to look now: it must
     /// return at once, and nothing may depend on it, because writes of others do not raise it.
     /// </summary>
     public event Action? Committed;
 
     /// <summary>
     /// Begins a write transaction; it has the write lock from the start, so that what it reads cannot change before it writes.
-    /// Dispose it to roll back what was not committed. The calling thread is never blocked while other writers, or other processes, hold the lock.
+    /// Dispose it to roll back what was not committed. The calling thread is never blocked while other writers, or other processes, hold
+    /// the lock.
     /// </summary>
     /// <param name="actor">Who acts: told with every change of this transaction. Null where nobody in particular does.</param>
     /// <param name="ct">Ends the waiting for the other writers.</param>
-    /// <exception cref="DatabaseUnavailableException">The write lock was not free for 10 seconds, or the file cannot be written.</exception>
+    /// <exception cref="DatabaseUnavailableException">The write lock was not free for 10 seconds, or the file cannot be
+    /// written.</exception>
     public ValueTask<DatabaseTransaction> BeginAsync(string? actor, CancellationToken ct) => BeginAsync(actor, WriterLane.Ordinary, ct);
 
-    /// <summary>Begins a write transaction in a lane of its own, so that what an operator decides does not queue behind everybody's writes.</summary>
-    internal ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, CancellationToken ct) => BeginAsync(actor, lane, WriteTimeout, ct);
+    /// <summary>
+    /// Begins a write transaction in a lane of its own, so that what an operator decides does not queue behind everybody's writes.
+    /// </summary>
+    internal ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, CancellationToken ct) =>
+        BeginAsync(actor, lane, WriteTimeout, ct);
 
     internal async ValueTask<DatabaseTransaction> BeginAsync(string? actor, WriterLane lane, TimeSpan timeout, CancellationToken ct)
     {
@@ -83,7 +91,8 @@ public sealed class Database : IAsyncDisposable
 
     /// <summary>Opens a connection that can read and refuses to write. It sees the last committed state; dispose it after use.</summary>
     /// <param name="ct">Ends the opening.</param>
-    /// <exception cref="DatabaseUnavailableException">Another program held the file for itself for 10 seconds, or it cannot be opened.</exception>
+    /// <exception cref="DatabaseUnavailableException">Another program held the file for itself for 10 seconds, or it cannot be
+    /// opened.</exception>
     public async ValueTask<DbConnection> OpenReadAsync(CancellationToken ct)
     {
         await MigrateOnceAsync(ct);
@@ -167,7 +176,8 @@ public sealed class Database : IAsyncDisposable
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories | DllImportSearchPath.AssemblyDirectory)]
     static extern int FileControl(nint db, [MarshalAs(UnmanagedType.LPUTF8Str)] string name, int operation, ref int argument);
 
-    internal async ValueTask<DatabaseTransaction> BeginUnmigratedAsync(string? actor, WriterLane lane, TimeSpan timeout, CancellationToken ct)
+    internal async ValueTask<DatabaseTransaction> BeginUnmigratedAsync(
+        string? actor, WriterLane lane, TimeSpan timeout, CancellationToken ct)
     {
         var began = Environment.TickCount64;
         var turn = await writers.EnterAsync(lane, timeout, ct)
@@ -281,7 +291,8 @@ public sealed class Database : IAsyncDisposable
         migrated = true;
     }
 
-    // Another program may hold the file for itself (locking_mode = EXCLUSIVE): a reader waits for it without a thread, because every request reads.
+    // Another program may hold the file for itself (locking_mode = EXCLUSIVE): a reader waits for it without a thread, because every
+    // request reads.
     async ValueTask<SqliteConnection> OpenAsync(string connectionString, int busyTimeout, string also, CancellationToken ct)
     {
         var began = Environment.TickCount64;
@@ -294,7 +305,8 @@ public sealed class Database : IAsyncDisposable
             }
             catch (SqliteException ex) when (DatabaseUnavailableException.ReasonOf(ex) is { } reason)
             {
-                if (ex.SqliteErrorCode is not (5 or 6) || Environment.TickCount64 - began >= BusyTimeoutMilliseconds) throw Unavailable(reason, ex);
+                if (ex.SqliteErrorCode is not (5 or 6)
+                    || Environment.TickCount64 - began >= BusyTimeoutMilliseconds) throw Unavailable(reason, ex);
             }
             await Task.Delay(OpenAgainAfter, ct);
         }
@@ -306,11 +318,13 @@ public sealed class Database : IAsyncDisposable
         try
         {
             connection.Open();
-            // SQLite does the waiting. The provider's own loop of retries, which blocks, comes on top of it: it ends after its first attempt, and has no part in this.
+            // SQLite does the waiting. The provider's own loop of retries, which blocks, comes on top of it: it ends after its first
+            // attempt, and has no part in this.
             connection.DefaultTimeout = 1;
             // WAL is a property of the file: setting it again costs a read. NORMAL loses no committed change when the process dies,
             // only (and still consistently) when the machine does.
-            var result = SQLitePCL.raw.sqlite3_exec(connection.Handle, $"PRAGMA busy_timeout = {busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}");
+            var result = SQLitePCL.raw.sqlite3_exec(
+                connection.Handle, $"PRAGMA busy_timeout = {busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {also}");
             SqliteException.ThrowExceptionForRC(result, connection.Handle);
             return connection;
         }

@@ -17,7 +17,8 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     bool disposed;
     bool isBroken;
 
-    internal DatabaseTransaction(Database database, SqliteConnection connection, SqliteTransaction transaction, bool namesAnActor, WriterTurn turn)
+    internal DatabaseTransaction(
+        Database database, SqliteConnection connection, SqliteTransaction transaction, bool namesAnActor, WriterTurn turn)
     {
         this.database = database;
         this.connection = connection;
@@ -42,27 +43,32 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     /// <param name="parameters">An object whose properties are the parameters.</param>
     /// <param name="ct">Ends the statement.</param>
     public Task<T?> ExecuteScalarAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
-        database.TranslateAsync(connection.ExecuteScalarAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
+        database.TranslateAsync(
+            connection.ExecuteScalarAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
 
     /// <summary>Reads rows, those that this transaction wrote included.</summary>
     /// <param name="sql">The query, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters.</param>
     /// <param name="ct">Ends the query.</param>
     public async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
-        (await database.TranslateAsync(connection.QueryAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)))).AsList();
+        (await database.TranslateAsync(
+            connection.QueryAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)))).AsList();
 
     /// <summary>Reads one row, or the default where there is none.</summary>
     /// <param name="sql">The query, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters.</param>
     /// <param name="ct">Ends the query.</param>
     public Task<T?> QuerySingleOrDefaultAsync<T>(string sql, object? parameters = null, CancellationToken ct = default) =>
-        database.TranslateAsync(connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
+        database.TranslateAsync(
+            connection.QuerySingleOrDefaultAsync<T>(new CommandDefinition(sql, parameters, transaction, cancellationToken: ct)));
 
     /// <summary>
-    /// Does something after the commit and before the next writer begins: what it puts in line is in the order of the commits. It must return at once, and nothing of it happens where the
+    /// Does something after the commit and before the next writer begins: what it puts in line is in the order of the commits. It must
+    /// return at once, and nothing of it happens where the
     /// transaction is rolled back.
     /// </summary>
-    /// <param name="action">What is done. The transaction is committed already: what it throws is thrown by the commit, after all else was done.</param>
+    /// <param name="action">What is done. The transaction is committed already: what it throws is thrown by the commit, after all else was
+    /// done.</param>
     public void WhenCommitted(Action action) => whenCommitted.Add(action);
 
     /// <summary>Commits, after which the changes are announced, and lets the next writer in.</summary>
@@ -79,7 +85,8 @@ public sealed class DatabaseTransaction : IAsyncDisposable
         CommitWatch.Note();
         var failures = RunWhenCommitted();
         await EndAsync();
-        if (failures.Count > 0) throw new AggregateException("The transaction is committed; what was to be done then has failed.", failures);
+        if (failures.Count > 0) throw new AggregateException(
+            "The transaction is committed; what was to be done then has failed.", failures);
     }
 
     async Task<bool> CommitOnlyAsync(CancellationToken ct)
@@ -128,7 +135,8 @@ public sealed class DatabaseTransaction : IAsyncDisposable
         }
     }
 
-    // After a failed COMMIT SQLite has rolled back already, and ROLLBACK is an error. The connection is not used again either way, and closing it rolls back what is left.
+    // After a failed COMMIT SQLite has rolled back already, and ROLLBACK is an error. The connection is not used again either way, and
+    // closing it rolls back what is left.
     async ValueTask RollBackAsync()
     {
         try

@@ -4,7 +4,8 @@ using Microsoft.Data.Sqlite;
 namespace Carillon.Storage;
 
 /// <summary>
-/// The database cannot be written, or cannot be read, for a reason outside the request: the disk is full or fails, another program holds the lock, the file may not be written. The same
+/// The database cannot be written, or cannot be read, for a reason outside the request: the disk is full or fails, another program holds
+/// the lock, the file may not be written. The same
 /// request may succeed later. Over HTTP and in acknowledgements it is the code <c>unavailable</c>.
 /// </summary>
 public sealed class DatabaseUnavailableException : DbException
@@ -20,7 +21,8 @@ public sealed class DatabaseUnavailableException : DbException
     public override bool IsTransient => true;
 
     /// <summary>Whether a fault lies with the disk, the file or its locks, and not with the statement.</summary>
-    internal static bool Is(Exception exception) => exception is DatabaseUnavailableException || (exception is SqliteException sqlite && ReasonOf(sqlite) is not null);
+    internal static bool Is(Exception exception) =>
+        exception is DatabaseUnavailableException || (exception is SqliteException sqlite && ReasonOf(sqlite) is not null);
 
     /// <summary>The fault in words (result codes of SQLite, section 3 of rescode.html); null where the statement itself is wrong.</summary>
     internal static string? ReasonOf(SqliteException exception) => exception.SqliteErrorCode switch

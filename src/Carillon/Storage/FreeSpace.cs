@@ -5,7 +5,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.Storage;
 
-/// <summary>Watches the free space on the disk of the database. While it is short, optional writes stop, so that the others go on for longer.</summary>
+/// <summary>
+/// Watches the free space on the disk of the database. While it is short, optional writes stop, so that the others go on for longer.
+/// </summary>
 internal sealed partial class FreeSpace : BackgroundService
 {
     static readonly TimeSpan CheckEvery = TimeSpan.FromSeconds(1);
@@ -44,7 +46,8 @@ internal sealed partial class FreeSpace : BackgroundService
 
     /// <summary>The state in words; null while there is enough.</summary>
     public string? Warning => _isShort
-        ? $"The disk has {Interlocked.Read(ref _bytes) >> 20} MiB left, less than the {_least >> 20} MiB of MinFreeSpace. Audit entries of allowed acts and answers to idempotent writes are not stored."
+        ? $"The disk has {Interlocked.Read(ref _bytes) >> 20} MiB left, less than the {_least >> 20} MiB of MinFreeSpace. Audit entries of "
+            + "allowed acts and answers to idempotent writes are not stored."
         : null;
 
     /// <summary>Short below the threshold, and until there is a quarter more than it: not on and off at the line.</summary>
@@ -93,9 +96,12 @@ internal sealed partial class FreeSpace : BackgroundService
     static IEnumerable<Measurement<long>> Fullest(Func<FreeSpace, long> read) =>
         Watched.Select(disk => disk.Key).MinBy(disk => Interlocked.Read(ref disk._bytes)) is { } fullest ? [new(read(fullest))] : [];
 
-    [LoggerMessage(EventId = 1, Level = LogLevel.Warning, Message = "The disk of the database has {Free} MiB left, less than {Least} MiB: audit entries of allowed acts and answers to idempotent writes are not stored until there is room")]
+    [LoggerMessage(EventId = 1, Level = LogLevel.Warning,
+        Message = "The disk of the database has {Free} MiB left, less than {Least} MiB: audit entries of allowed acts and answers to "
+        + "idempotent writes are not stored until there is room")]
     partial void LogShort(long free, long least);
 
-    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "The disk of the database has {Free} MiB left: optional writes go on")]
+    [LoggerMessage(EventId = 2, Level = LogLevel.Information,
+        Message = "The disk of the database has {Free} MiB left: optional writes go on")]
     partial void LogEnough(long free);
 }

@@ -3,7 +3,9 @@ using Dapper;
 
 namespace Carillon.Storage;
 
-/// <summary>Carillon's own tables in the application's file: numbered, embedded .sql files, each applied once, under the write lock.</summary>
+/// <summary>
+/// Carillon's own tables in the application's file: numbered, embedded .sql files, each applied once, under the write lock.
+/// </summary>
 internal static class Migrator
 {
     sealed record Migration(int Number, string Name, string Resource);

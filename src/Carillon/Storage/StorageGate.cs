@@ -1,7 +1,8 @@
 namespace Carillon.Storage;
 
 /// <summary>
-/// Closed from the start until the database was opened, and what has to be read from it before the first client was read. While it is closed the process listens and answers
+/// Closed from the start until the database was opened, and what has to be read from it before the first client was read. While it is
+/// closed the process listens and answers
 /// <c>/health/live</c>, and everybody else is answered with <c>unavailable</c>.
 /// </summary>
 internal sealed class StorageGate

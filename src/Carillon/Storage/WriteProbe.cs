@@ -31,7 +31,9 @@ internal sealed class WriteProbe(Database db, TimeProvider clock)
         try
         {
             await using var tx = await db.BeginUnmigratedAsync(null, WriterLane.Administrative, Timeout, CancellationToken.None);
-            await tx.ExecuteAsync("INSERT INTO carillon_write_probe (id, at, filler) VALUES (1, @at, randomblob(@Bytes)) ON CONFLICT (id) DO UPDATE SET at = @at, filler = randomblob(@Bytes)",
+            await tx.ExecuteAsync(
+                "INSERT INTO carillon_write_probe (id, at, filler) VALUES (1, @at, randomblob(@Bytes)) ON CONFLICT (id) DO UPDATE SET at = "
+                + "@at, filler = randomblob(@Bytes)",
                 new { at = Iso.Of(clock.GetUtcNow()), Bytes });
             await tx.CommitAsync();
             return null;

@@ -11,7 +11,8 @@ internal enum WriterLane
 }
 
 /// <summary>
-/// One writer at a time. Ordinary writers first queue among themselves, and only their first one queues for the turn itself: an administrative writer has at most two ordinary
+/// One writer at a time. Ordinary writers first queue among themselves, and only their first one queues for the turn itself: an
+/// administrative writer has at most two ordinary
 /// writes before it, however many wait.
 /// </summary>
 internal sealed class WriterQueue : IDisposable

@@ -21,14 +21,19 @@ sealed record Claims(
     // A user's longest channel is "notifications:" and the id, and a channel's name has 200 characters at most.
     internal const int LongestSubject = 200 - 14;
 
-    /// <summary>Judges the claims of a token whose signature was right. Expiry comes last: only a token that was good once is told to be renewed.</summary>
+    /// <summary>
+    /// Judges the claims of a token whose signature was right. Expiry comes last: only a token that was good once is told to be renewed.
+    /// </summary>
     public TokenResult Validate(AccessOptions options, DateTimeOffset now)
     {
         var skew = options.ClockSkew;
-        if (HoldsNothing(Aud) || HoldsNothing(Roles) || HoldsNothing(Interests) || Capabilities?.Values.Any(actions => actions is null || HoldsNothing(actions)) == true)
+        if (HoldsNothing(Aud) || HoldsNothing(Roles) || HoldsNothing(Interests) || Capabilities?.Values.Any(actions =>
+            actions is null || HoldsNothing(actions)) == true)
             return TokenResult.Refused("A claim of the token holds nothing where a text should be.");
-        if (!string.IsNullOrEmpty(options.Issuer) && Iss != options.Issuer) return TokenResult.Refused("The token is of another issuer, or of none.");
-        if (!string.IsNullOrEmpty(options.Audience) && Aud?.Contains(options.Audience) != true) return TokenResult.Refused("The token is for another audience, or for none.");
+        if (!string.IsNullOrEmpty(options.Issuer)
+            && Iss != options.Issuer) return TokenResult.Refused("The token is of another issuer, or of none.");
+        if (!string.IsNullOrEmpty(options.Audience)
+            && Aud?.Contains(options.Audience) != true) return TokenResult.Refused("The token is for another audience, or for none.");
         if (!IsSubject(Sub)) return TokenResult.Refused("The token names no subject, or one that cannot be a user's id.");
         if (Exp is not { } exp) return TokenResult.Refused("The token does not say when it expires.");
         if (Nbf is { } nbf && Moment(nbf) - now > skew) return TokenResult.Refused("The token is not yet valid.");
@@ -36,8 +41,10 @@ sealed record Claims(
         if (Iat is { } iat && Moment(iat) - now > skew) return TokenResult.Refused("The token was issued in the future.");
         if (now - Moment(exp) >= skew) return TokenResult.Expired();
         if (Jti is not null && Iat is { } at && options.OutlivesRevocation(Moment(at), now)) return TokenResult.Expired();
-        if (Jti is not null && Iat is null && Moment(exp) - now > options.RevocationRetention) return TokenResult.Refused("The token lives for longer than RevocationRetention and has no iat.");
-        return TokenResult.Valid(new Token(Sub!, Name, Roles ?? [], Region, Interests ?? [], Jti, Iat is { } issued ? Moment(issued) : null, Moment(exp),
+        if (Jti is not null && Iat is null && Moment(exp) - now > options.RevocationRetention) return TokenResult.Refused(
+            "The token lives for longer than RevocationRetention and has no iat.");
+        return TokenResult.Valid(
+            new Token(Sub!, Name, Roles ?? [], Region, Interests ?? [], Jti, Iat is { } issued ? Moment(issued) : null, Moment(exp),
             (Capabilities ?? []).ToDictionary(entry => entry.Key, entry => (IReadOnlyList<string>)entry.Value, StringComparer.Ordinal)));
     }
 
@@ -56,7 +63,8 @@ sealed record Claims(
 
     // Seconds since 1970, fractions allowed (RFC 7519, section 2); what no calendar holds is its first or last moment.
     static DateTimeOffset Moment(double seconds) =>
-        DateTimeOffset.UnixEpoch.AddSeconds(Math.Clamp(seconds, DateTimeOffset.MinValue.ToUnixTimeSeconds(), DateTimeOffset.MaxValue.ToUnixTimeSeconds()));
+        DateTimeOffset.UnixEpoch.AddSeconds(
+            Math.Clamp(seconds, DateTimeOffset.MinValue.ToUnixTimeSeconds(), DateTimeOffset.MaxValue.ToUnixTimeSeconds()));
 
     static bool HoldsNothing(string[]? texts) => texts?.Contains(null) == true;
 }

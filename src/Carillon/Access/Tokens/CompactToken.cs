@@ -5,7 +5,8 @@ using System.Text.Json;
 namespace Carillon.Access.Tokens;
 
 /// <summary>
-/// A signed token as it travels (RFC 7515, section 3.1): header, payload and signature in base64url, joined by dots. Each token has one text only: padding, spaces and stray bits
+/// A signed token as it travels (RFC 7515, section 3.1): header, payload and signature in base64url, joined by dots. Each token has one
+/// text only: padding, spaces and stray bits
 /// are refused, so that whatever is kept or compared by the text cannot be had twice.
 /// </summary>
 sealed record CompactToken(JoseHeader Header, ReadOnlyMemory<byte> Payload, byte[] SignedBytes, byte[] Signature)
@@ -15,8 +16,10 @@ sealed record CompactToken(JoseHeader Header, ReadOnlyMemory<byte> Payload, byte
         Span<Range> parts = stackalloc Range[4];
         var chars = text.AsSpan();
         if (chars.Split(parts, '.') != 3) return null;
-        if (Decode(chars[parts[0]]) is not { } header || Decode(chars[parts[1]]) is not { } payload || Decode(chars[parts[2]]) is not { } signature) return null;
-        return StrictJson.Read<JoseHeader>(header) is { } read ? new CompactToken(read, payload, Encoding.ASCII.GetBytes(text, 0, parts[1].End.Value), signature) : null;
+        if (Decode(chars[parts[0]]) is not { } header || Decode(chars[parts[1]]) is not { } payload
+            || Decode(chars[parts[2]]) is not { } signature) return null;
+        return StrictJson.Read<JoseHeader>(header) is { } read
+            ? new CompactToken(read, payload, Encoding.ASCII.GetBytes(text, 0, parts[1].End.Value), signature) : null;
     }
 
     static byte[]? Decode(ReadOnlySpan<char> part)
@@ -28,7 +31,8 @@ sealed record CompactToken(JoseHeader Header, ReadOnlyMemory<byte> Payload, byte
 }
 
 /// <summary>
-/// What we heed of a token's header. Keys and addresses of keys in it (<c>jwk</c>, <c>jku</c>, <c>x5c</c>, <c>x5u</c>) are not read at all: who signs a token must not choose what it
+/// What we heed of a token's header. Keys and addresses of keys in it (<c>jwk</c>, <c>jku</c>, <c>x5c</c>, <c>x5u</c>) are not read at all:
+/// who signs a token must not choose what it
 /// is checked with (RFC 8725, section 3.10).
 /// </summary>
 sealed record JoseHeader(string? Alg, string? Kid, string? Typ, string? Cty, JsonElement? Crit, JsonElement? Enc)
@@ -44,7 +48,8 @@ sealed record JoseHeader(string? Alg, string? Kid, string? Typ, string? Cty, Jso
 
     // RFC 8725, section 3.11: a token that says what it is, and is something else, was made for somebody else.
     static bool IsAccessToken(string? typ) => typ is null
-        || (typ.StartsWith("application/", StringComparison.OrdinalIgnoreCase) ? typ["application/".Length..] : typ).ToUpperInvariant() is "JWT" or "AT+JWT";
+        || (typ.StartsWith("application/", StringComparison.OrdinalIgnoreCase) ? typ["application/".Length..] : typ)
+            .ToUpperInvariant() is "JWT" or "AT+JWT";
 }
 
 /// <summary>The algorithms that are accepted (RFC 7518), each bound to its kind of key (RFC 8725, section 3.1).</summary>

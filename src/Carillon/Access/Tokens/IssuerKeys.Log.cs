@@ -10,9 +10,11 @@ sealed partial class IssuerKeys
     [LoggerMessage(LogLevel.Warning, "The key set of the issuer of tokens has no key that could check one; {LeftOut} were left out")]
     partial void LogNoneUsable(int leftOut);
 
-    [LoggerMessage(LogLevel.Warning, "The keys of the issuer of tokens could not be read: {Reason} Going on with the {Count} that are known")]
+    [LoggerMessage(LogLevel.Warning,
+        "The keys of the issuer of tokens could not be read: {Reason} Going on with the {Count} that are known")]
     partial void LogNotRead(string reason, int count);
 
-    [LoggerMessage(LogLevel.Warning, "The keys of the issuer of tokens come from {Host} without TLS: whoever is in between can put others in their place")]
+    [LoggerMessage(LogLevel.Warning,
+        "The keys of the issuer of tokens come from {Host} without TLS: whoever is in between can put others in their place")]
     partial void LogInsecure(string host);
 }

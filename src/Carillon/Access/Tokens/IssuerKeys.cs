@@ -5,12 +5,14 @@ using Microsoft.IdentityModel.Tokens;
 namespace Carillon.Access.Tokens;
 
 /// <summary>
-/// The keys of the issuer, from the file or the address of the configuration and from nowhere else. They are read when somebody first needs one, and again when they may have
+/// The keys of the issuer, from the file or the address of the configuration and from nowhere else. They are read when somebody first needs
+/// one, and again when they may have
 /// changed; while that fails, those that are known go on.
 /// </summary>
 sealed partial class IssuerKeys : IDisposable
 {
-    // A look at a file's time stamp costs microseconds; so it is looked at for known keys too, and one that was taken out is gone within this time.
+    // A look at a file's time stamp costs microseconds; so it is looked at for known keys too, and one that was taken out is gone within
+    // this time.
     static readonly TimeSpan FilePause = TimeSpan.FromSeconds(2);
 
     readonly AccessOptions _options;
@@ -32,7 +34,8 @@ sealed partial class IssuerKeys : IDisposable
         (_options, _clock, _logger, _address) = (options, clock, logger, options.JwksAddress);
         if (_address is null) return;
         // No redirects: the configured address is the only one that is ever asked.
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+        _http = new HttpClient(
+            new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
         {
             MaxResponseContentBufferSize = KeySet.MaxBytes,
             Timeout = Timeout.InfiniteTimeSpan,   // JwksTimeout, below
@@ -58,7 +61,8 @@ sealed partial class IssuerKeys : IDisposable
         try
         {
             // JSON is UTF-8 (RFC 8259, section 8.1), whatever charset the answer claims.
-            return KeySet.Read(_http is null ? await ReadFileAsync(either.Token) : Text(await _http.GetByteArrayAsync(_address, either.Token)));
+            return KeySet.Read(_http is null ? await ReadFileAsync(either.Token)
+                : Text(await _http.GetByteArrayAsync(_address, either.Token)));
         }
         catch (OperationCanceledException ex) when (!ct.IsCancellationRequested)
         {
@@ -77,7 +81,8 @@ sealed partial class IssuerKeys : IDisposable
         {
             if (_looking.IsCompleted)
             {
-                if (_lookedAt is { } last && _clock.GetElapsedTime(last) < Pause(_address is not null, known && !_failed, _options)) return null;
+                if (_lookedAt is { } last
+                    && _clock.GetElapsedTime(last) < Pause(_address is not null, known && !_failed, _options)) return null;
                 _lookedAt = _clock.GetTimestamp();
                 var stopping = _stopping.Token;
                 _looking = Task.Run(() => LookOnceAsync(stopping), CancellationToken.None);
@@ -87,7 +92,8 @@ sealed partial class IssuerKeys : IDisposable
     }
 
     /// <summary>How long after the last look the next one may be.</summary>
-    internal static TimeSpan Pause(bool isAddress, bool content, AccessOptions options) => !isAddress ? FilePause : content ? options.JwksRefresh : options.JwksMinInterval;
+    internal static TimeSpan Pause(bool isAddress, bool content, AccessOptions options) =>
+        !isAddress ? FilePause : content ? options.JwksRefresh : options.JwksMinInterval;
 
     async Task LookOnceAsync(CancellationToken stopping)
     {
@@ -113,7 +119,8 @@ sealed partial class IssuerKeys : IDisposable
 
     async Task<string> ReadFileAsync(CancellationToken ct)
     {
-        if (new FileInfo(_options.Jwks!) is { Exists: true, Length: > KeySet.MaxBytes }) throw new IOException($"The file is larger than {KeySet.MaxBytes} bytes.");
+        if (new FileInfo(_options.Jwks!) is { Exists: true, Length: > KeySet.MaxBytes }) throw new IOException(
+            $"The file is larger than {KeySet.MaxBytes} bytes.");
         return await File.ReadAllTextAsync(_options.Jwks!, ct);
     }
 

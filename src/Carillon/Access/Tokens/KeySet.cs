@@ -23,7 +23,8 @@ sealed record KeySet(IReadOnlyList<IssuerKey> Keys, int LeftOut)
         try
         {
             using var document = JsonDocument.Parse(text);
-            if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("keys", out var keys) && keys.ValueKind == JsonValueKind.Array)
+            if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("keys", out var keys)
+                && keys.ValueKind == JsonValueKind.Array)
             {
                 var fit = keys.EnumerateArray().Select(ReadKey).OfType<IssuerKey>().ToArray();
                 return new KeySet(fit, keys.GetArrayLength() - fit.Length);
@@ -38,7 +39,8 @@ sealed record KeySet(IReadOnlyList<IssuerKey> Keys, int LeftOut)
 
     /// <summary>The key that checks a token. Exactly one must fit: where a token names none, there may be no choice.</summary>
     public SecurityKey? Choose(string algorithm, string? id) =>
-        Keys.Where(key => key.Algorithms.Contains(algorithm) && (id is null || key.Id == id)).Take(2).ToArray() is [var only] ? only.Key : null;
+        Keys.Where(key => key.Algorithms.Contains(algorithm) && (id is null || key.Id == id)).Take(2).ToArray() is [var only]
+            ? only.Key : null;
 
     static IssuerKey? ReadKey(JsonElement json)
     {
@@ -57,7 +59,8 @@ sealed record KeySet(IReadOnlyList<IssuerKey> Keys, int LeftOut)
             if (!string.IsNullOrEmpty(key.Alg)) able = able.Contains(key.Alg) ? [key.Alg] : [];
             return made is null || able.Length == 0 ? null : new IssuerKey(string.IsNullOrEmpty(key.Kid) ? null : key.Kid, able, made);
         }
-        catch (Exception ex) when (ex is ArgumentException or FormatException or CryptographicException or JsonException or InvalidOperationException)
+        catch (Exception ex) when (
+            ex is ArgumentException or FormatException or CryptographicException or JsonException or InvalidOperationException)
         {
             return null;   // one odd key does not spoil the others (RFC 7517, section 5)
         }
@@ -65,8 +68,10 @@ sealed record KeySet(IReadOnlyList<IssuerKey> Keys, int LeftOut)
 
     static RsaSecurityKey? Rsa(JsonWebKey key)
     {
-        using var rsa = RSA.Create(new RSAParameters { Modulus = Base64UrlEncoder.DecodeBytes(key.N), Exponent = Base64UrlEncoder.DecodeBytes(key.E) });
-        return rsa.KeySize < FewestRsaBits ? null : new RsaSecurityKey(rsa.ExportParameters(includePrivateParameters: false)) { KeyId = key.Kid };
+        using var rsa = RSA.Create(
+            new RSAParameters { Modulus = Base64UrlEncoder.DecodeBytes(key.N), Exponent = Base64UrlEncoder.DecodeBytes(key.E) });
+        return rsa.KeySize < FewestRsaBits
+            ? null : new RsaSecurityKey(rsa.ExportParameters(includePrivateParameters: false)) { KeyId = key.Kid };
     }
 
     static ECDsaSecurityKey P256(JsonWebKey key) => new(ECDsa.Create(new ECParameters

@@ -5,7 +5,8 @@ using Microsoft.IdentityModel.Tokens;
 namespace Carillon.Access.Tokens;
 
 /// <summary>
-/// Reads the tokens that clients bring (JSON Web Tokens, RFC 7519), as strictly as RFC 8725 asks for: what decides how a token is checked is the configuration, never the token.
+/// Reads the tokens that clients bring (JSON Web Tokens, RFC 7519), as strictly as RFC 8725 asks for: what decides how a token is checked
+/// is the configuration, never the token.
 /// </summary>
 sealed class TokenValidator : IDisposable
 {
@@ -30,11 +31,13 @@ sealed class TokenValidator : IDisposable
         if (token.Header.Problem() is { } problem) return TokenResult.Refused(problem);
 
         var algorithm = token.Header.Alg!;
-        var key = Algorithms.OfSecrets.Contains(algorithm) ? _secret : _issuer is null ? null : await _issuer.FindAsync(algorithm, token.Header.Kid, ct);
+        var key = Algorithms.OfSecrets.Contains(algorithm) ? _secret : _issuer is null
+            ? null : await _issuer.FindAsync(algorithm, token.Header.Kid, ct);
         if (key is null) return TokenResult.Refused("No key is known with which the token could be checked.");
         if (!IsSignedBy(key, algorithm, token)) return TokenResult.Refused("The token's signature is wrong.");
 
-        return StrictJson.Read<Claims>(token.Payload) is { } claims ? claims.Validate(_options, _clock.GetUtcNow()) : TokenResult.Refused("A claim of the token is malformed.");
+        return StrictJson.Read<Claims>(token.Payload) is { } claims
+            ? claims.Validate(_options, _clock.GetUtcNow()) : TokenResult.Refused("A claim of the token is malformed.");
     }
 
     internal static bool IsSignedBy(SecurityKey key, string algorithm, CompactToken token)
@@ -53,7 +56,8 @@ sealed class TokenValidator : IDisposable
     /// <summary>The key that a secret is, for checking and for signing.</summary>
     internal static SymmetricSecurityKey Secret(string signingKey)
     {
-        // RFC 7518 wants 48 and 64 bytes for HS384 and HS512, and the library insists. HMAC fills short keys up with zeros (RFC 2104, section 2): written out, they change no signature.
+        // RFC 7518 wants 48 and 64 bytes for HS384 and HS512, and the library insists. HMAC fills short keys up with zeros (RFC 2104,
+        // section 2): written out, they change no signature.
         const int shortestBlock = 64;
         var bytes = Encoding.UTF8.GetBytes(signingKey);
         if (bytes.Length < shortestBlock) Array.Resize(ref bytes, shortestBlock);
