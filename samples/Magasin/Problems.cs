@@ -5,7 +5,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Magasin;
 
-/// <summary>What goes wrong is told as a problem document (RFC 9457) with a stable code.</summary>
+/// <summary>Errors are problem documents (RFC 9457) with a stable code.</summary>
 internal static partial class Problems
 {
     public static IResult NotFound(string what) =>

@@ -8,7 +8,7 @@ using Microsoft.OpenApi;
 namespace Carillon.Server;
 
 /// <summary>
-/// What the HTTP API offers, as an OpenAPI document made from the endpoints themselves: once, because everybody may ask for it and it takes
+/// The OpenAPI document of the HTTP API, generated from the endpoints themselves: once, because everybody may ask for it and it takes
 /// 50 ms.
 /// </summary>
 static class Description

@@ -1,6 +1,6 @@
 namespace Carillon.Server;
 
-/// <summary>Problems that ASP.NET Core itself tells (no such path, no JSON) have a code as all others have.</summary>
+/// <summary>Problems of ASP.NET Core itself (no such path, no JSON) have a code like all others.</summary>
 static class Problems
 {
     public static void AddCode(ProblemDetailsContext context)

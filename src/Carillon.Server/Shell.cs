@@ -1,6 +1,6 @@
 namespace Carillon.Server;
 
-/// <summary>What the program was started from: the environment's variables, the working directory, and where it may write.</summary>
+/// <summary>The environment of the program: the environment's variables, the working directory, and where it may write.</summary>
 sealed record Shell(IReadOnlyDictionary<string, string> Variables, string Folder, TextWriter Out, TextWriter Error)
 {
     public static Shell OfThisProcess() => new(

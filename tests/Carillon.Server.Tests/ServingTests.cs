@@ -301,7 +301,7 @@ public sealed class ServingTests : IDisposable
     {
         Assert.Equal(ExitCode.Misconfigured, await _terminal.RunAsync(line.Split(' ')));
         Assert.Contains(word, _terminal.Error.All, StringComparison.Ordinal);
-        Assert.EndsWith("--help tells what can be said.", _terminal.Error.All.TrimEnd(), StringComparison.Ordinal);
+        Assert.EndsWith("--help lists the commands and options.", _terminal.Error.All.TrimEnd(), StringComparison.Ordinal);
         Assert.Empty(_terminal.Out.All);
     }
 }

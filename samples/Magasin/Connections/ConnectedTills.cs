@@ -10,7 +10,7 @@ namespace Magasin.Connections;
 internal sealed record TillConnection(string Id, string Nom, string Transport, string? Adresse, string Depuis);
 
 /// <summary>
-/// Who is connected, for the test screen: on request, and told on a channel after each coming and going. Many at once are told together.
+/// The connected tills, for the test screen: on request, and on a channel after each connect and disconnect. Bursts are sent together.
 /// </summary>
 internal sealed partial class ConnectedTills(
     SocketServer server, ChannelHub hub, TimeProvider clock, ILogger<ConnectedTills> logger) : BackgroundService
@@ -62,7 +62,7 @@ internal sealed partial class ConnectedTills(
             }
             catch (Exception ex) when (!stoppingToken.IsCancellationRequested)
             {
-                LogNotTold(logger, ex);   // the list is told whole at the next coming or going; the shop stays open
+                LogNotTold(logger, ex);   // the whole list is published with the next connect or disconnect; the shop stays open
             }
         }
     }
@@ -71,7 +71,7 @@ internal sealed partial class ConnectedTills(
     internal static string? Written(IPAddress? address) =>
         (address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address)?.ToString();
 
-    [LoggerMessage(LogLevel.Warning, "Could not tell who is connected")]
+    [LoggerMessage(LogLevel.Warning, "Could not publish the connected tills")]
     static partial void LogNotTold(ILogger logger, Exception ex);
 }
 

@@ -29,7 +29,8 @@ internal static class DashboardApi
             LEFT JOIN ventes v ON v.creeLe >= json_extract(d.value, '$[1]') AND v.creeLe < json_extract(d.value, '$[2]')
             GROUP BY d.key ORDER BY d.key
             """,
-            new { days = System.Text.Json.JsonSerializer.Serialize(bounds.Select(day => new[] { day.Jour, day.Bornes.From, day.Bornes.To })) }, ct))
+            new { days = System.Text.Json.JsonSerializer.Serialize(bounds.Select(day =>
+                new[] { day.Jour, day.Bornes.From, day.Bornes.To })) }, ct))
             .Select(total => new DayFigures(total.Jour, total.Somme, total.Nombre)).ToList();
         var low = await db.QueryAsync<Product>(
             "SELECT id, nom, prix, stock FROM produits WHERE stock <= @LowStock ORDER BY stock, nom LIMIT 20", new { LowStock }, ct);

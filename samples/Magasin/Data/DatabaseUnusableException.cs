@@ -2,7 +2,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Magasin.Data;
 
-/// <summary>The shop cannot open with this database; says so to whoever starts it.</summary>
+/// <summary>The shop cannot open this database; the message is printed at the start.</summary>
 internal sealed class DatabaseUnusableException(string file, Exception why) : Exception(
     $"The shop cannot open its database {file}: {Reason(why)}", why)
 {

@@ -23,7 +23,7 @@ internal static class IdempotentAnswers
                 JsonSerializer.SerializeToUtf8Bytes(new { path = context.Request.Path.Value, request }, JsonSerializerOptions.Web))));
     }
 
-    /// <summary>What was answered before; null where the request is new.</summary>
+    /// <summary>The earlier answer; null if the request is new.</summary>
     public static async Task<IResult?> BeforeAsync<T>(DatabaseTransaction tx, Request demande, CancellationToken ct)
     {
         if (demande.Cle is null) return null;

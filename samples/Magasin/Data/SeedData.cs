@@ -2,7 +2,7 @@ using Carillon.Storage;
 
 namespace Magasin.Data;
 
-/// <summary>What the shop begins with: goods, clients and a month of sales; always the same ones, counted back from today.</summary>
+/// <summary>The initial data of the shop: products, customers and a month of sales; always the same, counted back from today.</summary>
 internal static class SeedData
 {
     sealed record SeedProduct(string Nom, int Prix, int Stock);

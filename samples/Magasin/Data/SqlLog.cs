@@ -1,6 +1,6 @@
 namespace Magasin.Data;
 
-/// <summary>The story that the log tells: which statement runs, never with what.</summary>
+/// <summary>Logs which statement runs, never its parameters.</summary>
 internal sealed partial class SqlLog(ILogger<SqlLog> logger)
 {
     public void Executing(string statement) => LogExecuting(logger, statement);

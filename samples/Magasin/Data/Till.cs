@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace Magasin.Data;
 
 /// <summary>
-/// The till that writes: it names itself in the header X-Caisse, percent-encoded, and is told with every change it makes.
+/// The till that writes: it names itself in the header X-Caisse, percent-encoded, and is published with every change it makes.
 /// </summary>
 internal static class Till
 {

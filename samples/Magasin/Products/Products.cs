@@ -4,7 +4,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Magasin.Products;
 
-/// <summary>What the shop sells: its price in cents, and how much of it is there.</summary>
+/// <summary>A product: its price in cents, and its stock.</summary>
 internal sealed record Product
 {
     public Id Id { get; init; }

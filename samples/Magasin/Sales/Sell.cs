@@ -93,7 +93,8 @@ internal static class Sell
             INSERT INTO lignes (venteId, produitId, quantite, prixUnitaire)
             SELECT @vente, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(@lignes)
             """,
-            new { vente, lignes = JsonSerializer.Serialize(lignes.Select(ligne => new[] { ligne.ProduitId.Value, ligne.Quantite, ligne.PrixUnitaire })) }, ct);
+            new { vente, lignes = JsonSerializer.Serialize(lignes.Select(ligne =>
+                new[] { ligne.ProduitId.Value, ligne.Quantite, ligne.PrixUnitaire })) }, ct);
         histoire.Executing("UPDATE produits …");
         await tx.ExecuteAsync("""
             UPDATE produits SET stock = stock - (SELECT sum(quantite) FROM lignes WHERE venteId = @vente AND produitId = produits.id)

@@ -30,13 +30,13 @@ static class Check
         return found.All(line => line.Wrong is null) ? ExitCode.Done : ExitCode.Failed;
     }
 
-    /// <summary>What is wrong with a database, and how to mend it.</summary>
+    /// <summary>A problem of a database, and how to fix it.</summary>
     /// <param name="Sentence">For a person.</param>
     /// <param name="Passes">Whether it may pass by itself, so that a server starts and waits for it.</param>
     internal sealed record DatabaseProblem(string Sentence, bool Passes = false);
 
     /// <summary>
-    /// What is wrong with the database and its live tables; null where nothing is. Nothing is written, and no file is made.
+    /// Finds problems of the database and its live tables; null if there are none. It writes nothing and creates no file.
     /// </summary>
     internal static DatabaseProblem? Database(string file, IEnumerable<string> liveTables)
     {
@@ -62,7 +62,8 @@ static class Check
         }
     }
 
-    // What stops the start: SQLite cannot compile statements on the table, as the triggers need it, because only the application knows its
+    // A problem that fails the start: SQLite cannot compile statements on the table, as the triggers need it, because only the application
+    // knows its
     // functions and collations.
     static DatabaseProblem? LiveTable(SqliteConnection connection, SqliteTransaction transaction, string table)
     {
@@ -163,7 +164,7 @@ static class Check
         }
         catch (FormatException)
         {
-            return null;   // told with the configuration
+            return null;   // reported with the configuration
         }
         if (address.IsUnixPipe || address.Port == 0) return null;
         try

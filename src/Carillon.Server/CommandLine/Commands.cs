@@ -14,7 +14,7 @@ static class Commands
         if (parsed.Action is ParseErrorAction)
         {
             foreach (var error in parsed.Errors) await shell.Error.WriteLineAsync(error.Message);
-            await shell.Error.WriteLineAsync("--help tells what can be said.");
+            await shell.Error.WriteLineAsync("--help lists the commands and options.");
             return ExitCode.Misconfigured;
         }
 
@@ -38,7 +38,7 @@ static class Commands
             Description = $"Where to listen, with semicolons between several addresses. ASPNETCORE_URLS, or {Settings.DefaultUrls}.",
             HelpName = "addresses",
         };
-        Command serve = new("serve", "Serves until it is told to stop.") { urls };
+        Command serve = new("serve", "Runs the server until it is stopped.") { urls };
         root.Options.Add(urls);
         serve.SetAction((result, ct) => Serve.RunAsync(shell, result.GetValue(config), result.GetValue(urls), ct));
         root.SetAction((result, ct) => Serve.RunAsync(shell, result.GetValue(config), result.GetValue(urls), ct));
@@ -61,7 +61,7 @@ static class Commands
         var role = new Option<string[]>("--role") { Description = "A role of the user; may be said again.", HelpName = "role" };
         var region = new Option<string>("--region") { Description = "The user's region." };
         var interest = new Option<string[]>(
-            "--interest") { Description = "What the user wants to hear of; may be said again.", HelpName = "interest" };
+            "--interest") { Description = "An interest of the user; repeatable.", HelpName = "interest" };
         var expires = new Option<string>(
             "--expires") { Description = "For how long it is good: 30s, 15m, 1h, 7d.", DefaultValueFactory = _ => "1h", HelpName = "time" };
         var capability = new Option<string[]>("--capability")

@@ -70,7 +70,7 @@ static class Publish
         }
     }
 
-    /// <summary>What a problem document says, in a line.</summary>
+    /// <summary>A problem document as one line.</summary>
     internal static string Told(int status, string text)
     {
         try

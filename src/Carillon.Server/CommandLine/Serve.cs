@@ -103,7 +103,7 @@ static partial class Serve
         return string.Join(Environment.NewLine, lines);
     }
 
-    // Whoever runs it from a clone starts it as the README says.
+    // In a clone the command is the one of the README.
     static string Itself => AppContext.BaseDirectory.Replace('\\', '/').Contains("/Carillon.Server/bin/", StringComparison.Ordinal)
         ? "dotnet run --project src/Carillon.Server --"
         : "Carillon.Server";

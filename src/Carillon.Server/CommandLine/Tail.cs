@@ -11,7 +11,7 @@ namespace Carillon.Server.CommandLine;
 /// <summary>
 /// Prints what is published on a channel, and goes on where it was after a lost connection: a Socket.IO client that knows just enough for
 /// that. Publications go to the output, all
-/// that is said about them to the other one.
+/// about them go to the error output.
 /// </summary>
 sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimeProvider clock, TextWriter output, TextWriter notes)
 {
@@ -40,7 +40,7 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
             return ExitCode.Misconfigured;
         }
 
-        // Made anew for each connection: it may last for days.
+        // Created for each connection: tail may run for days.
         var me = new MakeToken.Request(request.Subject, null, [], null, [], "1h", [$"{request.Channel}=subscribe"]);
         Func<string?> token = () => request.Token ?? (MakeToken.Problem(access, me) is null ? MakeToken.Sign(access, me, clock) : null);
         return await new Tail(request, address, token, clock, shell.Out, shell.Error) { _last = since }.FollowAsync(ct);
@@ -151,7 +151,7 @@ sealed class Tail(Tail.Request request, Uri address, Func<string?> token, TimePr
         else if (name == "unsubscribed") throw new RefusedException($"The server has taken {request.Channel} away from this token.");
     }
 
-    // What is behind the last position was sent before this, if it could be.
+    // Publications after the last position were sent before this, if possible.
     async Task BeginAsync(Position position, bool recovered)
     {
         if (_last is { } last && !recovered && position != last)

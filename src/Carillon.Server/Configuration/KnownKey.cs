@@ -49,11 +49,11 @@ sealed record KnownKey(string Path, Type Type, object? Default)
         });
     }
 
-    /// <summary>What is wrong with a value, as the end of a sentence that begins with the key; null where nothing is.</summary>
+    /// <summary>The problem of a value, as the end of a sentence that begins with the key; null if there is none.</summary>
     public string? ProblemWith(string value)
     {
         var type = Nullable.GetUnderlyingType(Type) ?? Type;
-        if (type == typeof(string)) return null;   // may be a secret: judged elsewhere, and never told
+        if (type == typeof(string)) return null;   // may be a secret: validated elsewhere, and never printed
         // "10" would be ten days, and "24:00:00" twenty-four.
         var fits = type == typeof(TimeSpan)
             ? value.Contains(':') && TimeSpan.TryParseExact(value, "c", CultureInfo.InvariantCulture, out _) : CanBe(type, value);

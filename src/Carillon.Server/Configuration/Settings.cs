@@ -8,7 +8,7 @@ namespace Carillon.Server.Configuration;
 
 /// <summary>
 /// The configuration: the variables that begin with <c>CARILLON__</c>, and the same keys in a file, which the variables win over. What is
-/// wrong with it is told in sentences; secrets
+/// wrong with it is reported in sentences; secrets
 /// are never in them.
 /// </summary>
 sealed class Settings
@@ -62,10 +62,10 @@ sealed class Settings
     /// <summary>The file that was read; null where there is none.</summary>
     public string? File { get; }
 
-    /// <summary>What is wrong, a sentence each. Empty: nothing.</summary>
+    /// <summary>The problems, one sentence each; empty if there are none.</summary>
     public IReadOnlyList<string> Problems => _problems;
 
-    /// <summary>What still works and is to be changed, a sentence each.</summary>
+    /// <summary>Warnings about settings that still work and should be changed, one sentence each.</summary>
     public IReadOnlyList<string> Warnings => _warnings;
 
     /// <summary>The settings of Carillon; those that were wrong have their defaults.</summary>
@@ -89,7 +89,7 @@ sealed class Settings
     /// <summary>Whether the server has a page on which people read and try the HTTP API.</summary>
     public bool HasApiPage => _carillon.GetValue<bool>("ApiPage");
 
-    /// <summary>What the file sets for ASP.NET Core: logging, certificates, host names. And the settings of OpenTelemetry.</summary>
+    /// <summary>The settings of the file for ASP.NET Core: logging, certificates, host names. And the settings of OpenTelemetry.</summary>
     public IReadOnlyDictionary<string, string?> OfTheHost => _ofTheHost;
 
     /// <summary>The web origins that may connect.</summary>
@@ -122,7 +122,7 @@ sealed class Settings
         _carillon.Bind(options);
         foreach (var section in _areas)
         {
-            // An area that comes with Carillon is changed in what is said of it; another one is new.
+            // The settings of a built-in area are changed; another pattern is a new area.
             if (options.Areas.Find(section["Pattern"]!) is not { } area) options.Areas.Add(
                 area = new Area(section["Pattern"]!, section["Event"]!));
             section.Bind(area);

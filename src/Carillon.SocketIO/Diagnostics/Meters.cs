@@ -3,7 +3,7 @@ using System.Diagnostics.Metrics;
 
 namespace Carillon.SocketIO.Diagnostics;
 
-/// <summary>What an operator watches, under the name <c>Carillon</c>. Where nobody listens, it costs a comparison.</summary>
+/// <summary>The instruments of the meter <c>Carillon</c>. Without a listener each costs a comparison.</summary>
 static class Meters
 {
     public static readonly Meter Meter = new("Carillon");
@@ -52,7 +52,7 @@ static class Meters
         Meter.CreateHistogram("carillon.fanout.duration", "s", "Time to hand an event to all its receivers", tags: null, Seconds);
 
     /// <summary>
-    /// What became of messages for clients whose queue was full, or that memory was short for, by <c>action</c>: drop, make-room or
+    /// Messages for clients whose queue was full, or that memory was short for, by <c>action</c>: drop, make-room or
     /// disconnect.
     /// </summary>
     public static readonly Counter<long> Overflows = Meter.CreateCounter<long>(

@@ -32,7 +32,7 @@ public static class DisconnectReason
     public const string ForcedServerClose = "forced server close";
 
     /// <summary>
-    /// The client read so slowly that what waited for it passed the limit. It is told by the reason of the WebSocket's close frame (code
+    /// The client read so slowly that what waited for it passed the limit. The WebSocket's close frame contains the reason (code
     /// 1013).
     /// </summary>
     public const string SlowConsumer = "slow-consumer";

@@ -51,7 +51,7 @@ public sealed class EngineOptions
 
     /// <summary>
     /// How many bytes one incoming WebSocket message or one POST body may have: 1,000,000. More is answered with 413, or closed with 1009,
-    /// and clients are told the figure so that they cut their batches.
+    /// and clients receive the figure so that they split their batches.
     /// </summary>
     public int MaxPayload { get; set; } = 1_000_000;
 
@@ -114,7 +114,7 @@ public sealed class EngineOptions
     /// </summary>
     public Func<Handshake, ValueTask<string?>>? AllowRequest { get; set; }
 
-    /// <summary>What one address, one connection and one account may take, so that there is enough for everyone.</summary>
+    /// <summary>The limits of one address, one connection and one account.</summary>
     public LimitOptions Limits { get; } = new();
 
     /// <summary>Adds headers to the answer of each handshake.</summary>

@@ -23,12 +23,12 @@ sealed record EngineRefusal(int Code, string Message, int Status = StatusCodes.S
     public static readonly EngineRefusal ServerClosing = Of(
         new(Refusal.ServerClosing, TimeSpan.FromSeconds(5)), StatusCodes.Status503ServiceUnavailable);
 
-    /// <summary>Why it was refused without looking at the request, where it was: the client is told when to come back.</summary>
+    /// <summary>The reason if it was refused without reading the request: the answer says when to retry.</summary>
     public Refusal? NotNow { get; private init; }
 
     public static EngineRefusal Forbidden(string message = "Forbidden") => new(4, message, StatusCodes.Status403Forbidden);
 
-    /// <summary>What an address is told that may not come in right now.</summary>
+    /// <summary>The refusal of an address that may not connect right now.</summary>
     public static EngineRefusal Of(Refusal refusal) =>
         Of(refusal, refusal.Code == Refusal.Banned ? StatusCodes.Status403Forbidden : StatusCodes.Status429TooManyRequests);
 

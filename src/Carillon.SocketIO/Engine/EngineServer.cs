@@ -31,7 +31,7 @@ public sealed partial class EngineServer
     /// <param name="options">Transports, heartbeat and limits; checked here.</param>
     /// <param name="connected">Called for each new connection, before anything it sent is read: set its callbacks here.</param>
     /// <param name="clock">The time; the system's where left out.</param>
-    /// <param name="logger">Where the life of connections is told, at Debug; nowhere where left out.</param>
+    /// <param name="logger">The log of connections, at Debug; none if omitted.</param>
     /// <exception cref="InvalidOperationException">An option has a value that cannot work; the message says which.</exception>
     public EngineServer(EngineOptions options, Action<EngineSocket> connected, TimeProvider? clock = null, ILogger? logger = null)
     {
@@ -54,7 +54,7 @@ public sealed partial class EngineServer
     /// <summary>The settings.</summary>
     public EngineOptions Options { get; }
 
-    /// <summary>What is counted for each address, and who is banned.</summary>
+    /// <summary>The counts and bans of addresses.</summary>
     public AddressLimiter Addresses { get; }
 
     /// <summary>How many connections are open.</summary>
@@ -124,7 +124,7 @@ public sealed partial class EngineServer
     public void StopAccepting() => _closed = true;
 
     /// <summary>Closes every connection and refuses new ones.</summary>
-    /// <param name="reason">What <see cref="EngineSocket.Closed"/> is told.</param>
+    /// <param name="reason">The reason that <see cref="EngineSocket.Closed"/> receives.</param>
     public void Close(string reason = DisconnectReason.ForcedClose)
     {
         StopAccepting();
@@ -137,7 +137,7 @@ public sealed partial class EngineServer
     /// <summary>The connections that are open, as of a moment ago, in no order.</summary>
     public IEnumerable<EngineSocket> Connections => _sessions.Values;
 
-    /// <summary>A ping was answered: whoever stands on top is told, then the application.</summary>
+    /// <summary>A ping was answered: notifies the layer above, then the application.</summary>
     internal void OnLatency(EngineSocket session)
     {
         try
@@ -289,7 +289,7 @@ public sealed partial class EngineServer
         return (session, OpenPacket(session, Options.AllowUpgrades && Options.AllowWebSocket));
     }
 
-    /// <summary>Whether a client may come in before HTTP sees it: the application adds no headers to the answer.</summary>
+    /// <summary>Whether clients may be accepted before HTTP sees them: the application adds no headers to the answer.</summary>
     internal bool TakesDirect => Options is { AllowWebSocket: true, OnHandshakeResponse: null };
 
     /// <summary>

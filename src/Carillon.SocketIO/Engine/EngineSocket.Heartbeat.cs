@@ -96,7 +96,7 @@ public sealed partial class EngineSocket
         }
     }
 
-    // Not on the wheel's thread, nor on one that sends: who is told of the end may take long, or wait for a lock that the sender holds.
+    // Not on the wheel's thread, nor on one that sends: the handler of the end may take long, or wait for a lock that the sender holds.
     void DropLater(string reason, CloseCode code = CloseCode.None) =>
         ThreadPool.UnsafeQueueUserWorkItem(static drop =>
             drop.Socket.Drop(drop.Reason, drop.Code), (Socket: this, Reason: reason, Code: code), preferLocal: true);

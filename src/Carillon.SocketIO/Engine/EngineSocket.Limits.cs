@@ -25,7 +25,7 @@ public sealed partial class EngineSocket
     }
 
     /// <summary>
-    /// Tells the ledger that the client has joined, and gives the client the limits of those who have. Further calls change nothing.
+    /// Counts the client as joined, and applies the limits of joined clients. Further calls change nothing.
     /// </summary>
     internal void CountAsJoined()
     {
@@ -38,10 +38,10 @@ public sealed partial class EngineSocket
     /// <summary>Whether the client has yet to join a namespace. Until then it may hold little.</summary>
     internal bool IsHalfOpen => Volatile.Read(ref _standing) == HalfOpen;
 
-    // What one message may have.
+    // The largest message that the client may send.
     int MaxPayload => IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxPayload) : _server.Options.MaxPayload;
 
-    // What may wait to be sent.
+    // How many bytes may wait to be sent.
     int MaxQueuedBytes =>
         IsHalfOpen ? Math.Min(_server.MaxBytesBeforeJoin, _server.Options.MaxQueuedBytes) : _server.Options.MaxQueuedBytes;
 
@@ -70,7 +70,7 @@ public sealed partial class EngineSocket
     /// <summary>Spends one event of some bytes, before it is read. False: it is to be refused, see <see cref="Overspent"/>.</summary>
     internal bool TryAcquire(int bytes, long now, out TimeSpan retryAfter) => Limiter.TryAcquire(bytes, now, out retryAfter, IsHalfOpen);
 
-    // What comes after the end was decided is dropped, and costs what an event costs all the same. False: it is too much, and nothing more
+    // Messages after the end are dropped, and are charged like events all the same. False: it is too much, and nothing more
     // is read.
     bool TryPayAfterEnd(int bytes) => Limiter.TryAcquire(bytes, _server.Clock.GetTimestamp(), out _, beforeJoin: true);
 

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Carillon.SocketIO.Engine;
 
-/// <summary>What the connection holds of the memory that all of them share (<see cref="BufferBudget"/>), and how it gives it up.</summary>
+/// <summary>The connection's part of the memory that all connections share (<see cref="BufferBudget"/>).</summary>
 public sealed partial class EngineSocket
 {
     // An ordinary handshake is part of the cost of every connection and is not counted.

@@ -167,7 +167,7 @@ public sealed partial class EngineSocket
         return new(context, payload.WrittenMemory, mayCompress);
     }
 
-    // What many pollers are answered with is in memory once, and counts once; a copy counts for itself.
+    // An answer that many pollers share is in memory once, and counts once; a copy counts separately.
     async Task WriteAsync(PollAnswer answer)
     {
         var copied = 0;
@@ -199,7 +199,7 @@ public sealed partial class EngineSocket
         }
     }
 
-    /// <summary>What a poll is answered with.</summary>
+    /// <summary>The answer to a poll.</summary>
     /// <param name="Context">The poll.</param>
     /// <param name="Payload">The packets.</param>
     /// <param name="MayCompress">Whether they may be compressed.</param>
@@ -344,7 +344,7 @@ public sealed partial class EngineSocket
         ArrayPool<byte>.Shared.Return(buffer);
     }
 
-    // What the packets of one POST bring about leaves together, as it does for those of one read.
+    // Messages caused by the packets of one POST leave together, like those of one read.
     bool ReceiveTogether(ReadOnlySpan<byte> payload, IHeaderDictionary headers)
     {
         SendBatch.Begin();

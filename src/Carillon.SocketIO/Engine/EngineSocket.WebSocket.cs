@@ -21,7 +21,7 @@ public sealed partial class EngineSocket : IFrameReceiver
     TaskCompletionSource? _written;      // set when somebody waits for the writer to end
 
     /// <summary>
-    /// Counts what has come in: messages of one number came in one go, in the same POST or the same piece of a WebSocket.
+    /// Counts received pieces: messages with the same number arrived together, in the same POST or the same piece of a WebSocket.
     /// </summary>
     internal int Batch => _posts + (_webSocket?.Pieces ?? 0);
 
@@ -59,7 +59,7 @@ public sealed partial class EngineSocket : IFrameReceiver
 
     bool OnFrame(Opcode opcode, ReadOnlySpan<byte> payload)
     {
-        // What comes after our own close frame is read and dropped, until the client answers it.
+        // Frames after our own close frame are read and dropped, until the client answers it.
         if (_state != State.Open && opcode != Opcode.Close) return TryPayAfterEnd(payload.Length);
         switch (opcode)
         {

@@ -41,7 +41,7 @@ public sealed partial class EngineSocket
     /// <summary>The id of the connection: 20 characters, and a secret between the client and the server.</summary>
     public string Id { get; }
 
-    /// <summary>What is known from the request that opened the connection.</summary>
+    /// <summary>The data of the request that opened the connection.</summary>
     public Handshake Handshake { get; }
 
     /// <summary>The transport that carries the connection now: <c>polling</c> or <c>websocket</c>.</summary>
@@ -56,7 +56,7 @@ public sealed partial class EngineSocket
     /// <summary>Called once when the connection has ended, with one of the texts of <see cref="DisconnectReason"/>.</summary>
     public Action<string>? Closed { get; set; }
 
-    /// <summary>Whoever stands on top of the connection.</summary>
+    /// <summary>The owner of the connection in the layer above.</summary>
     internal object? Owner { get; set; }
 
     /// <summary>Sends a text message.</summary>
@@ -76,7 +76,7 @@ public sealed partial class EngineSocket
     /// that is not polling, a WebSocket still
     /// writing), <see cref="Closed"/> is called when it is done.
     /// </summary>
-    /// <param name="reason">What <see cref="Closed"/> is told.</param>
+    /// <param name="reason">The reason that <see cref="Closed"/> receives.</param>
     public void Close(string reason = DisconnectReason.ForcedClose)
     {
         bool done;
@@ -97,7 +97,7 @@ public sealed partial class EngineSocket
     {
         lock (_gate)
         {
-            // A client between two polls would find nobody: it is told with the next one.
+            // A client between two polls would find nobody: the next poll is answered with the end.
             if (_state == State.Open && _webSocket is null && _poll is not { Task.IsCompleted: false })
             {
                 _state = State.Closing;

@@ -9,7 +9,7 @@ using Microsoft.AspNetCore.WebUtilities;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// What is known of a client from the request that opened its connection. It is a copy: the request itself is not kept alive. What few ask
+/// The data of the request that opened a connection. It is a copy: the request itself is not kept alive. What few ask
 /// for (headers, query) is kept as it
 /// came and taken apart when somebody asks.
 /// </summary>
@@ -45,7 +45,7 @@ public sealed class Handshake
     /// <summary>The path and query as they were requested.</summary>
     public string Url { get; }
 
-    // What the copy takes in memory, about.
+    // The approximate memory of the copy.
     internal int Bytes => _headers.Length + 2 * Url.Length;
 
     /// <summary>Whether the request came by HTTPS.</summary>
@@ -57,14 +57,15 @@ public sealed class Handshake
     /// <summary>The address of the client, or of the nearest proxy unless forwarded headers are configured.</summary>
     public IPAddress? Address { get; }
 
-    /// <summary>Whom ASP.NET Core authenticated, where the application uses one of its schemes.</summary>
+    /// <summary>The user whom ASP.NET Core authenticated, if the application uses one of its schemes.</summary>
     public ClaimsPrincipal User { get; } = Nobody;
 
     /// <summary>When the connection was opened, UTC.</summary>
     public DateTimeOffset At { get; }
 
     /// <summary>
-    /// What the client passed as <c>auth</c> when it joined this namespace: a JSON object, empty when it passed nothing. It is the client's
+    /// The <c>auth</c> that the client passed when it joined this namespace: a JSON object, empty when it passed nothing. It is the
+    /// client's
     /// word: check it.
     /// </summary>
     public JsonElement Auth { get; } = EmptyObject;

@@ -10,7 +10,8 @@ public readonly record struct RoundTrip
     // How many measurements it takes before the estimate says more about the network than about chance.
     const int Enough = 3;
 
-    // Who loses a segment four times in a row hears again after 1 + 2 + 4 + 8 times what TCP waits at first (RFC 6298, section 5.5), and
+    // A client that loses a segment four times in a row receives it after 1 + 2 + 4 + 8 times what TCP waits at first (RFC 6298, section
+    // 5.5), and
     // then the answer is on its way.
     const int RetransmissionTimeouts = 16;
 

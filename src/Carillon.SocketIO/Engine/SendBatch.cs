@@ -89,7 +89,7 @@ sealed class SendBatch
 
     internal void Release()
     {
-        // What is sent may bring about more.
+        // Sending may cause further messages.
         for (var i = 0; i < _count; i++)
         {
             _progress++;

@@ -1,12 +1,13 @@
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// What happens to a message when a client reads so slowly that its queue is full (<see cref="EngineOptions.MaxQueuedBytes"/>).
+/// The treatment of a message when a client reads so slowly that its queue is full (<see cref="EngineOptions.MaxQueuedBytes"/>).
 /// </summary>
 public enum Overflow
 {
     /// <summary>
-    /// What matters less makes room. Where that is not enough, the client is disconnected (<c>slow-consumer</c>): it comes back and catches
+    /// Messages of lower priority make room. If that is not enough, the client is disconnected (<c>slow-consumer</c>): it reconnects and
+    /// catches
     /// up.
     /// </summary>
     Queue,
@@ -43,13 +44,13 @@ public sealed record SendPolicy
     /// <summary>The policy of messages that name none: normal priority, queued, of no stream.</summary>
     public static readonly SendPolicy Default = new();
 
-    /// <summary>What nothing overtakes: the news that a client has joined, and what it missed before.</summary>
+    /// <summary>Nothing overtakes these: the packet that a client has joined, and the events that it missed.</summary>
     internal static readonly SendPolicy Barrier = new() { Priority = SendPriority.High };
 
     /// <summary>When the message leaves, or is dropped, compared with others.</summary>
     public SendPriority Priority { get; init; } = SendPriority.Normal;
 
-    /// <summary>What happens to it when a client's queue is full.</summary>
+    /// <summary>The treatment of the message when a client's queue is full.</summary>
     public Overflow Overflow { get; init; }
 
     /// <summary>
@@ -59,13 +60,14 @@ public sealed record SendPolicy
     public string? Stream { get; init; }
 
     /// <summary>
-    /// What it is about, for <see cref="Overflow.KeepLatest"/>: a later message of the same stream and key replaces it. Where null, the
+    /// The subject of the message, for <see cref="Overflow.KeepLatest"/>: a later message of the same stream and key replaces it. Where
+    /// null, the
     /// whole stream is about one thing.
     /// </summary>
     public string? Key { get; init; }
 }
 
-/// <summary>What is done with a message for a client whose queue may be full.</summary>
+/// <summary>The action for a message to a client whose queue may be full.</summary>
 enum OverflowAction { Queue, Drop, MakeRoom, Disconnect }
 
 /// <summary>The decision about a message for a client that reads slowly.</summary>

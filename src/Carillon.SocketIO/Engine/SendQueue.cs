@@ -3,7 +3,8 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.SocketIO.Engine;
 
 /// <summary>
-/// What waits for one connection, in the order it will leave. It is made when something must wait, and guarded by the connection that owns
+/// The messages that wait for one connection, in the order in which they will leave. It is created when a message must wait, and guarded by
+/// the connection that owns
 /// it.
 /// </summary>
 /// <param name="buffers">The budget of the server, where there is one.</param>
@@ -25,7 +26,7 @@ sealed class SendQueue(BufferBudget? buffers = null)
 
     public int Count { get; private set; }
 
-    /// <summary>What the frames cost, in bytes of memory.</summary>
+    /// <summary>The memory of the frames, in bytes.</summary>
     public int Bytes { get; private set; }
 
     public static int CostOf(SharedFrame frame) => frame.WebSocket.Length + FrameOverhead;

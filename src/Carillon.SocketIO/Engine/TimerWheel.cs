@@ -100,7 +100,7 @@ sealed class TimerWheel(TimeProvider clock, TimeSpan tick, Action<Exception>? fa
         }
     }
 
-    // A fault of one is not to keep the others from being told, nor to end the process, which it would on a timer's thread.
+    // An exception in one callback must not stop the others, nor the process, which it would on a timer's thread.
     void Ring(Deadline deadline)
     {
         try

@@ -16,7 +16,7 @@ namespace Carillon.SocketIO.Hosting;
 /// to be refused is left to HTTP, so that each request has one answer, whichever way it came.
 /// </summary>
 /// <param name="Engine">The server that it is for.</param>
-/// <param name="Request">What it says.</param>
+/// <param name="Request">Its data.</param>
 /// <param name="Key">Its WebSocket key.</param>
 /// <param name="Deflated">Whether it offers compressed messages, and the server takes that.</param>
 /// <param name="Protocol">The subprotocol that is chosen, if one is requested.</param>
@@ -27,7 +27,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
 
     const byte TlsHandshake = 22;      // RFC 8446, section 5.1
 
-    // HTTP takes no more headers either, unless it is told to.
+    // HTTP accepts no more headers either by default.
     const int MostHeaders = 100;
 
     /// <summary>
@@ -79,7 +79,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
                 || !Once("sec-websocket-key"u8, name, value, ref key) || !Once("origin"u8, name, value, ref origin)
                 || !Once("sec-websocket-extensions"u8, name, value, ref extensions) || !Once("sec-fetch-site"u8, name, value, ref site)
                 || !Once("sec-websocket-protocol"u8, name, value, ref protocols)
-                || IsForwarding(name)     // a proxy that nobody has named: HTTP tells the operator
+                || IsForwarding(name)     // a proxy that is not configured: HTTP logs it
                 || Is(name, "content-length"u8) || Is(name, "transfer-encoding"u8) || Is(name, "expect"u8)) return null;
         }
         if (upgrade is null || !upgrade.Equals("websocket", StringComparison.OrdinalIgnoreCase)
@@ -159,7 +159,7 @@ sealed record DirectHandshake(EngineServer Engine, Handshake Request, string Key
     }
 }
 
-/// <summary>What the first bytes of a connection are.</summary>
+/// <summary>The kind of the first bytes of a connection.</summary>
 enum FirstBytes
 {
     /// <summary>There are none: the client has gone.</summary>

@@ -83,7 +83,7 @@ sealed partial class DirectListener : IConnectionListener
             try
             {
                 var accepting = listener.AcceptAsync();
-                // Whom the kernel has queued comes before who has something to say: when its queue is full, it turns clients away for a
+                // Accept what the kernel has queued before anything is read: when its queue is full, it turns clients away for a
                 // second and more.
                 // Not here: what they bring about is the application's, and others must not wait for it to be accepted.
                 if (!accepting.IsCompleted || _ready.Count >= MostReady) BeginReadySoon();

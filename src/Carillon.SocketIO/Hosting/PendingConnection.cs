@@ -138,7 +138,7 @@ sealed class PendingConnection : TimerWheel.Deadline
     }
 }
 
-/// <summary>Tells connections that went to HTTP with a part of a request when it is whole.</summary>
+/// <summary>Notifies connections that were passed to HTTP with part of a request when the request is complete.</summary>
 sealed class WholeRequests : IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>

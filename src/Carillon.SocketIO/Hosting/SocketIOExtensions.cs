@@ -37,7 +37,7 @@ public static class SocketIOExtensions
     /// usual. Addresses that are banned or have
     /// too many half-open connections are turned away before anything is read, whatever they want. It replaces the socket transport of
     /// Kestrel for all its endpoints: call it
-    /// after <c>UseSockets</c>, whose options it heeds.
+    /// after <c>UseSockets</c>, whose options it uses.
     /// </summary>
     /// <param name="web">The web host.</param>
     public static IWebHostBuilder UseSocketIO(this IWebHostBuilder web) => web.ConfigureServices(services =>

@@ -5,7 +5,8 @@ using System.Net;
 namespace Carillon.SocketIO.Limits;
 
 /// <summary>
-/// Who is counted together: an IPv4 address, written as IPv6 or not, or the 64 bits of IPv6 that a network gives to one customer, who has
+/// Addresses that count as one: an IPv4 address, written as IPv6 or not, or the 64 bits of IPv6 that a network gives to one customer, who
+/// has
 /// every address below them.
 /// </summary>
 readonly record struct AddressKey

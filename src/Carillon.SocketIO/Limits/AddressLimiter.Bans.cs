@@ -7,10 +7,10 @@ namespace Carillon.SocketIO.Limits;
 /// <param name="Address">The address, or the network of 64 bits for IPv6.</param>
 /// <param name="Until">When the ban ends, UTC.</param>
 /// <param name="Strikes">How many bans count against the address, this one included.</param>
-/// <param name="Reason">What there was too much of, or that an administrator banned it.</param>
+/// <param name="Reason">The offence, or that an administrator banned it.</param>
 public sealed record Ban(string Address, DateTimeOffset Until, int Strikes, string Reason);
 
-/// <summary>What is counted for an address.</summary>
+/// <summary>The counts of an address.</summary>
 /// <param name="Address">The address, or the network of 64 bits for IPv6.</param>
 /// <param name="Open">Its connections.</param>
 /// <param name="HalfOpen">Those of them that have not joined a namespace yet, and connections that have not made a whole request
@@ -98,7 +98,7 @@ public sealed partial class AddressLimiter
         return counts;
     }
 
-    /// <summary>What is counted for one address; <see langword="null"/> where nothing is remembered of it.</summary>
+    /// <summary>The counts of one address; <see langword="null"/> if the address is unknown.</summary>
     /// <param name="address">An address, or a network as <see cref="Bans"/> lists it.</param>
     public AddressCount? Find(string address)
     {

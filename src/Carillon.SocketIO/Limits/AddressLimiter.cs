@@ -194,7 +194,7 @@ public sealed partial class AddressLimiter
         }
     }
 
-    /// <summary>What an address is at a moment; the handshake that is asked about has taken its token already.</summary>
+    /// <summary>The counts of an address at a moment; the handshake in question has taken its token already.</summary>
     internal readonly record struct AddressStanding(TimeSpan BannedFor, TimeSpan HandshakeWait, int Open, int HalfOpen, int Sockets = 0);
 
     /// <summary>Whether a connection of such an address is let in.</summary>
@@ -236,9 +236,9 @@ public sealed partial class AddressLimiter
     internal void Flooded(IPAddress? address) =>
         Penalize(address, "connections that flooded events", _floods, static entry => ref entry.Floods);
 
-    // Being told to wait is no offence; who is told so thousands of times does not heed it.
+    // A 429 is no offence; an address that gets thousands of them ignores them.
     void Unheeded(IPAddress? address) =>
-        Penalize(address, "handshakes in spite of being told to wait", _unheeded, static entry => ref entry.Unheeded);
+        Penalize(address, "handshakes in spite of 429", _unheeded, static entry => ref entry.Unheeded);
 
     /// <summary>Something came that no client sends. Too much of it bans the address.</summary>
     internal void Malformed(IPAddress? address) => Penalize(address, "malformed packets", _malformed, static entry => ref entry.Malformed);
@@ -297,7 +297,7 @@ public sealed partial class AddressLimiter
         lock (_gate)
         {
             var entry = Find(key, now);
-            // Who is banned already is not banned again for what was under way.
+            // An address that is banned already is not banned again for requests that were in progress.
             if (bucket(entry).TryTake(rate, 1, now, out _) || BannedFor(entry, now) > TimeSpan.Zero || entry.IsLocalProxy)
             {
                 MoveToIdle(entry, now);

@@ -1,17 +1,18 @@
 namespace Carillon.SocketIO.Limits;
 
-/// <summary>What happens to an event beyond the budget.</summary>
+/// <summary>The action for an event over the rate limit.</summary>
 enum RateLimitAction
 {
-    /// <summary>The event is refused, and the client told when it may go on.</summary>
+    /// <summary>The event is refused, and the answer contains the time to wait.</summary>
     Refuse,
 
-    /// <summary>The client does not heed the refusals: it is told once more and closed.</summary>
+    /// <summary>The client ignores the refusals: it is refused once more and closed.</summary>
     Disconnect,
 }
 
 /// <summary>
-/// What one connection may spend, of its own and of its account's. Asked for each event before its JSON is read: no allocation, no lock and
+/// The rate limits of one connection, its own and those of its account. Checked for each event before its JSON is read: no allocation, no
+/// lock and
 /// no timer. Events of a
 /// connection are spent one at a time; expensive operations by any thread.
 /// </summary>
@@ -47,7 +48,7 @@ sealed class ConnectionLimiter(RateLimits shares)
     }
 
     // A bucket counts in time, so that what was spent at one rate is another amount at the next: at the rates of those who have joined, the
-    // seconds that a token took before would be megabytes. The buckets begin anew.
+    // seconds that a token took before would be megabytes. The buckets start full.
     RateLimit ShareOf(bool beforeJoin)
     {
         if (beforeJoin) return shares.BeforeJoin;
@@ -79,7 +80,7 @@ sealed class ConnectionLimiter(RateLimits shares)
         return Decide(++_refusals, shares.RefusalsBeforeDisconnect);
     }
 
-    /// <summary>What becomes of a client with so many refused events in the window. A limit of zero never closes.</summary>
+    /// <summary>The action for a client with so many refused events in the window. A limit of zero never closes.</summary>
     internal static RateLimitAction Decide(int refusals, int limit) =>
         limit > 0 && refusals > limit ? RateLimitAction.Disconnect : RateLimitAction.Refuse;
 }
@@ -114,7 +115,7 @@ sealed class RateLimit(RateLimitOptions limits, TimeProvider clock)
     public readonly Rate Operations = new(limits.OperationsPerSecond, limits.OperationBurst, clock);
 }
 
-/// <summary>What was spent of a share.</summary>
+/// <summary>The buckets of a rate limit.</summary>
 struct Buckets
 {
     public TokenBucket Events, Bytes, Operations;

@@ -1,7 +1,7 @@
 namespace Carillon.SocketIO.Limits;
 
 /// <summary>
-/// What one address, one connection and one account may take of the server, so that there is enough for everyone. All of it is on by
+/// The limits of one address, one connection and one account, so that every client gets its share. All are on by
 /// default, with values that an
 /// office of two thousand people behind one address does not reach. Zero switches a single limit off.
 /// </summary>
@@ -67,7 +67,8 @@ public sealed class LimitOptions
     public int RefusedHandshakesPerMinute { get; set; } = 600;
 
     /// <summary>
-    /// How many WebSocket handshakes of one address may be told to wait in a minute before the address is banned for not heeding it: 5,000.
+    /// How many WebSocket handshakes of one address may be answered with 429 in a minute before the address is banned for ignoring it:
+    /// 5,000.
     /// When an office of 2,500 comes back at once, the back-off of stock clients leads to fewer than a thousand; a loop without back-off
     /// reaches it within seconds. Connections that end without a request count where they come faster than handshakes may. That all <see
     /// cref="ConnectionsPerAddress"/> are taken does not count: then clients have to knock for as long as it lasts.
@@ -127,7 +128,8 @@ public sealed class LimitOptions
     public int ConnectionsPerAccount { get; set; } = 2500;
 
     /// <summary>
-    /// What one connection may spend: 2,000 events a second after 10,000 at once, and 16 MB a second after 64 MB at once, far above what a
+    /// The rate limits of one connection: 2,000 events a second after 10,000 at once, and 16 MB a second after 64 MB at once, far above
+    /// what a
     /// page sends and a few percent of
     /// a core; 200 expensive operations a second after 5,000 at once, a screen that subscribes to all it shows.
     /// </summary>
@@ -142,7 +144,8 @@ public sealed class LimitOptions
     };
 
     /// <summary>
-    /// What all connections of one account may spend together: five times as much as one, because people have several devices and pages.
+    /// The rate limits of all connections of one account together: five times as much as one, because people have several devices and
+    /// pages.
     /// </summary>
     public RateLimitOptions PerAccount { get; } = new()
     {
@@ -168,7 +171,7 @@ public sealed class LimitOptions
     /// <summary>
     /// From how many bytes of managed memory on new connections are refused with 503 until there is room again. 0, the default: four fifths
     /// of what the
-    /// runtime may use, which heeds the limit of a container. <see langword="null"/> switches it off.
+    /// runtime may use, which respects the limit of a container. <see langword="null"/> switches it off.
     /// </summary>
     public long? MemoryThreshold { get; set; } = 0;
 
@@ -177,7 +180,7 @@ public sealed class LimitOptions
     /// handlers, and events kept for recovery. A broadcast that
     /// waits for many counts once. Beyond it the connections that hold most are closed (<c>slow-consumer</c>) and new ones are refused with
     /// 503. 0, the default: a quarter of what the
-    /// runtime may use, which heeds the limit of a container. <see langword="null"/> switches it off.
+    /// runtime may use, which respects the limit of a container. <see langword="null"/> switches it off.
     /// </summary>
     public long? MaxBufferedBytes { get; set; } = 0;
 
@@ -220,7 +223,7 @@ public sealed class LimitOptions
 }
 
 /// <summary>
-/// What somebody may spend of the server. Each pair is an average and what may come at once after a pause; an average of zero is no limit.
+/// Rate limits. Each pair is an average rate and a burst; an average of zero is no limit.
 /// </summary>
 public sealed class RateLimitOptions
 {

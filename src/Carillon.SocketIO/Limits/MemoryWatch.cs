@@ -39,7 +39,7 @@ sealed partial class MemoryWatch
             if (_threshold is not { } threshold) return false;
             var last = Volatile.Read(ref _lookedAt);
             var now = _clock.GetTimestamp();
-            // Who comes first looks; the others take what was seen last.
+            // The first caller measures; the others use the last result.
             if (_clock.GetElapsedTime(last, now) >= LookEvery
                 && Interlocked.CompareExchange(ref _lookedAt, now, last) == last) Look(threshold, now);
             return _over;

@@ -24,7 +24,7 @@ enum PacketType
 /// <param name="Attachments">How many binary messages follow.</param>
 readonly record struct Packet(PacketType Type, string Namespace, long? Id, JsonElement Data, int Attachments);
 
-/// <summary>What a packet from a client may hold.</summary>
+/// <summary>The limits of a packet from a client.</summary>
 /// <param name="Attachments">Binary attachments.</param>
 /// <param name="Depth">Levels of nesting of its JSON.</param>
 /// <param name="NamespaceLength">Bytes of its namespace's name.</param>
@@ -90,7 +90,7 @@ static class PacketReader
     }
 
     /// <summary>
-    /// The name of an event, as far as it can be told without parsing: a plain text of reasonable length. Empty where it is none.
+    /// The name of an event, as far as it can be read without parsing: a plain text of reasonable length. Empty if there is none.
     /// </summary>
     public static string NameIn(ReadOnlySpan<byte> json)
     {
@@ -102,7 +102,7 @@ static class PacketReader
             ? Encoding.UTF8.GetString(name[..end]) : "";
     }
 
-    // What the runtime keeps for each value, name and end of a parsed text.
+    // The runtime's memory for each value, name and end of a parsed text.
     const int BytesPerToken = 12;
 
     /// <summary>

@@ -34,10 +34,10 @@ public readonly struct Broadcast
     public Broadcast Except(params IEnumerable<string> rooms) =>
         new(_namespace, _rooms, [.. _except, .. rooms], _isVolatile, _uncompressed, _policy);
 
-    /// <summary>What is sent is dropped for those who cannot take it right now.</summary>
+    /// <summary>Messages are dropped for receivers that cannot take them right now.</summary>
     public Broadcast Volatile => new(_namespace, _rooms, _except, isVolatile: true, _uncompressed, _policy);
 
-    /// <summary>What is sent is not worth compressing (it is compressed already, or secret).</summary>
+    /// <summary>Messages are not compressed: they are compressed already, or secret.</summary>
     public Broadcast Uncompressed => new(_namespace, _rooms, _except, _isVolatile, uncompressed: true, _policy);
 
     /// <summary>How what is sent is treated where it cannot leave at once.</summary>
@@ -71,7 +71,8 @@ public readonly struct Broadcast
 
     /// <summary>Sends an event. It is encoded once for all receivers and waits for none of them.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one
+    /// <param name="argument">The value that is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list
+    /// is one
     /// argument.</param>
     /// <param name="more">Further arguments; with the first they hold at most ten binary values.</param>
     /// <returns>How many sockets it was sent to.</returns>
@@ -96,7 +97,7 @@ public readonly struct Broadcast
     /// <summary>Sends an event and waits for the acknowledgement of each receiver.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="timeout">How long to wait for the last of them.</param>
-    /// <param name="argument">What is written as JSON. A list is one argument.</param>
+    /// <param name="argument">The value that is written as JSON. A list is one argument.</param>
     /// <param name="more">Further arguments.</param>
     /// <returns>The first argument of each answer that came in time, and whether all came.</returns>
     public Task<BroadcastAnswers> EmitWithAcksAsync(string name, TimeSpan timeout, object? argument, params ReadOnlySpan<object?> more) =>

@@ -5,7 +5,7 @@ using Carillon.SocketIO.Limits;
 
 namespace Carillon.SocketIO.Sockets;
 
-/// <summary>What is kept of a socket whose connection was lost.</summary>
+/// <summary>The state of a socket whose connection was lost.</summary>
 sealed record LostSession(
     string SocketId, Recoverable State, string[] Rooms, ConcurrentDictionary<string, object?>? Data, string? Account, long LeftAt,
     long ConfirmedAt)
@@ -14,7 +14,7 @@ sealed record LostSession(
     public long Bytes { get; } = 512 + 2 * Rooms.Sum(static room => (long)room.Length);
 }
 
-/// <summary>What a socket has that may come back.</summary>
+/// <summary>The state of a socket that may recover.</summary>
 sealed class Recoverable
 {
     /// <summary>The secret that proves whose session it is.</summary>
@@ -141,11 +141,11 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
     /// <summary>The socket that uses a session now. Its connection may be dead without anybody having noticed yet.</summary>
     public Socket? Find(string pid) => _here.GetValueOrDefault(pid);
 
-    /// <summary>Finds what a returning client has missed. False: it cannot be known, and the client begins anew.</summary>
+    /// <summary>Finds what a returning client has missed. False: that is unknown, and the client starts over.</summary>
     /// <param name="pid">The secret of its session.</param>
     /// <param name="offset">The last offset that it has received; null where it has received none.</param>
     /// <param name="session">Its session.</param>
-    /// <param name="missed">What it has missed.</param>
+    /// <param name="missed">The events that it has missed.</param>
     public bool TryRestore(string pid, string? offset, out LostSession session, out List<SharedFrame> missed)
     {
         Forget();
@@ -154,7 +154,7 @@ sealed class Recovery(SocketIOOptions options, TimeProvider clock, BufferBudget 
         var from = session.State.JoinedBehind;
         if (offset is not null && (!long.TryParse(offset, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out from)
             || from <= 0 || from > _lastOffset)) return false;
-        // What is forgotten may be missing, unless it is older than the last ping that was answered.
+        // A forgotten event may be missing, unless it is older than the last ping that was answered.
         if (from < _forgotten
             && (_forgottenAt == long.MinValue || clock.GetElapsedTime(_forgottenAt, session.ConfirmedAt) < WhileAPingIsSent)) return false;
         var rooms = session.Rooms.ToHashSet();

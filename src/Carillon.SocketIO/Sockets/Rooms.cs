@@ -5,7 +5,7 @@ using Carillon.SocketIO.Engine;
 namespace Carillon.SocketIO.Sockets;
 
 /// <summary>
-/// Who is in which room of a namespace. A room is a dense array, so that a broadcast walks memory in a row. Each place in a room knows
+/// The members of the rooms of a namespace. A room is a dense array, so that a broadcast walks memory in a row. Each place in a room knows
 /// which of its socket's memberships it
 /// is, and each membership which place it holds: joining and leaving cost the same whatever the size of the room, and a disconnect costs
 /// what that socket's own rooms cost. A room

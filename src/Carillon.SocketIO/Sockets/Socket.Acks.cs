@@ -20,7 +20,7 @@ public sealed partial class Socket
     /// <summary>Sends an event and waits for the client's acknowledgement.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="timeout">How long to wait.</param>
-    /// <param name="argument">What is written as JSON. A list is one argument.</param>
+    /// <param name="argument">The value that is written as JSON. A list is one argument.</param>
     /// <param name="more">Further arguments.</param>
     /// <exception cref="TimeoutException">The client did not answer in time, or owes <see cref="SocketIOOptions.MaxPendingAcks"/> answers
     /// already.</exception>

@@ -17,7 +17,8 @@ public sealed partial class Socket
     /// as one event already.
     /// </summary>
     /// <param name="operations">How many operations the event costs.</param>
-    /// <param name="retryAfter">Where there is not enough left: how long until there is. Tell the client <c>rate-limited</c>.</param>
+    /// <param name="retryAfter">If the limit is reached: the time until it no longer is. Answer the client with
+    /// <c>rate-limited</c>.</param>
     public bool TryAcquire(int operations, out TimeSpan retryAfter) => Connection.TryAcquireOperations(operations, out retryAfter);
 
     /// <summary>

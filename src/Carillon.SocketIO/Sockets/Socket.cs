@@ -43,7 +43,7 @@ public sealed partial class Socket
     public SocketNamespace Namespace { get; }
 
     /// <summary>
-    /// What is known from the request that opened the connection, and the <c>auth</c> that the client passed for this namespace.
+    /// The data of the request that opened the connection, and the <c>auth</c> that the client passed for this namespace.
     /// </summary>
     public Handshake Handshake { get; }
 
@@ -52,7 +52,7 @@ public sealed partial class Socket
     /// </summary>
     public bool Recovered { get; }
 
-    /// <summary>Whatever the application wants to remember of this socket. It survives a recovery.</summary>
+    /// <summary>The application's own data about this socket. It survives a recovery.</summary>
     public IDictionary<string, object?> Data =>
         LazyInitializer.EnsureInitialized(ref _data, static () => new(concurrencyLevel: 1, capacity: 4));
 
@@ -103,7 +103,8 @@ public sealed partial class Socket
 
     /// <summary>Sends an event to this client.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="argument">What is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list is one
+    /// <param name="argument">The value that is written as JSON, with <c>byte[]</c> and <c>ReadOnlyMemory&lt;byte&gt;</c> as binary. A list
+    /// is one
     /// argument.</param>
     /// <param name="more">Further arguments; with the first they hold at most ten binary values.</param>
     public void Emit(string name, object? argument, params ReadOnlySpan<object?> more) => EmitAll(name, [argument, .. more]);
@@ -174,7 +175,7 @@ public sealed partial class Socket
     internal void Send(SharedFrame frame, bool isVolatile = false) => Connection.Enqueue(frame, isVolatile);
 
     /// <summary>
-    /// Lets others reach the client, and tells it that it has joined: whatever is sent once it knows reaches it, and nothing comes before
+    /// Makes the client reachable, and confirms the connection: whatever is sent once it knows reaches it, and nothing comes before
     /// it knows but the events it missed.
     /// </summary>
     internal void Enter(IReadOnlyList<SharedFrame> missed)

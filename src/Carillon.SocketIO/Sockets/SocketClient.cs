@@ -10,7 +10,7 @@ namespace Carillon.SocketIO.Sockets;
 /// <summary>
 /// One connection as Socket.IO sees it: it takes packets apart, puts binary ones together, and holds the sockets of the namespaces that the
 /// client joined.
-/// What the protocol forbids closes this connection, and no other.
+/// A protocol error closes this connection, and no other.
 /// </summary>
 sealed class SocketClient
 {
@@ -250,7 +250,8 @@ sealed class SocketClient
         }
     }
 
-    // What a request to join holds until it is decided: bytes on the wire, which have a limit of their own before the first join, and bytes
+    // The memory that a request to join holds until it is decided: bytes on the wire, which have a limit of their own before the first
+    // join, and bytes
     // of memory.
     readonly record struct Reservation(int Wire, int Memory);
 
@@ -411,7 +412,7 @@ sealed class SocketClient
         Close();
     }
 
-    // Where the transport closes at once, its own end is told first, with its own reason.
+    // If the transport closes at once, its own end is reported first, with its own reason.
     void Close()
     {
         Engine.Close();

@@ -14,7 +14,7 @@ public sealed class SocketEvent
         (Socket, Name, Arguments, _ackId) = (socket, name, arguments, ackId);
     }
 
-    /// <summary>Who sent it.</summary>
+    /// <summary>The sender.</summary>
     public Socket Socket { get; }
 
     /// <summary>The event's name. A number is its digits.</summary>
@@ -32,15 +32,16 @@ public sealed class SocketEvent
     /// <summary>
     /// Answers the client, once; where it does not wait for an answer, and for every later call, nothing happens.
     /// </summary>
-    /// <param name="argument">What is written as JSON; <see cref="SocketValue"/>s go out as they came. A list is one argument.</param>
+    /// <param name="argument">The value that is written as JSON; <see cref="SocketValue"/>s go out as they came. A list is one
+    /// argument.</param>
     /// <param name="more">Further arguments.</param>
     public void Ack(object? argument, params ReadOnlySpan<object?> more) => AckAll([argument, .. more]);
 
     /// <summary>
-    /// Answers the client, once, with a policy of its own: an answer that tells where a stream stands must not be overtaken by it.
+    /// Answers the client, once, with its own policy: an answer that contains the position of a stream must not be overtaken by it.
     /// </summary>
     /// <param name="policy">How the answer is treated where it cannot leave at once.</param>
-    /// <param name="argument">What is written as JSON.</param>
+    /// <param name="argument">The value that is written as JSON.</param>
     public void AckWith(SendPolicy policy, object? argument) => AckAll([argument], policy);
 
     /// <summary>Answers with arguments that a client sent.</summary>

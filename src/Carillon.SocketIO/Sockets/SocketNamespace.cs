@@ -7,12 +7,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.SocketIO.Sockets;
 
-/// <summary>Why a client may not join a namespace: it is told by <c>connect_error</c>, stays connected, and may try again.</summary>
+/// <summary>
+/// The reason for which a client may not join a namespace: it receives <c>connect_error</c>, stays connected, and may try again.
+/// </summary>
 /// <param name="Message">The message of the client's error.</param>
 /// <param name="Details">The <c>data</c> of the client's error; left out where null.</param>
 public sealed record ConnectRefusal(string Message, object? Details = null)
 {
-    /// <summary>Whether the connection is closed once the client has been told. Off, as in the protocol.</summary>
+    /// <summary>Whether the connection is closed after <c>connect_error</c>. Off, as in the protocol.</summary>
     public bool ClosesConnection { get; init; }
 
     /// <summary>
@@ -22,7 +24,7 @@ public sealed record ConnectRefusal(string Message, object? Details = null)
     public bool CountsAgainstAddress { get; init; } = true;
 }
 
-/// <summary>What happens in a namespace, or in all namespaces of a pattern. Set it up before clients connect.</summary>
+/// <summary>The handlers of a namespace, or of all namespaces of a pattern. Register them before clients connect.</summary>
 public abstract class SocketHandlers
 {
     readonly Dictionary<string, Func<SocketEvent, Task>> _events = [];
@@ -41,14 +43,14 @@ public abstract class SocketHandlers
     /// </summary>
     public void Use(Func<Socket, ValueTask<ConnectRefusal?>> middleware) => _middlewares.Add(middleware);
 
-    /// <summary>Calls something for each socket that has joined, after the client was told so.</summary>
+    /// <summary>Calls a handler for each socket that has connected, after the client has received the confirmation.</summary>
     public void OnConnection(Action<Socket> handler) => _connections.Add(socket =>
     {
         handler(socket);
         return Task.CompletedTask;
     });
 
-    /// <summary>Calls something for each socket that has joined, after the client was told so.</summary>
+    /// <summary>Calls a handler for each socket that has connected, after the client has received the confirmation.</summary>
     public void OnConnection(Func<Socket, Task> handler) => _connections.Add(handler);
 
     /// <summary>Calls something for each socket that has left, with one of the texts of <see cref="DisconnectReason"/>.</summary>
@@ -93,7 +95,7 @@ public abstract class SocketHandlers
     };
 
     /// <summary>
-    /// Says how a client is told that it sent more than its share (<see cref="LimitOptions"/>): the event that is refused, without its
+    /// Decides how a client is informed that it is over its rate limit (<see cref="LimitOptions"/>): the event that is refused, without its
     /// arguments, and the time after which
     /// there is room again. Unless it is set, the client gets the event <c>error</c> and, where it asked for one, an acknowledgement <c>{
     /// ok: false, error }</c>, both with
@@ -184,7 +186,7 @@ public sealed partial class SocketNamespace : SocketHandlers
 
     /// <summary>Sends an event to everyone. It is encoded once for all receivers and waits for none of them.</summary>
     /// <param name="name">The event's name.</param>
-    /// <param name="argument">What is written as JSON. A list is one argument.</param>
+    /// <param name="argument">The value that is written as JSON. A list is one argument.</param>
     /// <param name="more">Further arguments.</param>
     /// <returns>How many sockets it was sent to.</returns>
     public int Emit(string name, object? argument, params ReadOnlySpan<object?> more) => Everyone.Emit(name, argument, more);
@@ -216,7 +218,7 @@ public sealed partial class SocketNamespace : SocketHandlers
             if (count == 0) return 0;
             return Deliver(PacketFrame.Of(PacketWriter.Event(Name, name, arguments), compress, policy), receivers, count, isVolatile);
         }
-        // Who comes back is given what lies behind its last offset: the order in which events arrive must be that of the offsets.
+        // A client that returns receives the events after its last offset: the order in which events arrive must be that of the offsets.
         if (policy is { Priority: SendPriority.Critical }) policy = policy with { Priority = SendPriority.High, Overflow = Overflow.Queue };
         lock (Recovery.Gate)
         {

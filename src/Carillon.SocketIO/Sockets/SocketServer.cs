@@ -24,7 +24,7 @@ public sealed class SocketServer
     /// <summary>Creates a server, with the namespace <c>/</c>.</summary>
     /// <param name="options">Its settings; checked here.</param>
     /// <param name="clock">The time; the system's where left out.</param>
-    /// <param name="logger">Where failing handlers are told; nowhere where left out.</param>
+    /// <param name="logger">The log of failing handlers; none if omitted.</param>
     /// <exception cref="InvalidOperationException">An option has a value that cannot work; the message says which.</exception>
     public SocketServer(IOptions<SocketIOOptions> options, TimeProvider? clock = null, ILogger<SocketServer>? logger = null)
     {

@@ -10,7 +10,7 @@ namespace Carillon.SocketIO.WebSockets;
 /// </summary>
 sealed class DirectConnection : WebSocketConnection, IDisposable
 {
-    // What most clients send fits into the small buffer that a connection holds while it waits; the rest is read into the large one that a
+    // Most messages of clients fit into the small buffer that a connection holds while it waits; the rest is read into the large one that a
     // thread's connections share.
     const int SmallSize = 256;
     const int LargeSize = 128 * 1024;

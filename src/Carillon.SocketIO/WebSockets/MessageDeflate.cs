@@ -9,10 +9,10 @@ namespace Carillon.SocketIO.WebSockets;
 /// </summary>
 static class MessageDeflate
 {
-    /// <summary>What the server answers to a client whose offer it takes.</summary>
+    /// <summary>The server's answer to a client whose offer it accepts.</summary>
     public const string Agreement = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-    // What a sender leaves out of each message (section 7.2.1), and an empty last block, so that the data has an end.
+    // The bytes that a sender omits from each message (section 7.2.1), and an empty last block, so that the data has an end.
     static ReadOnlySpan<byte> Tail => [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
 
     // A message of no bytes (section 7.2.3.6).

@@ -1,11 +1,11 @@
 namespace Carillon.Access;
 
 /// <summary>
-/// What changed about rights: those of one user, or of one token. Where neither is named, time has passed, and nothing else.
+/// A change of permissions: of one user, or of one token. If neither is named, only time has passed.
 /// </summary>
 readonly record struct AccessChange(string? UserId, string? TokenId);
 
-/// <summary>Tells that rights have changed, after it was committed. Whoever holds connections open looks at them anew.</summary>
+/// <summary>Raised after a committed change of permissions. Open connections are then re-evaluated.</summary>
 sealed class AccessChanges
 {
     long _generation;

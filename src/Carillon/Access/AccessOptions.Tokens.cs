@@ -21,7 +21,7 @@ public sealed partial class AccessOptions
     /// </summary>
     public string? Jwks { get; set; }
 
-    /// <summary>Who must have issued a token (<c>iss</c>). Unset: it is not looked at.</summary>
+    /// <summary>The required issuer of tokens (<c>iss</c>). Not checked if unset.</summary>
     public string? Issuer { get; set; }
 
     /// <summary>For whom a token must be (<c>aud</c>, alone or among others). Unset: it is not looked at.</summary>

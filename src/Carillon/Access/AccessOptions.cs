@@ -1,6 +1,6 @@
 namespace Carillon.Access;
 
-/// <summary>What becomes of a valid token whose user the directory does not know.</summary>
+/// <summary>The treatment of a valid token whose user is not in the directory.</summary>
 public enum UnknownUsers
 {
     /// <summary>It is refused with <c>unknown-user</c>: a back end fills the directory.</summary>
@@ -10,7 +10,7 @@ public enum UnknownUsers
     Create,
 }
 
-/// <summary>Who gets in, how long, and what is written down about it.</summary>
+/// <summary>Authentication, API keys, quotas and the audit log.</summary>
 public sealed partial class AccessOptions
 {
     // CarillonOptions.AllowAnonymous.
@@ -34,16 +34,18 @@ public sealed partial class AccessOptions
     /// <summary>How many HTTP requests one user may make in a second: 200, many more than a page makes.</summary>
     public int RequestsPerSecondPerUser { get; set; } = 200;
 
-    /// <summary>How many HTTP requests one user may make at once after a pause: 1,000, all pages of a person loading anew.</summary>
+    /// <summary>
+    /// How many HTTP requests one user may make at once after a pause: 1,000, enough for all pages of a person to reload.
+    /// </summary>
     public int RequestBurstPerUser { get; set; } = 1000;
 
     /// <summary>
-    /// What becomes of users whom the directory does not know. They are refused: a token alone does not make somebody known.
+    /// The treatment of users who are not in the directory. By default they are refused: a token alone does not create a user.
     /// </summary>
     public UnknownUsers UnknownUsers { get; set; }
 
     /// <summary>
-    /// Who is signed in is said by the application's own authentication (any scheme of ASP.NET Core) instead of a token of Carillon's:
+    /// The application's own authentication (any scheme of ASP.NET Core) identifies the user, instead of a token of Carillon's:
     /// <c>sub</c> or the name identifier, the name and the
     /// roles of the request's user. Off. WebSocket handshakes then pass through HTTP, where that authentication sees them.
     /// </summary>

@@ -71,7 +71,7 @@ sealed class ApiKeys
             """, new { id }, ct);
         if (row is null || !CryptographicOperations.FixedTimeEquals(Convert.FromHexString(row.Hash), hash)) return null;
         if (row.ExpiresAt is { } end && string.CompareOrdinal(end, Iso.Of(_clock.GetUtcNow())) <= 0) return null;
-        // What a person made ends when that person loses the right to make it.
+        // A key that a person created ends when that person loses the permission to create it.
         var token = row.MakerToken is null ? null : JsonSerializer.Deserialize<Token>(row.MakerToken);
         if (row.Maker is { } maker && !await _directory.MayStillMakeKeysAsync(maker, token, ct)) return null;
         return new ApiKey(id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.ExpiresAt is null ? null

@@ -6,18 +6,18 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.Access;
 
-/// <summary>Who somebody turned out to be, or why not.</summary>
+/// <summary>The authenticated caller, or the reason for a refusal.</summary>
 /// <param name="Caller">A known user.</param>
 /// <param name="Error">Why not.</param>
 /// <param name="Subject">The user that a valid token named, though it was refused.</param>
 readonly record struct IdentityResult(Caller? Caller, ErrorCode? Error, string? Subject);
 
-/// <summary>Tells who somebody is: the token first, then what is on record about it and its user.</summary>
+/// <summary>Authenticates callers: first the token, then the stored data about it and its user.</summary>
 sealed partial class Authenticator(
     TokenValidator tokens, Tickets tickets, UserDirectory directory, AccessOptions options, TimeProvider clock,
     ILogger<Authenticator> logger)
 {
-    /// <summary>Whoever opens a connection.</summary>
+    /// <summary>Authenticates a client that opens a connection.</summary>
     public async ValueTask<IdentityResult> AuthenticateConnectionAsync(
         string? text, ClaimsPrincipal user, IPAddress? address, CancellationToken ct)
     {
@@ -27,16 +27,16 @@ sealed partial class Authenticator(
             ? await AuthenticateUserAsync(user, address, ct) : await AuthenticateTokenAsync(text, address, ct);
     }
 
-    /// <summary>Whoever brings a token over HTTP, or a newer one on an open connection.</summary>
+    /// <summary>Authenticates a token over HTTP, or a newer one on an open connection.</summary>
     public async ValueTask<IdentityResult> AuthenticateTokenAsync(string? text, IPAddress? address, CancellationToken ct) =>
         await OfAsync(await tokens.ValidateAsync(text, ct), address, ct);
 
-    /// <summary>Whoever the application itself has signed in.</summary>
+    /// <summary>Authenticates a user whom the application itself has signed in.</summary>
     public async ValueTask<IdentityResult> AuthenticateUserAsync(ClaimsPrincipal user, IPAddress? address, CancellationToken ct) =>
         await OfAsync(HostPrincipal.Of(user, clock.GetUtcNow()) is { } token ? TokenResult.Valid(token)
             : TokenResult.Refused("Nobody is signed in."), address, ct);
 
-    /// <summary>Asks anew about somebody who was let in before.</summary>
+    /// <summary>Authenticates a connected caller again.</summary>
     public ValueTask<(Caller? Caller, ErrorCode? Error)> ReauthenticateAsync(Caller caller, CancellationToken ct) =>
         directory.LookUpAsync(caller.Token!, caller.Address, ct);
 
@@ -53,7 +53,7 @@ sealed partial class Authenticator(
         return new IdentityResult(caller, error, token.Subject);
     }
 
-    // For whoever looks for the cause; the client is told the code alone, and a flood should not be told at all.
+    // For debugging; the client receives only the code, and a flood should not fill the log.
     [LoggerMessage(Level = LogLevel.Debug, Message = "A token from {Address} was refused as {Code}: {Reason}")]
     partial void LogRefused(IPAddress? address, string code, string? reason);
 }

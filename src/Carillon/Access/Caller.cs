@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Access;
 
-/// <summary>Who asks: a known user, a back end with an API key, or somebody the host lets in without a token.</summary>
+/// <summary>The caller: a known user, a back end with an API key, or a client that the host admits without a token.</summary>
 /// <param name="UserId">The user's id; <see langword="null"/> for all others.</param>
 /// <param name="Name">The user's name, for people.</param>
 /// <param name="Roles">The user's roles: those of the directory or, where it has none, of the token.</param>
@@ -24,7 +24,8 @@ public sealed record Caller(string? UserId, string? Name, IReadOnlyList<string> 
     public string? KeyId { get; init; }
 
     /// <summary>
-    /// What the token allows besides what areas grant: names of channels, or patterns with <c>*</c>, each with the actions that are allowed
+    /// The permissions in the token, besides the grants of areas: names of channels, or patterns with <c>*</c>, each with the actions that
+    /// are allowed
     /// there.
     /// </summary>
     public IReadOnlyDictionary<string, IReadOnlyList<string>> Capabilities { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
@@ -38,7 +39,7 @@ public sealed record Caller(string? UserId, string? Name, IReadOnlyList<string> 
     /// <summary>The token that the caller came with, to be looked at again when rights change.</summary>
     internal Token? Token { get; init; }
 
-    /// <summary>What a back end's key is good for.</summary>
+    /// <summary>The scopes of a back end's key.</summary>
     internal IReadOnlyList<string> Scopes { get; init; } = [];
 
     /// <summary>How the caller is called in the audit log and as the actor of a change.</summary>

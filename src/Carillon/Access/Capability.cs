@@ -1,7 +1,8 @@
 namespace Carillon.Access;
 
 /// <summary>
-/// What a token allows besides what areas grant: a pattern of names, where <c>*</c> stands for one part or, as the last, for the whole
+/// Permissions in a token, besides the grants of areas: a pattern of names, where <c>*</c> stands for one part or, as the last, for the
+/// whole
 /// rest.
 /// </summary>
 static class Capability

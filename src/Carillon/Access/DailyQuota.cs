@@ -4,7 +4,7 @@ using Carillon.SocketIO.Limits;
 namespace Carillon.Access;
 
 /// <summary>
-/// How many rows of one kind each person may create in a day. It is kept in memory: a restart gives a day's share anew. Callers with an API
+/// How many rows of one kind each person may create in a day. It is kept in memory: a restart resets it. Callers with an API
 /// key have no quota.
 /// </summary>
 /// <param name="perDay">How many a day, all at once if need be; zero is no limit.</param>

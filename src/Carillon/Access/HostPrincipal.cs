@@ -4,7 +4,7 @@ using Carillon.Access.Tokens;
 
 namespace Carillon.Access;
 
-/// <summary>What the application's own authentication says of a request's user, in the form of a token.</summary>
+/// <summary>The identity from the application's own authentication, as a token.</summary>
 static class HostPrincipal
 {
     public static Token? Of(ClaimsPrincipal user, DateTimeOffset now)

@@ -57,7 +57,7 @@ sealed class AccessDecision
         token.IssuedAt >= before ? null : ErrorCode.TokenRevoked;
 }
 
-/// <summary>What became of a decision by the time that its caller is answered.</summary>
+/// <summary>The state of a decision when its caller is answered.</summary>
 enum DecisionOutcome
 {
     /// <summary>It is stored and in force.</summary>

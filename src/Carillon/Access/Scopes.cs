@@ -1,6 +1,6 @@
 namespace Carillon.Access;
 
-/// <summary>What a back end's key is good for.</summary>
+/// <summary>The scopes of a back end's key.</summary>
 static class Scopes
 {
     /// <summary>Everything.</summary>

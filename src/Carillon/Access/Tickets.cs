@@ -20,7 +20,7 @@ sealed class Tickets(Database db, AccessOptions options, AuditLog audit, TimePro
     public const int MostAtOnce = 50;            // a person's devices and pages, all connecting at once
     static readonly int Length = Prefix.Length + 43;
 
-    // Longer than anybody would try again: a used or an old ticket is told from one that never was.
+    // Longer than anybody would try again: until then a used or an old ticket is distinguished from an unknown one.
     static readonly TimeSpan ForgottenAfter = TimeSpan.FromMinutes(10);
 
     static readonly TokenResult Replayed = new(null, ErrorCode.TokenReplayed, "The ticket was used before.");
@@ -58,7 +58,7 @@ sealed class Tickets(Database db, AccessOptions options, AuditLog audit, TimePro
     public async ValueTask<TokenResult> RedeemAsync(string text, CancellationToken ct)
     {
         var hash = HashOf(text);
-        // Who guesses does not come as far as the queue of the writers.
+        // A guessed ticket never reaches the writer queue.
         var row = await db.QuerySingleOrDefaultAsync<Row>(
             "SELECT token AS Token, expires_ms AS ExpiresMs FROM carillon_tickets WHERE hash = @hash", new { hash }, ct);
         if (row is null) return TokenResult.Refused("There is no such ticket.");

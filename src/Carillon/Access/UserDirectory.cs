@@ -7,7 +7,7 @@ using Dapper;
 
 namespace Carillon.Access;
 
-/// <summary>What is on record about a user and a token.</summary>
+/// <summary>The stored data about a user and a token.</summary>
 sealed record UserRecord
 {
     public bool IsKnown { get; init; }

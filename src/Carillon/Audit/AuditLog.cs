@@ -14,7 +14,7 @@ sealed record AuditEntry(
 {
     public const string Allowed = "allowed", Refused = "refused";
 
-    /// <summary>What a client chose may be long; what it is called in the log need not be.</summary>
+    /// <summary>Shortens a text of a client for the log.</summary>
     public static string? Short(string? text) => text is { Length: > 200 } ? text[..200] : text;
 }
 
@@ -35,7 +35,7 @@ sealed record AuditRetention(TimeSpan MaxAge, long MaxEntries);
 /// <summary>
 /// The audit log. What many clients do is noted without waiting and written in batches; what administrators do is written in the
 /// transaction of the act itself. Whatever was
-/// written is told, in its order, by reading the log.
+/// written is published, in its order, by reading the log.
 /// </summary>
 sealed partial class AuditLog(
     Database db, AuditRetention retention, FreeSpace space, TimeProvider clock, ILogger<AuditLog> logger) : BackgroundService
@@ -100,7 +100,7 @@ sealed partial class AuditLog(
         else if (isFirst) Look();        // there is something to be written in a while
     }
 
-    /// <summary>Writes an entry with the act that it tells of; it is told when that is committed.</summary>
+    /// <summary>Writes an entry in the transaction of its act; it is published after the commit.</summary>
     public Task WriteAsync(DatabaseTransaction tx, AuditEntry entry, CancellationToken ct)
     {
         tx.WhenCommitted(Look);
@@ -112,7 +112,8 @@ sealed partial class AuditLog(
             INSERT INTO carillon_audit (at, actor, action, subject, source, outcome, code)
             VALUES (@At, @Actor, @Action, @Subject, @Source, @Outcome, @Code)
             """,
-            entries.Select(e => new { At = Iso.Of(e.At), e.Actor, e.Action, e.Subject, Source = e.From?.ToString(), e.Outcome, e.Code }).ToArray(), ct);
+            entries.Select(e =>
+                new { At = Iso.Of(e.At), e.Actor, e.Action, e.Subject, Source = e.From?.ToString(), e.Outcome, e.Code }).ToArray(), ct);
 
     void Look()
     {
@@ -127,13 +128,13 @@ sealed partial class AuditLog(
         }
     }
 
-    /// <summary>Writes all that waits, and tells what was written.</summary>
+    /// <summary>Writes all queued entries, and publishes them.</summary>
     public async Task FlushAsync(CancellationToken ct)
     {
         await _writing.WaitAsync(ct);
         try
         {
-            // What was there before the process is old news.
+            // Entries from before this process were published already.
             var told = _told ??= await FirstToTellAsync(ct);
             await WriteWaitingAsync(ct);
             await TellAsync(told, ct);
@@ -169,13 +170,13 @@ sealed partial class AuditLog(
             }
             catch (Exception ex)
             {
-                // What waits stays, up to its bound; the file may be busy, or back in a moment. Logged once, not every second.
+                // Queued entries stay, up to the limit; the file may be busy, or back in a moment. Logged once, not every second.
                 if (!_isFailing) LogFailed(ex);
                 _isFailing = true;
                 await Task.Delay(AgainAfter, clock, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
-        // Told as well: who recovers after the restart must not miss them.
+        // Published as well: clients that recover after the restart must not miss them.
         _refusals.EndAll();
         _acts.EndAll();
         try
@@ -193,7 +194,7 @@ sealed partial class AuditLog(
     {
         while (true)
         {
-            // What could not be written stays, and is tried again before what came later.
+            // Entries that could not be written stay, and are retried before later ones.
             while (_batch.Count < Batch && _waiting.Reader.TryRead(out var entry)) _batch.Add(entry);
             AddFolded(_refusals, "refusals:more", AuditEntry.Refused);
             AddFolded(_acts, "acts:more", AuditEntry.Allowed);

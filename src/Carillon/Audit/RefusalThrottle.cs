@@ -63,7 +63,7 @@ sealed class RefusalThrottle(TimeProvider clock, int burst)
     }
 
     /// <summary>
-    /// What was counted for long enough, so many at most; neither actor nor address where there are too many to tell apart.
+    /// The counts that are old enough, at most so many; without actor and address if there are too many to distinguish.
     /// </summary>
     public IReadOnlyList<(string? Actor, IPAddress? From, long Count)> TakeFolded(int most)
     {

@@ -27,7 +27,7 @@ internal static class ChangeEncoder
             out var at) ? at : DateTimeOffset.UnixEpoch;
 
     /// <summary>
-    /// What does not fit is left out, the least needed first: the row, then which columns, then who; a key of that size is told as null.
+    /// Members that do not fit are omitted, the least needed first: the row, then the columns, then the actor; a key of that size is null.
     /// </summary>
     internal static byte[] Fit(LogRow row)
     {

@@ -14,7 +14,7 @@ internal sealed class ChangeLog(Database db, LiveTables tables, ChangesOptions o
     /// <summary>Whether a table is live, by its name as configured.</summary>
     public bool Knows(string table) => tables.Names.Contains(table);
 
-    /// <summary>What changed in a table since a position: all of it or nothing. See <see cref="IChannelLayer.HistoryAsync"/>.</summary>
+    /// <summary>The changes of a table since a position: all of them or none. See <see cref="IChannelLayer.HistoryAsync"/>.</summary>
     public async ValueTask<History> HistoryAsync(string table, Position? since, int limit, CancellationToken ct)
     {
         if (!Knows(table)) throw new ArgumentException($"\"{table}\" is not a live table.", nameof(table));

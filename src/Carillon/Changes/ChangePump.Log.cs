@@ -14,7 +14,7 @@ internal sealed partial class ChangePump
     partial void LogPruned(int count);
 
     [LoggerMessage(LogLevel.Warning,
-        "Table {Table} begins a new epoch: what its subscribers know cannot be relied on, they are told to load it anew")]
+        "Table {Table} begins a new epoch; its subscribers were told to reload")]
     partial void LogNewEpoch(string table);
 
     [LoggerMessage(LogLevel.Warning,

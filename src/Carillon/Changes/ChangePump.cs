@@ -12,7 +12,7 @@ namespace Carillon.Changes;
 /// <summary>
 /// Announces what the triggers logged, in the order of the commits. It is poked after commits of this process and looks by itself for those
 /// of others.
-/// Whatever goes wrong with the file, it says so and tries again: it never ends before the application does.
+/// It logs every failure of the file and retries: it never ends before the application does.
 /// </summary>
 internal sealed partial class ChangePump(
     Database db, LiveTables tables, ChangeLog log, IChannelLayer layer, ChangesOptions options, TimeProvider clock,
@@ -194,7 +194,7 @@ internal sealed partial class ChangePump(
             var fresh = rows.Where(row => row.Id > seen.Id).ToList();
             foreach (var row in fresh)
             {
-                // What belongs to a past epoch is not announced: its subscribers were just told to read everything anew.
+                // Rows of a past epoch are not published: subscribers were just told to reload.
                 if (states.TryGetValue(row.Table, out var state) && state.Epoch == row.Epoch) await PublishAsync(row, ct);
                 seen = LogCursor.Of(row);
             }

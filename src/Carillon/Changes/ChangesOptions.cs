@@ -14,7 +14,7 @@ public sealed class ChangesOptions
     public TimeSpan HistoryTtl { get; set; } = TimeSpan.FromDays(7);
 
     /// <summary>
-    /// How many changes are kept per table. 100,000: about 30 MB at most, and more than anybody would replay instead of loading anew.
+    /// How many changes are kept per table. 100,000: about 30 MB at most, and more than any client would replay instead of reloading.
     /// </summary>
     public int HistorySize { get; set; } = 100_000;
 

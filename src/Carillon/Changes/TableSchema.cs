@@ -2,12 +2,14 @@ using Carillon.Storage;
 
 namespace Carillon.Changes;
 
-/// <summary>What the triggers of a table are made from: its real name, its columns, its key, and what must be unique in it.</summary>
+/// <summary>
+/// The schema that the triggers of a table are generated from: its real name, its columns, its key, and its unique constraints.
+/// </summary>
 /// <param name="Name">The name as the database spells it.</param>
-/// <param name="Columns">The columns that are told, in order; virtual generated ones are left out, because computing them may fail.</param>
+/// <param name="Columns">The published columns, in order; virtual generated ones are omitted, because computing them may fail.</param>
 /// <param name="Key">The primary key's columns, in the key's order; empty where there is none.</param>
 /// <param name="RowId">The name under which the row id can be named, where there is one and no column hides it.</param>
-/// <param name="Uniques">What REPLACE may take another row away for.</param>
+/// <param name="Uniques">The unique constraints for which REPLACE may remove another row.</param>
 internal sealed record TableSchema(
     string Name, IReadOnlyList<string> Columns, IReadOnlyList<string> Key, string? RowId, IReadOnlyList<UniqueKey> Uniques)
 {
@@ -34,7 +36,7 @@ internal sealed record TableSchema(
                 $"\"{table}\" cannot be live: it has no primary key, and columns of it are named rowid, oid and _rowid_.");
         if (key.Count > Triggers.MostKeyColumns)
             throw new InvalidOperationException(
-                $"\"{table}\" cannot be live: its primary key has {key.Count} columns; at most {Triggers.MostKeyColumns} can be told.");
+                $"\"{table}\" cannot be live: its primary key has {key.Count} columns; the limit is {Triggers.MostKeyColumns}.");
 
         return new TableSchema(found.Name, [.. columns.Where(column => column.Hidden is 0 or 3).Select(column => column.Name)], key, rowId,
             await UniquesAsync(tx, found.Name, columns, key, rowId, ct));

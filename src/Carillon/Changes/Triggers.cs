@@ -16,7 +16,7 @@ internal static class Triggers
     /// <summary>json_object takes two arguments a column and functions take 100; what is wider than this is no small row anyway.</summary>
     public const int MostRowColumns = 32;
 
-    /// <summary>The key is told as a JSON object of its columns.</summary>
+    /// <summary>The key is published as a JSON object of its columns.</summary>
     public const int MostKeyColumns = 32;
 
     const int LongestValue = 500;   // characters of one value; a longer one leaves the row out before any JSON is made of it

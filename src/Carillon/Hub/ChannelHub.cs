@@ -49,7 +49,7 @@ public sealed partial class ChannelHub : IDisposable
 
     /// <summary>Publishes to a channel. Everyone who joined it hears it, on every node.</summary>
     /// <param name="channel">The channel's name.</param>
-    /// <param name="payload">What is written as JSON, in camelCase.</param>
+    /// <param name="payload">The value that is written as JSON, in camelCase.</param>
     /// <param name="ct">Ends the waiting.</param>
     /// <returns>The publication's position.</returns>
     /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
@@ -58,7 +58,7 @@ public sealed partial class ChannelHub : IDisposable
 
     /// <summary>Publishes to a channel. Everyone who joined it hears it, on every node.</summary>
     /// <param name="channel">The channel's name.</param>
-    /// <param name="payload">What is written as JSON, in camelCase.</param>
+    /// <param name="payload">The value that is written as JSON, in camelCase.</param>
     /// <param name="importance">How much it matters; null: as the area says.</param>
     /// <param name="key">What it is about, for areas that keep only the latest for who reads slowly.</param>
     /// <param name="ct">Ends the waiting.</param>

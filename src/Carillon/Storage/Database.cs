@@ -71,7 +71,7 @@ public sealed class Database : IAsyncDisposable
     /// Dispose it to roll back what was not committed. The calling thread is never blocked while other writers, or other processes, hold
     /// the lock.
     /// </summary>
-    /// <param name="actor">Who acts: told with every change of this transaction. Null where nobody in particular does.</param>
+    /// <param name="actor">The actor of every change of this transaction; null if there is none.</param>
     /// <param name="ct">Ends the waiting for the other writers.</param>
     /// <exception cref="DatabaseUnavailableException">The write lock was not free for 10 seconds, or the file cannot be
     /// written.</exception>
@@ -168,7 +168,7 @@ public sealed class Database : IAsyncDisposable
         }
         catch (Exception ex) when (ex is DllNotFoundException or EntryPointNotFoundException)
         {
-            return false;   // the host brought another SQLite: what it cannot tell us, positions ahead of the log still will
+            return false;   // the host brought another SQLite; positions ahead of the log still reveal it
         }
     }
 
@@ -226,7 +226,7 @@ public sealed class Database : IAsyncDisposable
         }
     }
 
-    /// <summary>What a transaction does last: the next writer's turn comes, whatever the end was.</summary>
+    /// <summary>Ends a transaction: the next writer gets its turn, whatever the outcome was.</summary>
     internal void End(WriterTurn turn, bool committed)
     {
         // Counted before the turn is over, so that one checkpoint at a time is begun.
@@ -271,7 +271,7 @@ public sealed class Database : IAsyncDisposable
         }
         catch (DbException)
         {
-            // The file is busy or gone, or the disk is full: the next writer meets it and says so.
+            // The file is busy or gone, or the disk is full: the next writer reports it.
         }
     }
 

@@ -30,7 +30,7 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     /// <summary>The connection that the transaction runs on, for what the methods here do not offer.</summary>
     public DbConnection Connection => connection;
 
-    /// <summary>Runs a statement and tells how many rows it changed.</summary>
+    /// <summary>Runs a statement and returns the number of changed rows.</summary>
     /// <param name="sql">The statement, its values as parameters.</param>
     /// <param name="parameters">An object whose properties are the parameters, or a list of such objects to run it for each.</param>
     /// <param name="ct">Ends the statement.</param>
@@ -67,7 +67,8 @@ public sealed class DatabaseTransaction : IAsyncDisposable
     /// return at once, and nothing of it happens where the
     /// transaction is rolled back.
     /// </summary>
-    /// <param name="action">What is done. The transaction is committed already: what it throws is thrown by the commit, after all else was
+    /// <param name="action">The action. The transaction is committed already: its exceptions are thrown by the commit, after all other
+    /// actions were
     /// done.</param>
     public void WhenCommitted(Action action) => whenCommitted.Add(action);
 

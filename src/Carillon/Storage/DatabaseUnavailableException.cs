@@ -12,7 +12,7 @@ public sealed class DatabaseUnavailableException : DbException
 {
     /// <summary>Says what stands in the way.</summary>
     /// <param name="message">A sentence for an operator; it holds no data of the request.</param>
-    /// <param name="innerException">What SQLite reported, where it did.</param>
+    /// <param name="innerException">The error that SQLite reported, if any.</param>
     public DatabaseUnavailableException(string message, Exception? innerException = null) : base(message, innerException)
     {
     }

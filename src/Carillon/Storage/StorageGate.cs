@@ -13,7 +13,7 @@ internal sealed class StorageGate
     /// <summary>Whether clients are served.</summary>
     public bool IsOpen => _isOpen;
 
-    /// <summary>What the server waits for, in a sentence.</summary>
+    /// <summary>The reason for which the server waits, as a sentence.</summary>
     public string WaitsFor => _waitsFor;
 
     public void WaitFor(string what) => _waitsFor = what;

@@ -6,7 +6,7 @@ internal enum WriterLane
     /// <summary>Everybody's writes, in the order in which they asked.</summary>
     Ordinary,
 
-    /// <summary>What an operator decides, and the probe of the health check: before all ordinary writers that wait.</summary>
+    /// <summary>Decisions of administrators, and the probe of the health check: ahead of all ordinary writers that wait.</summary>
     Administrative,
 }
 
@@ -27,7 +27,7 @@ internal sealed class WriterQueue : IDisposable
     /// <summary>How many wait for their turn.</summary>
     public int Waiting => Volatile.Read(ref _waiting);
 
-    /// <summary>Waits for the turn. False: it did not come in time, or too many wait already.</summary>
+    /// <summary>Waits for the writer's turn. False: it timed out, or too many wait already.</summary>
     public async ValueTask<WriterTurn?> EnterAsync(WriterLane lane, TimeSpan timeout, CancellationToken ct)
     {
         if (Interlocked.Increment(ref _waiting) > MostWaiting && lane == WriterLane.Ordinary)

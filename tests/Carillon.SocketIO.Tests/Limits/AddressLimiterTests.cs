@@ -153,7 +153,7 @@ public class AddressLimiterTests
         var ledger = Ledger();
         for (var i = 0; i < 5002; i++) ledger.AdmitWebSocket(Office, out _);
 
-        Assert.Equal("handshakes in spite of being told to wait", Assert.Single(ledger.Bans()).Reason);
+        Assert.Equal("handshakes in spite of 429", Assert.Single(ledger.Bans()).Reason);
         Assert.Equal("banned", ledger.AdmitWebSocket(Office, out _)!.Code);
         _clock.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(ledger.AdmitWebSocket(Office, out _));
@@ -186,7 +186,7 @@ public class AddressLimiterTests
             _clock.Advance(TimeSpan.FromSeconds(1.0 / perSecond));
         }
 
-        Assert.Equal("handshakes in spite of being told to wait", Assert.Single(ledger.Bans()).Reason);
+        Assert.Equal("handshakes in spite of 429", Assert.Single(ledger.Bans()).Reason);
     }
 
     // Stock clients come back after 1, 2, 4 and then 5 seconds, half of it more or less; each browser opens a spare connection besides, which says nothing.

@@ -78,7 +78,7 @@ public class FloodTests
             using var further = await ArriveAsync(server);
             Assert.Equal(0, await StatusAsync(further));     // closed at once, unread
         }
-        Assert.Equal("handshakes in spite of being told to wait", Assert.Single(server.Io.Engine.Addresses.Bans()).Reason);
+        Assert.Equal("handshakes in spite of 429", Assert.Single(server.Io.Engine.Addresses.Bans()).Reason);
         Assert.Equal(403, await KnockAsync(server));
         using (await server.JoinAsync()) { }
         foreach (var unfinished in new[] { silent, slow, secret }) unfinished.Dispose();

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Carillon.Access.Tokens;
 
-/// <summary>What a token claims (RFC 7519, section 4), by the names it has there. Reading refuses other types of JSON than these.</summary>
+/// <summary>The claims of a token (RFC 7519, section 4), under their names there. Claims of other JSON types are refused.</summary>
 sealed record Claims(
     string? Iss,
     [property: JsonConverter(typeof(OneOrMany))] string[]? Aud,
@@ -22,7 +22,8 @@ sealed record Claims(
     internal const int LongestSubject = 200 - 14;
 
     /// <summary>
-    /// Judges the claims of a token whose signature was right. Expiry comes last: only a token that was good once is told to be renewed.
+    /// Validates the claims of a token whose signature was right. Expiry comes last: only for a token that was valid once the client is
+    /// asked to renew.
     /// </summary>
     public TokenResult Validate(AccessOptions options, DateTimeOffset now)
     {
@@ -37,7 +38,7 @@ sealed record Claims(
         if (!IsSubject(Sub)) return TokenResult.Refused("The token names no subject, or one that cannot be a user's id.");
         if (Exp is not { } exp) return TokenResult.Refused("The token does not say when it expires.");
         if (Nbf is { } nbf && Moment(nbf) - now > skew) return TokenResult.Refused("The token is not yet valid.");
-        // Whoever revokes all tokens of a user up to now must reach this one as well.
+        // Revoking all tokens of a user up to now must include this one.
         if (Iat is { } iat && Moment(iat) - now > skew) return TokenResult.Refused("The token was issued in the future.");
         if (now - Moment(exp) >= skew) return TokenResult.Expired();
         if (Jti is not null && Iat is { } at && options.OutlivesRevocation(Moment(at), now)) return TokenResult.Expired();

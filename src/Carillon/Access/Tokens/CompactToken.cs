@@ -31,7 +31,8 @@ sealed record CompactToken(JoseHeader Header, ReadOnlyMemory<byte> Payload, byte
 }
 
 /// <summary>
-/// What we heed of a token's header. Keys and addresses of keys in it (<c>jwk</c>, <c>jku</c>, <c>x5c</c>, <c>x5u</c>) are not read at all:
+/// The members of a token's header that we read. Keys and addresses of keys in it (<c>jwk</c>, <c>jku</c>, <c>x5c</c>, <c>x5u</c>) are not
+/// read at all:
 /// who signs a token must not choose what it
 /// is checked with (RFC 8725, section 3.10).
 /// </summary>

@@ -74,7 +74,7 @@ sealed partial class IssuerKeys : IDisposable
         }
     }
 
-    /// <summary>What to wait for before choosing again; null where the choice stands. One look serves all who ask meanwhile.</summary>
+    /// <summary>A task to await before choosing again; null if the choice stands. One fetch serves all concurrent callers.</summary>
     Task? Look(bool known)
     {
         lock (_gate)

@@ -1,15 +1,15 @@
 namespace Carillon.Access.Tokens;
 
-/// <summary>What a token says that was checked.</summary>
+/// <summary>The claims of a validated token.</summary>
 /// <param name="Subject">The user's id (<c>sub</c>); fit to be a part of a channel's name.</param>
 /// <param name="Name">The user's name, for people.</param>
 /// <param name="Roles">The user's roles.</param>
 /// <param name="Region">Where the user is at home, in the application's own words.</param>
-/// <param name="Interests">What the user wants to hear of.</param>
+/// <param name="Interests">The user's interests.</param>
 /// <param name="Id">The token's own id (<c>jti</c>), by which it can be revoked.</param>
 /// <param name="IssuedAt">When it was issued (<c>iat</c>).</param>
 /// <param name="ExpiresAt">From when on it is not good any more (<c>exp</c>).</param>
-/// <param name="Capabilities">What the token allows by itself: actions, by the name of a channel or a pattern.</param>
+/// <param name="Capabilities">The permissions in the token itself: actions, by the name of a channel or a pattern.</param>
 sealed record Token(
     string Subject,
     string? Name,
@@ -21,10 +21,10 @@ sealed record Token(
     DateTimeOffset ExpiresAt,
     IReadOnlyDictionary<string, IReadOnlyList<string>> Capabilities);
 
-/// <summary>What came of reading a token: the token, or why it is refused.</summary>
+/// <summary>The result of validating a token: the token, or the reason for which it is refused.</summary>
 /// <param name="Token">The token; null where it is refused.</param>
-/// <param name="Error">What the client is told; null where the token is good.</param>
-/// <param name="Reason">What the log and the audit are told: never a part of the token.</param>
+/// <param name="Error">The error code for the client; null if the token is valid.</param>
+/// <param name="Reason">The reason for the log and the audit log; it never contains a part of the token.</param>
 readonly record struct TokenResult(Token? Token, ErrorCode? Error, string? Reason)
 {
     public static TokenResult Valid(Token token) => new(token, null, null);
