@@ -14,11 +14,11 @@ sealed class MicroBenchmarks
     static readonly string Payload = new('x', 100);
 
     readonly SocketServer _server;
-    readonly Client[] _clients;
+    readonly InMemoryClient[] _clients;
     readonly Socket _first;
     readonly byte[] _event = Encoding.UTF8.GetBytes($$"""2["pub","room",{"text":"{{Payload}}","n":12}]""");
-    readonly byte[] _pong = Frame("3");
-    readonly byte[] _ask = Frame($"427[\"ask\",\"{Payload}\"]");
+    readonly byte[] _pong = InMemoryClient.Frame("3");
+    readonly byte[] _ask = InMemoryClient.Frame($"427[\"ask\",\"{Payload}\"]");
     readonly byte[] _piece = new byte[256];
     readonly FrameReader _reader = new(1000, static (_, _) => true);
     readonly PacketLimits _limits = new(10, 64, 512);
@@ -33,7 +33,7 @@ sealed class MicroBenchmarks
         }));
         _server.Root.OnConnection(socket => socket.Join("room"));
         _server.Root.On("ask", e => e.Ack(e.Arguments[0]));
-        _clients = [.. Enumerable.Range(0, Clients).Select(_ => new Client(_server))];
+        _clients = [.. Enumerable.Range(0, Clients).Select(_ => new InMemoryClient(_server))];
         _first = _server.Root.Everyone.Sockets()[0];
         _first.Join("alone");
     }
@@ -77,46 +77,6 @@ sealed class MicroBenchmarks
         var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < calls; i++) benchmark();
         return (GC.GetAllocatedBytesForCurrentThread() - before) / calls;
-    }
-
-    static byte[] Frame(string text)
-    {
-        var payload = Encoding.UTF8.GetBytes(text);
-        return payload.Length < 126
-            ? [0x81, (byte)(0x80 | payload.Length), 0, 0, 0, 0, .. payload]
-            : [0x81, 0xfe, (byte)(payload.Length >> 8), (byte)payload.Length, 0, 0, 0, 0, .. payload];
-    }
-
-    /// <summary>A client whose network takes everything at once.</summary>
-    sealed class Client : WebSocketConnection
-    {
-        readonly byte[] _piece = new byte[1024];
-
-        public Client(SocketServer server)
-            : base(1_000_000, deflated: false)
-        {
-            var handshake = new Handshake("/socket.io/?EIO=4&transport=websocket", [], null, DateTimeOffset.UnixEpoch);
-            server.Engine.Enter(null, webSocket: true);
-            _ = server.Engine.ServeAsync(this, handshake, accept: []);
-            Receive(Frame("40"));
-        }
-
-        public void Receive(byte[] frame)
-        {
-            frame.CopyTo(_piece, 0);
-            Feed(Reader!, _piece.AsSpan(0, frame.Length), out _);
-        }
-
-        public override ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => default;
-
-        public override void Abort()
-        {
-        }
-
-        protected override Task<CloseCode> ReadAsync()
-        {
-            return new TaskCompletionSource<CloseCode>().Task;
-        }
     }
 
     sealed class Bell : TimerWheel.Deadline

@@ -2,6 +2,14 @@ using System.Diagnostics;
 using System.Text.Json;
 using Carillon.MicroBench;
 
+if (args is ["joins", ..])
+{
+    const int subscribers = 100_000;
+    for (var round = 1; round <= 3; round++)
+        Console.WriteLine($"{subscribers:N0} subscribers joined a channel of their own in {(await JoinBenchmark.RunAsync(subscribers)).TotalSeconds:N2} s");
+    return 0;
+}
+
 // Prints the time and the bytes of the small things, beside what they may allocate:  ./dev bench micro
 var budgets = JsonSerializer.Deserialize<Dictionary<string, long>>(File.ReadAllText(args.Length > 0 ? args[0] : "bench/budgets.json"))!;
 var all = new MicroBenchmarks().All;

@@ -31,8 +31,6 @@ public sealed partial class ChannelHub : IDisposable
     readonly ILogger<ChannelHub> _logger;
     readonly ConcurrentDictionary<string, LocalChannel> _channels = new();
     readonly ConcurrentDictionary<Socket, Subscriber> _subscribers = new();
-    readonly SemaphoreSlim _coming = new(1, 1);      // a channel comes to this node, or leaves it
-
 
     static ChannelHub() =>
         Meter.CreateObservableUpDownCounter("carillon.subscriptions", CountSubscriptions, "{subscription}", "Subscriptions to channels");
@@ -84,11 +82,7 @@ public sealed partial class ChannelHub : IDisposable
     public void RightsChanged(string userId) => _accessChanges.Raise(new AccessChange(userId, null));
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        Watched.Remove(this);
-        _coming.Dispose();
-    }
+    public void Dispose() => Watched.Remove(this);
 
     /// <summary>Raised when a connection has joined a channel, and when it has left it, for whatever reason. In the connection's turn: return at once.</summary>
     internal event Action<Subscriber, ChannelName, Area>? Joined;
@@ -208,11 +202,11 @@ public sealed partial class ChannelHub : IDisposable
     /// <summary>Whether publications are refused because memory is short.</summary>
     internal bool IsShortOfMemory => _server.Engine.IsShortOfMemory;
 
-    /// <summary>What the subscriptions of all connections are counted as. Used where a channel comes to this node or leaves it, by one at a time.</summary>
+    /// <summary>The memory of all subscriptions.</summary>
     internal SubscriptionBudget Budget { get; set; } = new(MemoryShare.OneIn(8));
 
     /// <summary>Whether anybody on this node has joined a channel, or is about to.</summary>
-    internal bool HasSubscribers(string channel) => _channels.ContainsKey(channel);
+    internal bool HasSubscribers(string channel) => _channels.TryGetValue(channel, out var local) && !local.HasEnded;
 
     ChannelName? ChannelOfPresence(ChannelName presence) =>
         ChannelName.TryParse(presence.Value["presence:".Length..], out var name) && AreaOf(name) is { EmitsPresence: true } ? name : null;
@@ -224,7 +218,7 @@ public sealed partial class ChannelHub : IDisposable
     internal async Task JoinAsync(Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
     {
         var isNew = !subscriber.Has(name.Value);
-        var channel = await ComeToNodeAsync(subscriber.Account, name.Value, area, joins: isNew, ct);
+        var channel = isNew || !_channels.TryGetValue(name.Value, out var known) ? await JoinNodeAsync(subscriber.Account, name.Value, area, ct) : known;
         subscriber.Add(name.Value);
         LocalChannel.PendingJoin? hold = null;
         try
@@ -261,34 +255,50 @@ public sealed partial class ChannelHub : IDisposable
         ProductMeters.MustLoadAgain(hub.Area, hub.Subscribers);
     }
 
-    async ValueTask<LocalChannel> ComeToNodeAsync(string account, string name, Area area, bool joins, CancellationToken ct)
+    // The joins and leaves of one channel wait for each other, so that the layer gets them in order; those of different channels do not.
+    async ValueTask<LocalChannel> JoinNodeAsync(string account, string name, Area area, CancellationToken ct)
     {
-        await _coming.WaitAsync(ct);
-        try
+        while (true)
         {
-            if (!joins && _channels.TryGetValue(name, out var known)) return known;
-            var cost = SubscriptionBudget.JoinCost + (_channels.TryGetValue(name, out var channel) ? 0 : SubscriptionBudget.ChannelCost);
-            // A person's own channels are few: nobody is kept away because others have joined too many.
-            if (area.AutoSubscribe) Budget.Take(account, cost);
-            else if (!Budget.TryTake(account, cost)) throw new ChannelsFullException("There is no memory for one more subscription.");
+            var channel = _channels.GetOrAdd(name, static (name, of) => new LocalChannel(of.Hub._server, name, of.Area, of.Hub._clock), (Hub: this, Area: area));
+            using var turn = await channel.Membership.TakeAsync(ct);
+            if (channel.HasEnded) continue;      // the last subscriber left while we waited
             try
             {
-                // What is published before the channel stands here is in the history, which is read later.
-                if (channel is null) await _layer.SubscribeAsync(name, ct);
+                await AddSubscriberAsync(channel, account, name, area, ct);
+                return channel;
             }
-            catch
+            finally
             {
-                Budget.GiveBack(account, cost);
-                throw;
+                if (channel.Subscribers == 0) Remove(channel, name);
             }
-            channel ??= _channels[name] = new LocalChannel(_server, name, area, _clock) { Account = account };
-            channel.Subscribers++;
-            return channel;
         }
-        finally
+    }
+
+    async ValueTask AddSubscriberAsync(LocalChannel channel, string account, string name, Area area, CancellationToken ct)
+    {
+        var isFirst = channel.Subscribers == 0;
+        var cost = SubscriptionBudget.JoinCost + (isFirst ? SubscriptionBudget.ChannelCost : 0);
+        // A person's own channels are few: nobody is kept away because others have joined too many.
+        if (area.AutoSubscribe) Budget.Take(account, cost);
+        else if (!Budget.TryTake(account, cost)) throw new ChannelsFullException("There is no memory for one more subscription.");
+        try
         {
-            _coming.Release();
+            if (isFirst) await _layer.SubscribeAsync(name, ct);
         }
+        catch
+        {
+            Budget.GiveBack(account, cost);
+            throw;
+        }
+        if (isFirst) channel.Account = account;
+        channel.Subscribers++;
+    }
+
+    void Remove(LocalChannel channel, string name)
+    {
+        channel.End();
+        _channels.TryRemove(name, out _);
     }
 
     async ValueTask LeaveNodeAsync(Subscriber subscriber, string name)
@@ -306,20 +316,19 @@ public sealed partial class ChannelHub : IDisposable
 
     async ValueTask LeaveNodeAsync(string account, string name)
     {
-        await _coming.WaitAsync();
+        if (!_channels.TryGetValue(name, out var channel)) return;
+        using var turn = await channel.Membership.TakeAsync();
+        Budget.GiveBack(account, SubscriptionBudget.JoinCost);
+        if (--channel.Subscribers > 0) return;
+        Budget.GiveBack(channel.Account, SubscriptionBudget.ChannelCost);
+        channel.End();
         try
         {
-            if (!_channels.TryGetValue(name, out var channel)) return;
-            Budget.GiveBack(account, SubscriptionBudget.JoinCost);
-            if (--channel.Subscribers > 0) return;
-            _channels.TryRemove(name, out _);
-            Budget.GiveBack(channel.Account, SubscriptionBudget.ChannelCost);
-            channel.End();
             await _layer.UnsubscribeAsync(name, CancellationToken.None);
         }
         finally
         {
-            _coming.Release();
+            Remove(channel, name);      // not before: the next to join must subscribe after us
         }
     }
 

@@ -17,7 +17,7 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
     readonly SendPolicy _whole = new() { Priority = SendPriority.High, Stream = name };
     ITimer? _sending;
     Position? _delivered;
-    bool _hasEnded;
+    volatile bool _hasEnded;
 
     /// <summary>A subscriber that reads the history while publications wait for it.</summary>
     public sealed record PendingJoin(Socket Socket)
@@ -60,11 +60,17 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
     /// <summary>The pattern of its area.</summary>
     public string Area => area.Pattern;
 
-    /// <summary>How many have joined or are joining; guarded by whoever lets channels come and go.</summary>
+    /// <summary>Held while a subscriber joins or leaves: it guards <see cref="Subscribers"/>, and orders what the layer is asked about this channel.</summary>
+    public AsyncLock Membership { get; } = new();
+
+    /// <summary>How many have joined or are joining.</summary>
     public int Subscribers { get; set; }
 
-    /// <summary>The account on whose subscription the channel came to this node: it pays for it.</summary>
-    public required string Account { get; init; }
+    /// <summary>The account of the first subscriber, which pays for the channel.</summary>
+    public string Account { get; set; } = "";
+
+    /// <summary>Whether the last subscriber has left. The next one joins a new local channel.</summary>
+    public bool HasEnded => _hasEnded;
 
     public PendingJoin BeginJoin(Socket socket)
     {

@@ -8,15 +8,13 @@ namespace Carillon.Hub;
 /// One connection as channels see it: who it is, and what it joined. What it asks is done one after the other, in the order it was asked: to join and to leave the same
 /// channel must not overtake each other, and the end of the connection comes last.
 /// </summary>
-#pragma warning disable CA1001 // The semaphore holds nothing that must be given back: nobody asks for its wait handle.
 sealed class Subscriber(Socket socket, Caller caller, long generation)
-#pragma warning restore CA1001
 {
     readonly HashSet<string> _channels = [];
     Caller _caller = caller;
     long _generation = generation;
     bool _isAboutToBeLookedAt;
-    readonly SemaphoreSlim _turn = new(1, 1);
+    readonly AsyncLock _turn = new();
 
     public Socket Socket => socket;
 
@@ -49,12 +47,8 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
 
     public string[] Channels => [.. _channels];
 
-    /// <summary>Waits for the turn; disposing the answer gives it back. All that follows is only used in turn.</summary>
-    public async Task<Turn> TakeTurnAsync(CancellationToken ct = default)
-    {
-        await _turn.WaitAsync(ct);
-        return new Turn(_turn);
-    }
+    /// <summary>Waits for the turn; disposing the result ends it. The members that follow are used in turn only.</summary>
+    public ValueTask<AsyncLock.Holder> TakeTurnAsync(CancellationToken ct = default) => _turn.TakeAsync(ct);
 
     /// <summary>Whether nobody is about to look at what it may still hear; then the caller is.</summary>
     public bool TryBeginLook() => !Interlocked.Exchange(ref _isAboutToBeLookedAt, true);
@@ -73,10 +67,5 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
         string[] channels = [.. _channels];
         _channels.Clear();
         return channels;
-    }
-
-    internal readonly struct Turn(SemaphoreSlim turn) : IDisposable
-    {
-        public void Dispose() => turn.Release();
     }
 }

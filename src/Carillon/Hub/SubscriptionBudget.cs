@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Carillon.Hub;
 
 /// <summary>
-/// The memory that the subscriptions of all connections take, and the share of it that each account has: one that invents channels fills its own share, and everybody else goes on
-/// joining. Not safe for use by several threads at once.
+/// The memory that the subscriptions of all connections take, and each account's share of it: an account that invents channels fills its own share, and
+/// everybody else can still join.
 /// </summary>
 /// <param name="limit">How many bytes all subscriptions may take.</param>
 sealed class SubscriptionBudget(long limit)
@@ -15,35 +15,54 @@ sealed class SubscriptionBudget(long limit)
     // An account cannot keep more than one in so many from the others.
     const int Shares = 8;
 
+    readonly Lock _gate = new();
     readonly Dictionary<string, long> _accounts = new(StringComparer.Ordinal);
     long _held;
 
     /// <summary>How many bytes are taken.</summary>
-    public long Held => Volatile.Read(ref _held);
+    public long Held
+    {
+        get
+        {
+            lock (_gate) return _held;
+        }
+    }
 
     /// <summary>How many accounts have taken some.</summary>
-    public int Accounts => _accounts.Count;
+    public int Accounts
+    {
+        get
+        {
+            lock (_gate) return _accounts.Count;
+        }
+    }
 
-    /// <summary>Takes bytes for an account. False: nothing was taken; the account has used its share, or all together theirs.</summary>
+    /// <summary>Takes bytes for an account. False: nothing was taken, because the account or all accounts together have used their share.</summary>
     public bool TryTake(string account, long bytes)
     {
-        var mine = _accounts.GetValueOrDefault(account);
-        if (_held + bytes > limit || mine + bytes > limit / Shares) return false;
-        Take(account, bytes);
-        return true;
+        lock (_gate)
+        {
+            if (_held + bytes > limit || _accounts.GetValueOrDefault(account) + bytes > limit / Shares) return false;
+            Add(account, bytes);
+            return true;
+        }
     }
 
-    /// <summary>Takes bytes whether there are enough or not: for channels that every connection has, and whose number is bounded by that of connections.</summary>
+    /// <summary>Takes bytes even where there are not enough: for the channels that every connection has, bounded by the number of connections.</summary>
     public void Take(string account, long bytes)
     {
-        CollectionsMarshal.GetValueRefOrAddDefault(_accounts, account, out _) += bytes;
-        Volatile.Write(ref _held, _held + bytes);
+        lock (_gate) Add(account, bytes);
     }
 
-    /// <summary>Gives back what was taken.</summary>
+    /// <summary>Gives bytes back.</summary>
     public void GiveBack(string account, long bytes)
     {
-        Volatile.Write(ref _held, _held - bytes);
-        if ((CollectionsMarshal.GetValueRefOrAddDefault(_accounts, account, out _) -= bytes) == 0) _accounts.Remove(account);
+        lock (_gate) Add(account, -bytes);
+    }
+
+    void Add(string account, long bytes)
+    {
+        _held += bytes;
+        if ((CollectionsMarshal.GetValueRefOrAddDefault(_accounts, account, out _) += bytes) == 0) _accounts.Remove(account);
     }
 }

@@ -96,7 +96,7 @@ public class HoldsTests
     static (LocalChannel Channel, Socket Socket) ChannelOf(TestApp app)
     {
         var server = app.Get<SocketServer>();
-        return (new LocalChannel(server, "log:1", new Area("log:{x}", "entry"), TimeProvider.System) { Account = "" }, server.Root.Everyone.Sockets().Single());
+        return (new LocalChannel(server, "log:1", new Area("log:{x}", "entry"), TimeProvider.System), server.Root.Everyone.Sockets().Single());
     }
 
     static Publication Message(long offset, int size = 0) =>
