@@ -1,9 +1,10 @@
 using Carillon.Diagnostics;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace Carillon.Api;
 
-/// <summary>What goes wrong over HTTP is told as a problem document (RFC 9457) with a stable code.</summary>
+/// <summary>The answer to an HTTP request that failed: a problem document (RFC 9457) with a stable code.</summary>
 static class Problem
 {
     public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null, (string Name, object Value)? member = null)
@@ -17,7 +18,7 @@ static class Problem
             members["retryAfter"] = seconds;
             http.Response.Headers.RetryAfter = seconds.ToString();
         }
-        return TypedResults.Problem(statusCode: StatusOf(error), title: TitleOf(error), detail: detail, extensions: members);
+        return TypedResults.Problem(statusCode: StatusOf(error), title: ReasonPhrases.GetReasonPhrase(StatusOf(error)), detail: detail, extensions: members);
     }
 
     internal static int StatusOf(ErrorCode error) => error.Code switch
@@ -31,18 +32,5 @@ static class Problem
         "rate-limited" => StatusCodes.Status429TooManyRequests,
         "too-many-connections" or "unavailable" or "server-closing" => StatusCodes.Status503ServiceUnavailable,
         _ => StatusCodes.Status400BadRequest,
-    };
-
-    static string TitleOf(ErrorCode error) => StatusOf(error) switch
-    {
-        StatusCodes.Status401Unauthorized => "Not known",
-        StatusCodes.Status403Forbidden => "Not allowed",
-        StatusCodes.Status404NotFound => "Not found",
-        StatusCodes.Status409Conflict => "Contradiction",
-        StatusCodes.Status410Gone => "Not there any more",
-        StatusCodes.Status413PayloadTooLarge => "Too large",
-        StatusCodes.Status429TooManyRequests => "Too many requests",
-        StatusCodes.Status503ServiceUnavailable => "Not now",
-        _ => "The request cannot be understood",
     };
 }

@@ -31,6 +31,21 @@ public class ApiTests
         Assert.Equal("unauthorized", (await app.CallAsync(method, path, "{rubbish", authorization: null)).Body.GetProperty("code").GetString());
     }
 
+    [Fact]
+    public async Task Problems_bear_the_reason_phrase_of_their_status()
+    {
+        await using var app = await TestApp.StartKnowingAsync(["alice"]);
+        Assert.Equal(("Unauthorized", "unauthorized"), TitleAndCode(await app.CallAsync("GET", "/api/users", authorization: null)));
+        Assert.Equal(("Forbidden", "forbidden"), TitleAndCode(await app.CallAsAsync("alice", "GET", "/api/users")));
+        Assert.Equal(("Not Found", "not-found"), TitleAndCode(await app.CallAsync("GET", "/api/users/nobody")));
+        Assert.Equal(("Bad Request", "invalid-payload"), TitleAndCode(await app.CallAsync("PUT", "/api/users/x", "{rubbish")));
+        using (app.HideDatabase())
+            Assert.Equal(("Service Unavailable", "unavailable"), TitleAndCode(await app.CallAsync("GET", "/api/users")));
+
+        static (string?, string?) TitleAndCode((HttpStatusCode Status, JsonElement Body) answer) =>
+            (answer.Body.GetProperty("title").GetString(), answer.Body.GetProperty("code").GetString());
+    }
+
     [Theory]
     [InlineData("POST", "/api/suggestions", "{\"title\":\"more bread\"}")]
     [InlineData("POST", "/api/tickets", null)]
