@@ -43,14 +43,16 @@ public class WallTests
         ["Diagnostics"] = [],
     };
 
-    static readonly string[] Features = ["Votes", "Resources", "Presence", "Administration"];
+    static readonly string[] BelowFeatures = ["Features", "ClientEvents", "Api", "Hub", "Access", "Audit", "Storage", "Diagnostics"];
 
     static readonly Dictionary<string, string[]> ProductFolders = new()
     {
-        ["Votes"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
-        ["Resources"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
-        ["Presence"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
-        ["Administration"] = ["Api", "ClientEvents", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
+        ["Votes"] = BelowFeatures,
+        ["Resources"] = BelowFeatures,
+        ["Presence"] = BelowFeatures,
+        ["Notifications"] = BelowFeatures,
+        ["Administration"] = BelowFeatures,
+        ["Features"] = ["ClientEvents", "Api", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
         ["ClientEvents"] = ["Api", "Hub", "Access", "Audit", "Storage", "Diagnostics"],
         ["Api"] = ["Hub", "Access", "Audit", "Storage", "Diagnostics"],
         ["Hub"] = ["Access", "Audit", "Storage", "Diagnostics"],
@@ -67,9 +69,42 @@ public class WallTests
     [Fact]
     public void The_folders_of_the_product_look_down_only() => AssertWalls(Product, "Carillon", ProductFolders);
 
+    // Found by what they implement, so that a new feature needs no line here but its walls.
+    static readonly Type[] Features =
+        [.. Product.GetTypes().Where(type => type.IsClass && type.GetInterface("Carillon.Features.IFeature") is not null)];
+
     [Fact]
-    public void No_feature_knows_another_and_no_core_folder_knows_a_feature() =>
-        Assert.DoesNotContain(ProductFolders, folder => folder.Value.Intersect(Features).Any());
+    public void No_feature_knows_another_and_no_core_folder_knows_a_feature()
+    {
+        var folders = Features.Select(feature => FolderOf(feature, "Carillon")).ToHashSet();
+        Assert.Superset(new HashSet<string?> { "Votes", "Resources", "Presence", "Notifications", "Administration" }, folders);
+        Assert.Equal(Features.Length, folders.Count);       // a feature is a folder
+        Assert.DoesNotContain(ProductFolders, folder => folder.Value.Any(folders.Contains));
+    }
+
+    [Fact]
+    public void A_feature_is_its_folder_and_one_line_in_the_list_of_features()
+    {
+        var folders = Features.ToLookup(feature => FolderOf(feature, "Carillon"));
+        var fromOutside = (
+            from reference in TypeReferences.Between(Product)
+            let target = FolderOf(reference.To, "Carillon")
+            where folders.Contains(target) && FolderOf(reference.From, "Carillon") != target
+            select reference).ToArray();
+        // Settings are properties of the options, which the extensions hand to the feature. The list alone knows more of a feature.
+        Assert.All(fromOutside, reference => Assert.True(reference.From.Name == "FeatureList"
+            ? Features.Contains(reference.To)
+            : reference.From.Name is "CarillonOptions" or "CarillonExtensions" && reference.To.Name.EndsWith("Options", StringComparison.Ordinal),
+            $"{reference.From} -> {reference.To}"));
+        var listed = fromOutside.Where(reference => reference.From.Name == "FeatureList").Select(reference => reference.To.Name);
+        Assert.Equal(Features.Select(feature => feature.Name).Order(), listed.Order());
+    }
+
+    // Types do not show what a text knows.
+    [Fact]
+    public void No_core_folder_names_a_channel_or_an_event_of_a_feature() =>
+        AssertNone([.. new[] { "Features", "ClientEvents", "Api", "Hub", "Hosting", "Access", "Audit" }.Select(folder => "src/Carillon/" + folder)],
+            "\"[^\"]*\\b(((suggestions?|resources?|notifications?|unread)[:/\"])|presence:)");
 
     [Fact]
     public void Every_namespace_is_its_folder()

@@ -3,15 +3,19 @@ using Carillon.Storage;
 
 namespace Carillon.Access;
 
-/// <summary>Makes users members of channels, and takes them out.</summary>
+/// <summary>Adds users to the members of channels, and removes them.</summary>
 sealed class Membership(Database db, DailyQuotas quotas, AccessChanges accessChanges, AuditLog audit, TimeProvider clock)
 {
     /// <summary>How many memberships one person may change in a day.</summary>
     public DailyQuota Quota => quotas.Memberships;
 
-    /// <summary>Changes a membership that was counted by the quota; one that is so already is given back.</summary>
+    /// <summary>Changes a membership that was counted by the quota; what changes nothing is given back to it.</summary>
     public Task SetAsync(string channel, string userId, bool isMember, Caller by, CancellationToken ct) =>
         Quota.SpendAsync(by, () => ChangeAsync(channel, userId, isMember, by, ct));
+
+    /// <summary>Deletes the memberships of a user who is deleted.</summary>
+    public static Task DeleteUserAsync(DatabaseTransaction tx, string userId, CancellationToken ct) =>
+        tx.ExecuteAsync("DELETE FROM carillon_members WHERE user_id = @userId", new { userId }, ct);
 
     async Task<bool> ChangeAsync(string channel, string userId, bool isMember, Caller by, CancellationToken ct)
     {
@@ -29,6 +33,6 @@ sealed class Membership(Database db, DailyQuotas quotas, AccessChanges accessCha
         return true;
     }
 
-    // Ordinary people who manage a channel queue with everybody: a revocation must not wait behind a thousand of their changes.
+    // Users who manage a channel wait in the ordinary lane: a revocation must not wait behind a thousand of their changes.
     internal static WriterLane LaneOf(Caller by) => by.KeyId is not null || by.IsAdmin ? WriterLane.Administrative : WriterLane.Ordinary;
 }

@@ -11,7 +11,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Administration;
 
-/// <summary>The directory over HTTP. Whatever changes here is felt on every open connection at once.</summary>
+/// <summary>The directory over HTTP. Changes apply to open connections at once.</summary>
 static class UsersEndpoints
 {
     const int MaxName = 200, MaxRoles = 100;
@@ -113,7 +113,9 @@ static class UsersEndpoints
         }
     }
 
-    static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> DeleteAsync(
+        string id, Caller caller, PendingDecisions decisions, UserDeletion deletion, AuditLog audit, TimeProvider clock,
+        HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
         var outcome = await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = id.Length, StoreAsync = StoreAsync }, ct);
@@ -121,12 +123,12 @@ static class UsersEndpoints
 
         async Task<bool> StoreAsync(DatabaseTransaction tx, CancellationToken stopping)
         {
-            // The id stays, so that nobody is entered again on first sight; what was known of the person does not.
+            // The id stays, so that the user is not created again on the next connection; personal data does not.
             var deleted = await tx.ExecuteAsync(
                 "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now WHERE id = @id AND deleted = 0",
                 new { id, now = Iso.Of(now) }, stopping);
             if (deleted == 0) return false;
-            await tx.ExecuteAsync("DELETE FROM carillon_members WHERE user_id = @id", new { id }, stopping);
+            await deletion.RunAsync(tx, id, stopping);
             await audit.WriteAsync(tx, new AuditEntry(now, caller.Actor, "user:deleted", id, caller.Address, AuditEntry.Allowed), stopping);
             return true;
         }
@@ -150,7 +152,8 @@ static class UsersEndpoints
 
     const string OnlyManageEmptiesRoles = "Only an API key with the scope manage leaves a user without roles who had some or was deleted: the roles of the user's token would count.";
 
-    // A key that keeps the directory must not give itself, by way of a user, what its scope withholds. An administrator who is one already stays one.
+    // A key that keeps the directory must not give itself, by way of a user, what its scope withholds. An administrator who is one
+    // already stays one.
     internal static bool MakesAdmin(Entry entry, Today today, AccessOptions options) => (entry.Roles ?? []).Except(today.Roles).Any(options.AdminRoles.Contains);
 
     // Nor by taking away the roles that win over those of the token.

@@ -4,13 +4,17 @@ using Microsoft.AspNetCore.Http;
 
 namespace Carillon.Api;
 
-/// <summary>Who may call an endpoint. An endpoint that says nothing is not mapped at all.</summary>
+/// <summary>The callers that an endpoint or an event is for. An endpoint without a policy is not mapped at all.</summary>
 /// <param name="Scopes">Back ends whose key has one of these scopes.</param>
 /// <param name="People">Known users.</param>
 /// <param name="Admins">Users who may administer.</param>
-sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, bool Admins = false)
+/// <param name="Anonymous">Clients that connected without a token, where the host allows it.</param>
+sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, bool Admins = false, bool Anonymous = false)
 {
-    /// <summary>A known user, for what is theirs.</summary>
+    /// <summary>Every connected client; where the event names a channel, the handler checks the right to it.</summary>
+    public static readonly EndpointPolicy Client = new([], People: true, Anonymous: true);
+
+    /// <summary>A known user.</summary>
     public static readonly EndpointPolicy Person = new([], People: true);
 
     /// <summary>Administrators, people or back ends.</summary>
@@ -19,16 +23,16 @@ sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, 
     /// <summary>A back end that keeps the directory.</summary>
     public static readonly EndpointPolicy Users = new([Access.Scopes.Users]);
 
-    /// <summary>A back end that publishes, or a user, whose right to the channel the handler asks for.</summary>
+    /// <summary>A back end that publishes, or a user; the handler checks the right to the channel.</summary>
     public static readonly EndpointPolicy Publish = new([Access.Scopes.Publish], People: true);
 
     /// <summary>A back end that publishes.</summary>
     public static readonly EndpointPolicy BackEndPublish = new([Access.Scopes.Publish]);
 
-    /// <summary>A back end that reads, or a user, whose right to the channel the handler asks for.</summary>
+    /// <summary>A back end that reads, or a user; the handler checks the right to the channel.</summary>
     public static readonly EndpointPolicy Read = new([Access.Scopes.Read], People: true);
 
-    /// <summary>A back end that keeps the directory, or a user, whose right to manage the channel the handler asks for.</summary>
+    /// <summary>A back end that keeps the directory, or a user; the handler checks the right to manage the channel.</summary>
     public static readonly EndpointPolicy Members = new([Access.Scopes.Users], People: true);
 
     /// <summary>A back end that reads, or keeps the directory, or an administrator.</summary>
@@ -37,11 +41,11 @@ sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, 
     /// <summary>Whether only those who keep the directory or administer may call it.</summary>
     public bool IsAdministrative => this == Users || this == Manage;
 
-    /// <summary>Whether a caller may.</summary>
+    /// <summary>Whether it is for a caller.</summary>
     public bool Admits(Caller caller) =>
-        Scopes.Any(caller.HasScope) || (People && caller.IsKnown) || (Admins && caller.IsAdmin);
+        Scopes.Any(caller.HasScope) || (People && caller.IsKnown) || (Admins && caller.IsAdmin) || (Anonymous && caller is { IsKnown: false, KeyId: null });
 
-    /// <summary>For whom it is, as the description of the API tells it.</summary>
+    /// <summary>The callers it is for, in the description of the API.</summary>
     public string Sentence
     {
         get
@@ -54,7 +58,7 @@ sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, 
         }
     }
 
-    /// <summary>The schemes of authorization that are worth trying.</summary>
+    /// <summary>The authorization schemes that a caller may use.</summary>
     public string Schemes => (Scopes.Count > 0, People || Admins) switch
     {
         (true, true) => "ApiKey, Bearer",
@@ -65,17 +69,17 @@ sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, 
 
 static class EndpointPolicyExtensions
 {
-    public static TBuilder RequirePolicy<TBuilder>(this TBuilder endpoint, EndpointPolicy need) where TBuilder : IEndpointConventionBuilder =>
-        endpoint.WithMetadata(need).WithDescription(need.Sentence);
+    public static TBuilder RequirePolicy<TBuilder>(this TBuilder endpoint, EndpointPolicy policy) where TBuilder : IEndpointConventionBuilder =>
+        endpoint.WithMetadata(policy).WithDescription(policy.Sentence);
 }
 
-/// <summary>Says of an endpoint that its answer holds a secret: it is not kept to be given again.</summary>
+/// <summary>Marks an endpoint whose answer holds a secret: it is not stored for repeated requests.</summary>
 sealed record AnswersSecret
 {
     public static readonly AnswersSecret Yes = new();
 }
 
-/// <summary>Says of an endpoint that it has to act even where its <c>Idempotency-Key</c> cannot be stored: repeating it does no harm.</summary>
+/// <summary>Marks an endpoint that must act even where its <c>Idempotency-Key</c> cannot be stored: repeating it does no harm.</summary>
 sealed record ActsWithoutStorage
 {
     public static readonly ActsWithoutStorage Yes = new();

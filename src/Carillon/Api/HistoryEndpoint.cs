@@ -10,11 +10,12 @@ using Microsoft.AspNetCore.Routing;
 namespace Carillon.Api;
 
 /// <summary>
-/// What was published to a channel, over HTTP: everything since a position (all of it or nothing, as for subscribers) or, without one, the latest of what is kept.
+/// The publications of a channel over HTTP: all since a position (all or none, as for subscribers) or, without a position, the latest
+/// that are stored.
 /// </summary>
 static class HistoryEndpoint
 {
-    // Of one answer: what many readers at once ask for must fit beside all else.
+    // Per answer: many readers at once must fit into memory.
     const int MostBytes = 1 << 20;
 
     public sealed record Item(string Event, JsonElement Data, long Offset, string Id, string At);
@@ -34,7 +35,7 @@ static class HistoryEndpoint
             || ((page.After ?? since) is { } text && (position = PositionIn(text)) is null))
             return Problem.Of(http, ErrorCode.InvalidPayload, "since is an epoch, a colon and an offset; limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
         if (hub.AreaOf(name) is not { } area) return Problem.Of(http, ErrorCode.UnknownChannel, ErrorCode.UnknownChannel.Message);
-        if (!caller.HasScope(Scopes.Read) && !await hub.AdmitsAsync(caller, name, area, ChannelPermission.History))
+        if (!await hub.AdmitsAsync(caller, name, area, ChannelPermission.History))
             return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
 
         if (position is null)
@@ -49,7 +50,7 @@ static class HistoryEndpoint
         return TypedResults.Ok(new Result(channel, history.Position, history.Recovered, [.. part.Items.Select(ItemOf)], part.Next));
     }
 
-    /// <summary>How many publications fit into one answer, from the first on: one at least.</summary>
+    /// <summary>How many publications fit into one answer, from the first on; at least one.</summary>
     internal static int CountFitting(IEnumerable<Publication> messages)
     {
         var (count, bytes) = (0, 0L);
@@ -62,7 +63,9 @@ static class HistoryEndpoint
         return Math.Max(1, count);
     }
 
-    /// <summary>The longest end of the history that is still whole: a layer answers all since a position or nothing, so the place is searched for by halves.</summary>
+    /// <summary>
+    /// The longest complete end of the history. A layer answers all since a position or nothing, so the start is found by binary search.
+    /// </summary>
     static async ValueTask<History> LatestAsync(ChannelHub hub, ChannelName name, Area area, int most, CancellationToken ct)
     {
         var found = await hub.HistoryAsync(name, area, null, most, ct);

@@ -15,7 +15,7 @@ readonly record struct PageRequest(int Limit, string? After)
 {
     const int Default = 50, Most = 500;
 
-    /// <summary>Reads <c>limit</c> and <c>cursor</c>; false where one is not as it should be.</summary>
+    /// <summary>Reads <c>limit</c> and <c>cursor</c>; false where one is malformed.</summary>
     public static bool TryRead(string? limit, string? cursor, out PageRequest page)
     {
         page = default;
@@ -26,8 +26,10 @@ readonly record struct PageRequest(int Limit, string? After)
         return true;
     }
 
-    /// <summary>Tells what a list takes.</summary>
-    public static IResult Refuse(HttpContext http) => Problem.Of(http, ErrorCode.InvalidPayload, $"limit is a number from 1 to {Most}, cursor what an earlier answer gave as next.");
+    /// <summary>The parameters of a list, for the detail of a refusal.</summary>
+    public static readonly string Rule = $"limit is a number from 1 to {Most}, cursor what an earlier answer gave as next.";
+
+    public static IResult Refuse(HttpContext http) => Problem.Of(http, ErrorCode.InvalidPayload, Rule);
 
     /// <summary>Takes the part out of a list that is in the order of a key.</summary>
     public Page<T> Of<T>(IEnumerable<T> sorted, Func<T, string> key)

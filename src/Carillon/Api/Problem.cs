@@ -7,6 +7,8 @@ namespace Carillon.Api;
 /// <summary>The answer to an HTTP request that failed: a problem document (RFC 9457) with a stable code.</summary>
 static class Problem
 {
+    public static IResult Of(HttpContext http, Refusal refusal) => Of(http, refusal.Error, refusal.Detail ?? refusal.Error.Message, refusal.RetryAfter);
+
     public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null, (string Name, object Value)? member = null)
     {
         ProductMeters.Refused(error, "http");

@@ -9,13 +9,13 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Api;
 
-/// <summary>Publishes over HTTP: a back end to any channel, a user to those whose area lets users publish.</summary>
+/// <summary>Publishes over HTTP: a back end to any channel, a user to channels whose area lets users publish.</summary>
 static class PublishEndpoint
 {
     const int MostChannels = 100, LongestEvent = 100, LongestKey = 100;
     const string DefaultEvent = "message";
 
-    // What the server itself says, and what clients keep for themselves.
+    // Events of the server itself, and names that Socket.IO reserves.
     static readonly HashSet<string> Reserved =
     [
         "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
@@ -35,7 +35,7 @@ static class PublishEndpoint
     static async Task<IResult> HandleAsync(Request request, Caller caller, ChannelHub hub, AuditLog audit, HttpContext http, CancellationToken ct)
     {
         if (!TryRead(request, out var names, out var importance, out var wrong)) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
-        // All or none: each is asked about before any is published to.
+        // All or none: every right is checked before anything is published.
         foreach (var name in names)
         {
             if (await MayAsync(hub, caller, name, request)) continue;
@@ -63,15 +63,14 @@ static class PublishEndpoint
         _ => null,
     };
 
-    // Changes, presence and the audit log tell what is: nobody may say otherwise.
-    // Users publish what the area is for, and do not overtake others.
-    static async ValueTask<bool> MayAsync(ChannelHub hub, Caller caller, ChannelName name, Request request) => hub.AreaOf(name) switch
+    // Nobody publishes to the channels of the server itself. Users publish what the area is for, and their publications do not overtake
+    // others.
+    static ValueTask<bool> MayAsync(ChannelHub hub, Caller caller, ChannelName name, Request request)
     {
-        { IsOfTheServer: true } => false,
-        _ when caller.HasScope(Scopes.Publish) => true,
-        { } area => (request.Event is null || request.Event == area.Event) && request is { Importance: null, Key: null } && await hub.AdmitsAsync(caller, name, area, ChannelPermission.Publish),
-        null => false,
-    };
+        var area = hub.AreaOf(name);
+        var isPlain = (request.Event is null || request.Event == area?.Event) && request is { Importance: null, Key: null };
+        return area?.IsOfTheServer == true || (caller.IsKnown && !isPlain) ? new(false) : hub.AdmitsAsync(caller, name, ChannelPermission.Publish);
+    }
 
     static bool TryRead(Request request, out List<ChannelName> names, out Importance? importance, out string wrong)
     {

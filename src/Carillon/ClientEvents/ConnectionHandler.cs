@@ -12,10 +12,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.ClientEvents;
 
-/// <summary>How a client comes in and goes: who it is, its own channels, the <c>session</c> event, and what it leaves behind.</summary>
+/// <summary>
+/// Connects and disconnects clients: authentication, the channels that each user is subscribed to, the <c>session</c> event, and the
+/// cleaning up.
+/// </summary>
 sealed partial class ConnectionHandler(
-    ChannelHub hub, PermissionRefresher rights, Authenticator authenticator, AccessChanges accessChanges, AuditLog audit, StorageGate gate, AccessOptions options, TimeProvider clock,
-    ILogger<ConnectionHandler> logger)
+    ChannelHub hub, PermissionRefresher rights, Authenticator authenticator, AccessChanges accessChanges, AuditLog audit,
+    SessionFields fields, StorageGate gate, AccessOptions options, TimeProvider clock, ILogger<ConnectionHandler> logger)
 {
     public void On(SocketNamespace root)
     {
@@ -28,7 +31,7 @@ sealed partial class ConnectionHandler(
     {
         if (!gate.IsOpen) return Refusal(ErrorCode.Unavailable);
         var address = socket.Handshake.Address;
-        var generation = accessChanges.Generation;       // before anything is asked: what changes meanwhile is asked again
+        var generation = accessChanges.Generation;       // before anything is read: changes in between are re-evaluated
         var (caller, error, subject) = await IdentifyAsync(socket.Handshake);
         if (caller is null)
         {
@@ -47,10 +50,10 @@ sealed partial class ConnectionHandler(
             var auth = new SocketValue(handshake.Auth);
             var token = auth["token"].Json.ValueKind == JsonValueKind.Undefined ? auth["ticket"] : auth["token"];
             var text = token.AsString() ?? Guard.BearerIn(handshake.Headers.FirstOrDefault(header => header.Key == "authorization").Value);
-            // Who brings something is judged by it; only who brings nothing at all is anonymous.
-            var bringsNothing = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
+            // Only a client without any credentials is anonymous: one with wrong credentials is refused.
+            var hasNone = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
             var isSignedIn = options.UseHostAuthentication && handshake.User.Identity?.IsAuthenticated == true;
-            if (bringsNothing && options.AllowAnonymous && !isSignedIn) return new IdentityResult(Caller.Anonymous(handshake.Address), null, null);
+            if (hasNone && options.AllowAnonymous && !isSignedIn) return new IdentityResult(Caller.Anonymous(handshake.Address), null, null);
             return await authenticator.AuthenticateConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
         }
         catch (Exception ex)
@@ -71,13 +74,14 @@ sealed partial class ConnectionHandler(
         var subscriber = (Subscriber)socket.Tag!;
         try
         {
-            using var turn = await subscriber.TakeTurnAsync();     // nothing the client asks overtakes what follows
+            using var turn = await subscriber.TakeTurnAsync();     // no request of the client overtakes what follows
             hub.Enter(subscriber);
             if (accessChanges.Generation == subscriber.Generation || await rights.IsStillKnownAsync(subscriber)) await OnConnectedAsync(subscriber);
         }
         catch (Exception ex)
         {
-            // Half welcomed it would hear nothing, and perhaps have rights that nobody looked at: it is to come back.
+            // A client that is connected by half would receive nothing, and perhaps keep rights that were not re-evaluated: it must
+            // reconnect.
             if (ex is ChannelsFullException) LogNoRoom(socket.Id);
             else LogConnectFailed(ex, socket.Id);
             audit.NoteRefusal(subscriber.Caller.Actor, "connect", socket.Id, subscriber.Caller.Address, ErrorCode.Unavailable.Code);
@@ -86,7 +90,7 @@ sealed partial class ConnectionHandler(
         }
         finally
         {
-            // It may have ended before it was entered; then nobody else takes it out.
+            // The connection may have ended before it was entered; nobody else removes it then.
             if (!socket.IsConnected) await hub.OnDisconnectedAsync(socket);
         }
     }
@@ -96,14 +100,15 @@ sealed partial class ConnectionHandler(
         var (socket, caller) = (subscriber.Socket, subscriber.Caller);
         if (caller.UserId is { } id) socket.Join("user:" + id);
         var channels = await hub.JoinOwnAsync(subscriber, CancellationToken.None);
-        socket.Emit("session", new
+        var session = new Dictionary<string, object?>
         {
-            user = caller.IsKnown ? new { id = caller.UserId, name = caller.Name, roles = caller.Roles } : null,
-            connectionId = socket.Id,
-            channels,
-            unread = new { notifications = 0, messages = 0 },
-            serverTime = Iso.Of(clock.GetUtcNow()),
-        });
+            ["user"] = caller.IsKnown ? new { id = caller.UserId, name = caller.Name, roles = caller.Roles } : null,
+            ["connectionId"] = socket.Id,
+            ["channels"] = channels,
+            ["serverTime"] = Iso.Of(clock.GetUtcNow()),
+        };
+        await fields.ReadAsync(caller, session, CancellationToken.None);
+        socket.Emit("session", session);
         audit.NoteAct(caller.Actor, "connect", socket.Id, caller.Address);
     }
 
@@ -113,7 +118,7 @@ sealed partial class ConnectionHandler(
         return hub.OnDisconnectedAsync(socket);
     }
 
-    // Why it ended is told where it was not the client's own doing.
+    // The audit log names a code where the client did not end the connection itself.
     static string? CodeOf(string reason) => reason switch
     {
         DisconnectReason.SlowConsumer => ErrorCode.SlowConsumer.Code,
@@ -121,12 +126,12 @@ sealed partial class ConnectionHandler(
         _ => null,
     };
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A client could not be identified and was told to come back later")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A client could not be authenticated and was refused as unavailable")]
     partial void LogUnidentified(Exception error);
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "Client {Socket} was told to come back later: there is no memory for its channels")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Client {Socket} was disconnected: there is no memory for its channels")]
     partial void LogNoRoom(string socket);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Client {Socket} was let in and could not be welcomed; its connection was closed")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Client {Socket} was admitted but could not be subscribed to its channels; its connection was closed")]
     partial void LogConnectFailed(Exception error, string socket);
 }

@@ -1,56 +1,41 @@
 using Carillon.Access;
+using Carillon.Api;
 using Carillon.Audit;
 using Carillon.Hub;
-using Carillon.SocketIO.Sockets;
 
 namespace Carillon.ClientEvents;
 
-/// <summary>The event <c>token:refresh</c>: a newer token of the same user for the open connection. Subscriptions stay, but for those that the newer token does not allow.</summary>
-sealed class TokenRefresh(ChannelHub hub, PermissionRefresher rights, Authenticator authenticator, AccessChanges accessChanges, AccessOptions options, AuditLog audit)
+/// <summary>
+/// The event <c>token:refresh</c>: a newer token of the same user for the open connection. Subscriptions stay, except those that the
+/// newer token does not allow.
+/// </summary>
+sealed class TokenRefresh(
+    PermissionRefresher rights, Authenticator authenticator, AccessChanges accessChanges, AccessOptions options, AuditLog audit)
 {
-    public void On(SocketNamespace root) => root.On("token:refresh", HandleAsync);
+    public void Map(EventMap events) =>
+        events.Map("token:refresh", EndpointPolicy.Client, request => request.Argument["token"].AsString(), HandleAsync, inTurn: true);
 
-    async Task HandleAsync(SocketEvent e)
+    async ValueTask<Refusal?> HandleAsync(ClientRequest request, string token)
     {
-        if (hub.Find(e.Socket) is not { } subscriber) return;
+        var subscriber = request.Subscriber;
+        // A client that connected without a token has none to refresh.
         if (options.UseHostAuthentication || subscriber.Caller.UserId is not { } userId)
-        {
-            Answer.Refuse(e, ErrorCode.Forbidden, channel: null);      // who came without a token has none to refresh
-            return;
-        }
-        if (e.Arguments[0]["token"].AsString() is not { } text)
-        {
-            e.Socket.ReportMalformed();
-            Answer.Refuse(e, ErrorCode.InvalidPayload, channel: null);
-            return;
-        }
-        if (!e.Socket.TryAcquire(1, out var retryAfter))
-        {
-            Answer.Refuse(e, ErrorCode.RateLimited, channel: null, retryAfter);
-            return;
-        }
-        using var turn = await subscriber.TakeTurnAsync();
-        if (subscriber.HasEnded) return;
+            return new Refusal(ErrorCode.Forbidden) { IsAudited = false };
         var generation = accessChanges.Generation;
-        var (caller, error, _) = await authenticator.AuthenticateTokenAsync(text, subscriber.Caller.Address, CancellationToken.None);
-        // A connection is one user's as long as it lasts.
-        if (caller is not null && caller.UserId != userId) (caller, error) = (null, ErrorCode.Forbidden);
-        if (caller is null)
-        {
-            audit.NoteRefusal(userId, "token:refresh", e.Socket.Id, subscriber.Caller.Address, error!.Code);
-            Answer.Refuse(e, error, channel: null);
-            return;
-        }
+        var (caller, error, _) = await authenticator.AuthenticateTokenAsync(token, subscriber.Caller.Address, CancellationToken.None);
+        if (caller is null) return new Refusal(error!);
+        if (caller.UserId != userId) return new Refusal(ErrorCode.Forbidden);       // a connection belongs to one user as long as it lasts
         while (!subscriber.Replace(subscriber.Caller, caller))
         {
-            // A look at the older token came between; the newer one wins.
+            // The older token was re-evaluated in between; the newer one wins.
         }
         subscriber.ExpiryReported = false;
         subscriber.Generation = generation;
-        audit.NoteAct(userId, "token:refresh", e.Socket.Id, caller.Address);
-        e.Ack(new { ok = true, expiresAt = caller.ExpiresAt is { } end ? Iso.Of(end) : null });
+        audit.NoteAct(userId, "token:refresh", request.Subject, caller.Address);
+        request.Acknowledge(new { expiresAt = caller.ExpiresAt is { } end ? Iso.Of(end) : null });
         await rights.RevokeSubscriptionsAsync(subscriber);
-        // What was revoked while this was read was looked at with the token from before.
+        // Revocations that arrived meanwhile were applied to the older token.
         rights.Note(new AccessChange(userId, caller.Token!.Id));
+        return null;
     }
 }

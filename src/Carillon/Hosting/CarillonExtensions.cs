@@ -1,20 +1,17 @@
 using Carillon;
 using Carillon.Access;
 using Carillon.Access.Tokens;
-using Carillon.Administration;
 using Carillon.Api;
 using Carillon.Audit;
 using Carillon.Changes;
 using Carillon.Channels;
 using Carillon.Channels.InProcess;
 using Carillon.ClientEvents;
+using Carillon.Features;
 using Carillon.Hosting;
 using Carillon.Hub;
-using Carillon.Presence;
-using Carillon.Resources;
 using Carillon.SocketIO.Sockets;
 using Carillon.Storage;
-using Carillon.Votes;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -24,7 +21,7 @@ using Microsoft.Extensions.Options;
 
 namespace Microsoft.AspNetCore.Builder;
 
-/// <summary>Makes an ASP.NET Core application live: <c>AddCarillon</c> for the services, <c>MapCarillon</c> for the path.</summary>
+/// <summary>Adds Carillon to an ASP.NET Core application: <c>AddCarillon</c> for the services, <c>MapCarillon</c> for the paths.</summary>
 public static class CarillonExtensions
 {
     /// <summary>Adds Carillon: the Socket.IO server, channels, and the changes of the live tables.</summary>
@@ -68,6 +65,7 @@ public static class CarillonExtensions
             provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<TokenValidator>>()));
         services.TryAddSingleton<AccessChanges>();
         services.TryAddSingleton<DailyQuotas>();
+        services.TryAddSingleton<UserDeletion>();
         services.TryAddSingleton<PendingDecisions>();
         services.AddHostedService(provider => provider.GetRequiredService<PendingDecisions>());
         services.TryAddSingleton<UserDirectory>();
@@ -88,22 +86,20 @@ public static class CarillonExtensions
         services.TryAddSingleton(provider => Options(provider).Areas);
         services.TryAddSingleton(provider => new SubscriptionLimits(Options(provider).MaxSubscriptions, Options(provider).MaxRecovered));
         services.TryAddSingleton(provider => Options(provider).Votes);
-        services.TryAddSingleton<VoteQuotas>();
         services.TryAddSingleton(provider => Options(provider).Presence);
         services.TryAddSingleton<PermissionRefresher>();
         services.AddHostedService(provider => provider.GetRequiredService<PermissionRefresher>());
+        services.TryAddSingleton<SessionFields>();
         services.TryAddSingleton<ConnectionHandler>();
+        services.TryAddSingleton<EventMap>();
         services.TryAddSingleton<SubscribeEvents>();
         services.TryAddSingleton<TokenRefresh>();
         services.TryAddSingleton<AfterCommitPublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<AfterCommitPublisher>());
-        services.TryAddSingleton<PresenceTracker>();
-        services.AddHostedService(provider => provider.GetRequiredService<PresenceTracker>());
-        services.TryAddSingleton<ReadPresence>();
-        services.TryAddSingleton<CastVote>();
+        foreach (var feature in FeatureList.All) feature.AddServices(services);
     }
 
-    /// <summary>Gives Carillon its path, and operators theirs under <c>/api</c>.</summary>
+    /// <summary>Maps the path of the Socket.IO server, and the HTTP API under <c>/api</c>.</summary>
     /// <param name="endpoints">The application.</param>
     /// <param name="path">The path; stock clients expect <c>/socket.io</c>.</param>
     public static IEndpointConventionBuilder MapCarillon(this IEndpointRouteBuilder endpoints, string path = "/socket.io")
@@ -111,40 +107,26 @@ public static class CarillonExtensions
         var services = endpoints.ServiceProvider;
         var server = services.GetRequiredService<SocketServer>();
         services.GetRequiredService<ConnectionHandler>().On(server.Root);
-        services.GetRequiredService<SubscribeEvents>().On(server.Root);
-        services.GetRequiredService<TokenRefresh>().On(server.Root);
-        PingEvent.On(server.Root, services.GetRequiredService<TimeProvider>());
         ConnectionQuality.On(server.Root, services.GetRequiredService<ChannelHub>());
         server.Root.OnUnknown(e => Answer.Refuse(e, ErrorCode.UnknownEvent, channel: null));
 
-        var api = Guard.Map(endpoints);
-        UsersEndpoints.Map(api);
-        MembersEndpoints.Map(api);
-        RevokeEndpoint.Map(api);
-        TicketsEndpoint.Map(api);
-        KeysEndpoints.Map(api);
-        AuditEndpoints.Map(api);
-        PublishEndpoint.Map(api);
-        HistoryEndpoint.Map(api);
-        services.GetRequiredService<ReadPresence>().Map(api, server.Root);
-        SuggestionsEndpoints.Map(api);
-        services.GetRequiredService<CastVote>().Map(api, server.Root);
-        PostUpdate.Map(api);
-        DeleteResource.Map(api);
-        BansEndpoints.Map(api);
-        LimitsEndpoints.Map(api);
-        AddShutdownTasks(services);
+        var map = new FeatureMap(Guard.Map(endpoints), services);
+        map.Get<SubscribeEvents>().Map(map.Events);
+        map.Get<TokenRefresh>().Map(map.Events);
+        PingEvent.Map(map.Events, map.Get<TimeProvider>());
+        PublishEndpoint.Map(map.Http);
+        HistoryEndpoint.Map(map.Http);
+        foreach (var feature in FeatureList.All) feature.Map(map);
+        AddShutdownTasks(map);
         return endpoints.MapSocketIO(path);
     }
 
-    // What the features tell while everybody is still there.
-    static void AddShutdownTasks(IServiceProvider services)
+    // What is published and written before the clients are disconnected.
+    static void AddShutdownTasks(FeatureMap map)
     {
-        var shutdownTasks = services.GetRequiredService<ShutdownTasks>();
-        var audit = services.GetRequiredService<AuditLog>();
-        shutdownTasks.Add(services.GetRequiredService<AfterCommitPublisher>().FlushAsync);
-        shutdownTasks.Add(services.GetRequiredService<PresenceTracker>().SendAsync);
-        shutdownTasks.Add(ct =>
+        var audit = map.Get<AuditLog>();
+        map.OnShutdown(map.Get<AfterCommitPublisher>().FlushAsync);
+        map.OnShutdown(ct =>
         {
             audit.Note(null, "server:closing", null, null, AuditEntry.Allowed);
             return audit.FlushAsync(ct);
@@ -184,14 +166,15 @@ public static class CarillonExtensions
         }
     }
 
-    // What rights need of the server below.
+    // What access control needs of the Socket.IO server.
     sealed class SocketIODefaults(IOptions<CarillonOptions> carillon) : IPostConfigureOptions<SocketIOOptions>
     {
         public void PostConfigure(string? name, SocketIOOptions options)
         {
-            // Channels recover by their positions, and whoever comes back is asked again who it is; rooms given back unasked would be rights given back unasked.
+            // Channels recover by position, and a client that returns is authenticated again; rooms restored without that would be rights
+            // restored without that.
             if (options.RecoveryWindow is not null) throw new InvalidOperationException("SocketIOOptions.RecoveryWindow cannot be used with Carillon: its channels recover by position.");
-            // The application's authentication sees handshakes only where they pass through HTTP.
+            // The application's authentication sees only handshakes that pass through HTTP.
             if (carillon.Value.Access.UseHostAuthentication) options.Engine.OnHandshakeResponse ??= static _ => { };
         }
     }

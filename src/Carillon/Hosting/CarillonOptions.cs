@@ -10,14 +10,14 @@ namespace Carillon.Hosting;
 public sealed class CarillonOptions
 {
     /// <summary>
-    /// Where the application's database is: <c>sqlite:path/to/file.db</c>. Carillon keeps its own tables in it, so that a change and its announcement are one
-    /// transaction.
+    /// The database of the application: <c>sqlite:path/to/file.db</c>. Carillon keeps its own tables in it, so that a change and its
+    /// publication are one transaction.
     /// </summary>
     public string Database { get; set; } = "sqlite:carillon.db";
 
     /// <summary>
-    /// Whether clients may connect without a token. Off. A shop on its own network may turn it on; such clients reach only the areas that are open to
-    /// <see cref="Grant.Everyone"/>.
+    /// Whether clients may connect without a token. Off. A shop on its own network may turn it on; such clients reach only the areas that
+    /// are open to <see cref="Grant.Everyone"/>.
     /// </summary>
     public bool AllowAnonymous
     {
@@ -25,35 +25,36 @@ public sealed class CarillonOptions
         set => Access.AllowAnonymous = value;
     }
 
-    /// <summary>Who may use the HTTP API.</summary>
+    /// <summary>Tokens, API keys, and what they give access to.</summary>
     public AccessOptions Access { get; } = new();
 
     /// <summary>The live tables, and how long their changes are kept.</summary>
     public ChangesOptions Changes { get; } = new();
 
-    /// <summary>The areas of channels: those that come with Carillon, to be opened or narrowed, and the application's own.</summary>
-    public AreaList Areas { get; } = new();
+    /// <summary>The areas of channels: those of Carillon and its features, to be opened or narrowed, and the application's own.</summary>
+    public AreaList Areas { get; } = FeatureList.CreateAreas();
 
     /// <summary>How the server stops.</summary>
     public ShutdownOptions Shutdown { get; } = new();
 
-    /// <summary>Who may suggest and vote.</summary>
+    /// <summary>Access to suggestions and votes.</summary>
     public VoteOptions Votes { get; } = new();
 
-    /// <summary>When somebody counts as present, gone or idle.</summary>
+    /// <summary>When a user counts as present, gone or idle.</summary>
     public PresenceOptions Presence { get; } = new();
 
     /// <summary>How many channels one connection may join: 1,000, far more than a screen shows.</summary>
     public int MaxSubscriptions { get; set; } = 1000;
 
     /// <summary>
-    /// How many missed publications are replayed at most: 1,000. Who missed more is told so and loads anew, which is faster by then.
+    /// How many missed publications are replayed at most: 1,000. A client that missed more is not recovered and reloads, which is faster
+    /// by then.
     /// </summary>
     public int MaxRecovered { get; set; } = 1000;
 
     /// <summary>
-    /// Free bytes on the disk of the database below which optional writes stop: 256 MiB. Audit entries of allowed acts and the stored answers of idempotent writes stop first, so that what
-    /// people do can still be written. Zero turns the watch off.
+    /// Free bytes on the disk of the database below which optional writes stop: 256 MiB. Audit entries of allowed acts and the stored
+    /// answers of idempotent writes stop first, so that users can still write. Zero turns the watch off.
     /// </summary>
     public long MinFreeSpace { get; set; } = 256L << 20;
 
@@ -73,7 +74,7 @@ public sealed class CarillonOptions
         _ = DatabasePath;
         if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
         if (MinFreeSpace < 0) throw new InvalidOperationException("Carillon's MinFreeSpace must not be negative; zero turns the watch off.");
-        if (Votes.SuggestionsPerDay < 0) throw new InvalidOperationException("Carillon's Votes.SuggestionsPerDay must not be negative; zero is no limit.");
+        if (Votes.Problem() is { } unlimited) throw new InvalidOperationException($"Carillon's Votes: {unlimited}");
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
         if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");
         if (Presence.Problem() is { } unsound) throw new InvalidOperationException($"Carillon's Presence: {unsound}");

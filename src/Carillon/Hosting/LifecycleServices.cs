@@ -1,3 +1,4 @@
+using Carillon.Features;
 using Carillon.SocketIO.Engine;
 using Carillon.SocketIO.Sockets;
 using Carillon.Storage;

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Carillon.Features;
 using Carillon.SocketIO.Engine;
 using Carillon.SocketIO.Sockets;
 using Microsoft.Extensions.Hosting;
@@ -8,8 +9,9 @@ using Microsoft.Extensions.Options;
 namespace Carillon.Hosting;
 
 /// <summary>
-/// How the server stops: readiness fails first, nobody new is let in, every client is told when to come back, others say goodbye, and the connections are closed bit by bit. Clients see
-/// <c>transport close</c>, after which stock clients come back by themselves. When it is done the Socket.IO server cuts who is left, and <see cref="HistoryHandover"/> comes last.
+/// How the server stops: readiness fails first, nobody new is let in, every client is told when to come back, others say goodbye, and the
+/// connections are closed bit by bit. Clients see <c>transport close</c>, after which stock clients come back by themselves. When it is
+/// done the Socket.IO server cuts who is left, and <see cref="HistoryHandover"/> comes last.
 /// </summary>
 internal sealed partial class Shutdown(
     SocketServer io, Readiness readiness, ShutdownTasks shutdownTasks, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<Shutdown> logger) : IHostedLifecycleService

@@ -39,8 +39,6 @@ public sealed partial class ChannelHub : IDisposable
         SocketServer server, IChannelLayer layer, AreaList areas, SubscriptionLimits limits, AccessChanges accessChanges, TimeProvider clock, ILogger<ChannelHub> logger)
     {
         (_server, _layer, _areas, _limits, _accessChanges, _clock, _logger) = (server, layer, areas, limits, accessChanges, clock, logger);
-        areas.Presence.Exists = channel => ChannelOfPresence(channel) is not null;
-        areas.Presence.Subscribe = Grant.When((caller, channel) => ChannelOfPresence(channel) is { } of ? AdmitsAsync(caller, of, ChannelPermission.Presence) : new(false));
         layer.OnMessage(Deliver);
         Watched.Add(this, null);
     }
@@ -140,7 +138,7 @@ public sealed partial class ChannelHub : IDisposable
 
     /// <summary>Whether a caller may do something with a channel.</summary>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, ChannelPermission action) =>
-        AreaOf(name) is { } area ? AdmitsAsync(caller, name, area, action) : new(false);
+        AreaOf(name) is { } area ? AdmitsAsync(caller, name, area, action) : new(Area.AdmitsBackEnd(caller, action));
 
     /// <inheritdoc cref="AdmitsAsync(Caller, ChannelName, ChannelPermission)"/>
     internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, Area area, ChannelPermission action) => WithinAsync(area.AdmitsAsync(caller, name, action, IsPresent));
@@ -148,9 +146,9 @@ public sealed partial class ChannelHub : IDisposable
     // A rule of the application that does not answer must not hold a connection's turn for ever.
     ValueTask<bool> WithinAsync(ValueTask<bool> rule) => rule.IsCompleted ? rule : new(rule.AsTask().WaitAsync(RuleWithin, _clock));
 
-    /// <summary>Whether a grant of a feature's own holds for a caller, in an area that has one channel.</summary>
-    internal ValueTask<bool> AdmitsAsync(Caller caller, Area area, Grant grant) =>
-        ChannelName.TryParse(area.Pattern, out var name) ? WithinAsync(grant.AdmitsAsync(new Grant.Request(caller, name, area, ChannelPermission.Publish, IsPresent))) : new(false);
+    /// <summary>Whether a caller may do something with a channel by a grant of a feature, whatever the capabilities of the token.</summary>
+    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, Grant grant, ChannelPermission action) =>
+        AreaOf(name) is { } area ? WithinAsync(area.AdmitsAsync(caller, name, grant, action, IsPresent)) : new(false);
 
     internal void Enter(Subscriber subscriber) => _subscribers[subscriber.Socket] = subscriber;
 
@@ -207,9 +205,6 @@ public sealed partial class ChannelHub : IDisposable
 
     /// <summary>Whether anybody on this node has joined a channel, or is about to.</summary>
     internal bool HasSubscribers(string channel) => _channels.TryGetValue(channel, out var local) && !local.HasEnded;
-
-    ChannelName? ChannelOfPresence(ChannelName presence) =>
-        ChannelName.TryParse(presence.Value["presence:".Length..], out var name) && AreaOf(name) is { EmitsPresence: true } ? name : null;
 
     /// <summary>
     /// Joins a subscriber to a channel. Publications are held back for it from the first moment, the history is read, and what was held follows without what

@@ -1,8 +1,8 @@
 namespace Carillon.Hub;
 
 /// <summary>
-/// The name of a channel: parts joined by colons, such as <c>changes:ventes</c>. At most 200 characters, no part empty, no control characters and
-/// no halves of surrogate pairs, so that it can be logged, stored and compared anywhere.
+/// The name of a channel: parts joined by colons, such as <c>changes:ventes</c>. At most 200 characters, no part empty, no control
+/// characters and no halves of surrogate pairs, so that it can be logged, stored and compared anywhere.
 /// </summary>
 public readonly record struct ChannelName
 {
@@ -28,6 +28,8 @@ public readonly record struct ChannelName
         name = new ChannelName(text);
         return true;
     }
+
+    internal static ChannelName Parse(string text) => TryParse(text, out var name) ? name : throw new ArgumentException($"\"{text}\" is no name of a channel.", nameof(text));
 
     /// <inheritdoc/>
     public override string ToString() => Value;

@@ -6,17 +6,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.Presence;
 
-/// <summary>A user in a channel, as it is read.</summary>
+/// <summary>A user in a channel, as clients read it.</summary>
 sealed record PresentUser(string Id, string? Name, string State, string Since, string LastSeen, int Connections);
 
 /// <summary>
-/// Who is in which channel, and the telling of it on <c>presence:{channel}</c>: gathered, so that a thousand arrivals are a few messages. Connections that the network lost count until
-/// the heartbeat misses them.
+/// The users in each channel, and the publications about them on <c>presence:{channel}</c>. Joins and leaves are batched, so that a
+/// thousand of them are a few messages. A connection that the network lost counts until the heartbeat times out.
 /// </summary>
 sealed partial class PresenceTracker : BackgroundService
 {
     const int MostInOneMessage = 500;
-    const string Prefix = "presence:";
+    public const string Prefix = "presence:";
 
     readonly ChannelHub _hub;
     readonly PermissionRefresher _rights;
@@ -24,28 +24,30 @@ sealed partial class PresenceTracker : BackgroundService
     readonly Area _area;
     readonly TimeProvider _clock;
     readonly ILogger<PresenceTracker> _logger;
-    readonly SemaphoreSlim _telling = new(1, 1);                          // one after the other: positions only grow
+    readonly SemaphoreSlim _telling = new(1, 1);                          // one batch at a time: positions only grow
     readonly Lock _gate = new();
     readonly Dictionary<string, ChannelPresence> _channels = new(StringComparer.Ordinal);
-    readonly HashSet<string> _moving = new(StringComparer.Ordinal);       // channels with something to tell, or with people who are about to be gone
+    readonly HashSet<string> _moving = new(StringComparer.Ordinal);       // channels with something to publish, or with users who left a moment ago
 
     public PresenceTracker(ChannelHub hub, PermissionRefresher rights, PresenceOptions options, AreaList areas, TimeProvider clock, ILogger<PresenceTracker> logger)
     {
-        (_hub, _rights, _options, _area, _clock, _logger) = (hub, rights, options, areas.Presence, clock, logger);
+        (_hub, _rights, _options, _area, _clock, _logger) = (hub, rights, options, PresenceFeature.AreaIn(areas), clock, logger);
         hub.Joined += OnJoined;
         hub.Left += OnLeft;
         hub.IsPresent = Holds;
+        _area.Exists = presence => ChannelOf(presence) is not null;
+        _area.Subscribe = Grant.When((caller, presence) => ChannelOf(presence) is { } channel ? hub.AdmitsAsync(caller, channel, ChannelPermission.Presence) : new(false));
         _area.ReadHistory = (presence, since, _, _) => new(HistoryOf(presence, since));
     }
 
-    /// <summary>Whether a user is in a channel; who has just left it and may be back still is.</summary>
+    /// <summary>Whether a user is in a channel. A user who left less than <see cref="PresenceOptions.LeaveAfter"/> ago still is.</summary>
     public bool Holds(Caller caller, ChannelName channel)
     {
         if (caller.UserId is not { } userId) return false;
         lock (_gate) return _channels.TryGetValue(channel.Value, out var attendance) && attendance.Holds(userId);
     }
 
-    /// <summary>Who is in a channel, in the order of the ids, after one of them; and how many there are in all.</summary>
+    /// <summary>The users in a channel whose ids come after one, in the order of the ids; and how many there are in all.</summary>
     public (IReadOnlyList<PresentUser> Users, int Count) Read(ChannelName channel, string? after, int most)
     {
         lock (_gate)
@@ -56,7 +58,7 @@ sealed partial class PresenceTracker : BackgroundService
         }
     }
 
-    /// <summary>How many channels are kept in mind, for tests.</summary>
+    /// <summary>The number of channels in memory, for tests.</summary>
     internal int Count
     {
         get
@@ -65,7 +67,7 @@ sealed partial class PresenceTracker : BackgroundService
         }
     }
 
-    /// <summary>Tells what has not been told, and counts those as gone whose time is over.</summary>
+    /// <summary>Publishes what changed since the last time, and counts users as gone who left long enough ago.</summary>
     public async Task SendAsync(CancellationToken ct)
     {
         await _telling.WaitAsync(ct);
@@ -78,7 +80,7 @@ sealed partial class PresenceTracker : BackgroundService
                 }
                 catch (Exception ex) when (!ct.IsCancellationRequested)
                 {
-                    LogNotTold(ex);      // the others' movements are taken already; this one shows as a gap
+                    LogNotTold(ex);      // the diffs of other channels are already taken; subscribers see this one as a gap
                 }
         }
         finally
@@ -100,13 +102,16 @@ sealed partial class PresenceTracker : BackgroundService
                 }
                 catch (Exception ex) when (!stopping.IsCancellationRequested)
                 {
-                    LogNotTold(ex);      // a layer's time-out is no reason to stop, whatever its exception says
+                    LogNotTold(ex);      // an OperationCanceledException of a layer's timeout does not stop the service
                 }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
         }
     }
+
+    ChannelName? ChannelOf(ChannelName presence) =>
+        ChannelName.TryParse(presence.Value[Prefix.Length..], out var name) && _hub.AreaOf(name) is { EmitsPresence: true } ? name : null;
 
     void OnJoined(Subscriber connection, ChannelName channel, Area area)
     {
@@ -127,19 +132,19 @@ sealed partial class PresenceTracker : BackgroundService
                 attendance.Leave(connection, userId, _clock.GetUtcNow(), _clock.GetTimestamp());
                 _moving.Add(channel.Value);
             }
-            // The last who followed the comings and goings of a channel may have left.
+            // It may have been the last subscriber of a presence channel.
             if (channel.Value.StartsWith(Prefix, StringComparison.Ordinal) && _channels.ContainsKey(channel.Value[Prefix.Length..])) _moving.Add(channel.Value[Prefix.Length..]);
         }
     }
 
-    // What was told is not kept, only where it stands: who missed something is told so, and reads the list anew.
+    // Only the position is stored, not the publications: a client that missed something is not recovered, and reads the list again.
     History HistoryOf(ChannelName presence, Position? since)
     {
         var channel = presence.Value[Prefix.Length..];
         lock (_gate)
         {
             var now = ChannelPresenceOf(channel).BeginToTell();
-            _moving.Add(channel);           // who only reads leaves nothing behind
+            _moving.Add(channel);           // so that a channel that was only read is removed again
             return new History(now, since == now, []);
         }
     }
@@ -159,14 +164,14 @@ sealed partial class PresenceTracker : BackgroundService
                     _moving.Remove(channel);
                     continue;
                 }
-                // Who sees others because of being there does not any more.
+                // Leaving a channel may end its presence subscription.
                 foreach (var gone in attendance.LetGo(leftUntil)) _rights.Note(new AccessChange(gone, null));
                 while (attendance.TakeDiff(MostInOneMessage) is { } movement)
                     if (attendance.Told is { } told && ChannelName.TryParse(Prefix + channel, out var presence))
                         movements.Add((presence, movement, attendance.TellNext(told)));
                 if (!attendance.IsQuiet) continue;
                 _moving.Remove(channel);
-                // Without anybody there and anybody who listens it is forgotten; whoever listens later begins a new epoch, and is told so.
+                // A channel without users and without subscribers to its presence is removed; a later subscriber begins a new epoch.
                 if (attendance.Count == 0 && !_hub.HasSubscribers(Prefix + channel)) _channels.Remove(channel);
             }
         }
@@ -176,10 +181,10 @@ sealed partial class PresenceTracker : BackgroundService
     PresentUser UserOf(ChannelPresence.Member member, DateTimeOffset now)
     {
         var lastSeen = member.Connections.Count == 0 ? member.LeftAt ?? now : member.Connections.Max(connection => connection.Socket.LastEventAt);
-        if (lastSeen < member.Since) lastSeen = member.Since;       // coming is a sign of life
+        if (lastSeen < member.Since) lastSeen = member.Since;       // joining counts as activity
         return new PresentUser(member.Id, member.Name, now - lastSeen >= _options.IdleAfter ? "idle" : "active", Iso.Of(member.Since), Iso.Of(lastSeen), member.Connections.Count);
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Who came and went could not be told")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Presence changes could not be published")]
     partial void LogNotTold(Exception error);
 }

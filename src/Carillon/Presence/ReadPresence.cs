@@ -1,80 +1,50 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Carillon.Access;
 using Carillon.Api;
-using Carillon.Audit;
+using Carillon.ClientEvents;
+using Carillon.Features;
 using Carillon.Hub;
-using Carillon.SocketIO.Sockets;
-using Carillon.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Presence;
 
-/// <summary>Who is in a channel: over HTTP, and by the event <c>presence</c>.</summary>
-sealed class ReadPresence(PresenceTracker board, ChannelHub hub, AuditLog audit)
+/// <summary>Lists the users in a channel: <c>GET /api/channels/{channel}/presence</c> and the event <c>presence</c>.</summary>
+sealed class ReadPresence(PresenceTracker tracker, ChannelHub hub)
 {
+    public sealed record Request(string Channel, string? Limit, string? Cursor);
+
     public sealed record Result(
-        string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
+        string Channel, int Count, IReadOnlyList<PresentUser> Items,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
-    sealed record Answered(
-        bool Ok, string Channel, int Count, IReadOnlyList<PresentUser> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
+    // Clients without a token may ask too, by event: the area of the channel decides.
+    static readonly EndpointPolicy Policy = EndpointPolicy.Read with { Anonymous = true };
 
-    public void Map(RouteGroupBuilder api, SocketNamespace root)
+    public void Map(FeatureMap map) =>
+        map.Both<Request, Result>("presence", HttpMethods.Get, "/channels/{channel}/presence", Policy, Read, HandleAsync)
+            .WithSummary("Lists the users in a channel in the order of their ids, and how many there are.");
+
+    static Request? Read(ClientRequest request)
     {
-        api.MapGet("/channels/{channel}/presence", HandleAsync).RequirePolicy(EndpointPolicy.Read).WithSummary("Reads who is in a channel, in the order of the ids, and how many there are.").Produces<Result>();
-        root.On("presence", HandleEventAsync);
+        var argument = request.Argument;
+        var limit = argument["limit"].Json is { ValueKind: JsonValueKind.Number } number ? number.GetRawText() : null;
+        var (channel, cursor) = (argument.AsString() ?? argument["channel"].AsString(), argument["cursor"].AsString());
+        if (!ChannelName.TryParse(channel, out var name) || !PageRequest.TryRead(limit, cursor, out _)) return null;
+        request.Channel = request.Subject = name.Value;
+        return new Request(name.Value, limit, cursor);
     }
 
-    async Task<IResult> HandleAsync(string channel, string? limit, string? cursor, Caller caller, HttpContext http)
+    async ValueTask<Outcome<Result>> HandleAsync(Request request, Caller caller, CancellationToken ct)
     {
-        if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
-        var (result, error) = await ReadAsync(caller, channel, page);
-        return result is not null ? TypedResults.Ok(result) : Problem.Of(http, error!, error!.Message);
-    }
-
-    async Task HandleEventAsync(SocketEvent e)
-    {
-        if (hub.Find(e.Socket) is not { } subscriber) return;
-        var argument = e.Arguments[0];
-        var channel = argument.AsString() ?? argument["channel"].AsString();
-        var limit = argument["limit"].Json is { ValueKind: System.Text.Json.JsonValueKind.Number } number ? number.GetRawText() : null;
-        if (!ChannelName.TryParse(channel, out _) || !PageRequest.TryRead(limit, argument["cursor"].AsString(), out var page))
-        {
-            e.Socket.ReportMalformed();
-            Answer.Refuse(e, ErrorCode.InvalidPayload, channel: null);
-            return;
-        }
-        if (!e.Socket.TryAcquire(1, out var retryAfter))
-        {
-            Answer.Refuse(e, ErrorCode.RateLimited, channel, retryAfter);
-            return;
-        }
-        try
-        {
-            var (result, error) = await ReadAsync(subscriber.Caller, channel, page);
-            if (result is not null)
-            {
-                e.Ack(new Answered(true, result.Channel, result.Count, result.Items, result.Next));
-                return;
-            }
-            audit.NoteRefusal(subscriber.Caller.Actor, e.Name, channel, subscriber.Caller.Address, error!.Code);
-            Answer.Refuse(e, error, channel);
-        }
-        catch (Exception ex)
-        {
-            Answer.Refuse(e, ErrorCode.Unavailable, channel);
-            if (!DatabaseUnavailableException.Is(ex)) throw;   // logged by the server; the health check names what the database lacks
-        }
-    }
-
-    async ValueTask<(Result? Result, ErrorCode? Error)> ReadAsync(Caller caller, string? channel, PageRequest page)
-    {
-        if (!ChannelName.TryParse(channel, out var name)) return (null, ErrorCode.InvalidPayload);
-        if (hub.AreaOf(name) is not { EmitsPresence: true } area) return (null, ErrorCode.UnknownChannel);
-        if (!caller.HasScope(Scopes.Read) && !await hub.AdmitsAsync(caller, name, area, ChannelPermission.Presence)) return (null, ErrorCode.Forbidden);
-        var (users, count) = board.Read(name, page.After, page.Limit + 1);
+        if (!PageRequest.TryRead(request.Limit, request.Cursor, out var page))
+            return new Refusal(ErrorCode.InvalidPayload, PageRequest.Rule);
+        if (!ChannelName.TryParse(request.Channel, out var name)) return ErrorCode.InvalidPayload;
+        if (hub.AreaOf(name) is not { EmitsPresence: true } area) return ErrorCode.UnknownChannel;
+        if (!await hub.AdmitsAsync(caller, name, area, ChannelPermission.Presence)) return ErrorCode.Forbidden;
+        var (users, count) = tracker.Read(name, page.After, page.Limit + 1);
         var part = page.Cut(users, user => user.Id);
-        return (new Result(name.Value, count, part.Items, part.Next), null);
+        return new Result(name.Value, count, part.Items, part.Next);
     }
 }

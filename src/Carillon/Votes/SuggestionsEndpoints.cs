@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
 using Carillon.Access;
 using Carillon.Api;
-using Carillon.Audit;
+using Carillon.Features;
 using Carillon.Hub;
 using Carillon.Storage;
 using Dapper;
@@ -11,7 +11,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Votes;
 
-/// <summary>Suggestions over HTTP: made by people, listed with their tallies and the reader's own vote.</summary>
+/// <summary>The routes of suggestions: users make them, and list them with the tallies and their own votes.</summary>
 static class SuggestionsEndpoints
 {
     const int LongestTitle = 200, LongestBody = 10_000;
@@ -29,20 +29,21 @@ static class SuggestionsEndpoints
         FROM carillon_suggestions s LEFT JOIN carillon_votes v ON v.suggestion_id = s.id AND v.user_id = @UserId
         """;
 
-    public static void Map(RouteGroupBuilder api)
+    public static void Map(FeatureMap map)
     {
+        var api = map.Http;
         api.MapPost("/suggestions", CreateAsync).RequirePolicy(EndpointPolicy.Person).WithSummary("Makes a suggestion.").Produces<Item>(StatusCodes.Status201Created);
         api.MapGet("/suggestions", ListAsync).RequirePolicy(EndpointPolicy.Read).WithSummary("Lists suggestions, the latest first, with their tallies and the reader's own vote.").Produces<Page<Item>>();
         api.MapGet("/suggestions/{id}", GetAsync).RequirePolicy(EndpointPolicy.Read).WithSummary("Reads one suggestion.").Produces<Item>();
-        api.MapDelete("/suggestions/{id}", DeleteAsync).RequirePolicy(EndpointPolicy.Manage).WithSummary("Deletes a suggestion with its votes.").Produces(StatusCodes.Status204NoContent);
+        api.MapDeletion("/suggestions/{id}", "suggestion", DeleteAsync).WithSummary("Deletes a suggestion with its votes.");
     }
 
     static async Task<IResult> CreateAsync(
-        Request request, Caller caller, Database db, ChannelHub hub, VoteQuotas quotas, VoteOptions options, AreaList areas, TimeProvider clock, HttpContext http, CancellationToken ct)
+        Request request, Caller caller, Database db, ChannelHub hub, VoteQuotas quotas, VoteOptions options, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (request.Title?.Trim() is not { Length: > 0 and <= LongestTitle } title || request.Body?.Length > LongestBody)
             return Problem.Of(http, ErrorCode.InvalidPayload, $"A suggestion has a title of at most {LongestTitle} characters and may have a body of at most {LongestBody}.");
-        if (!await hub.AdmitsAsync(caller, areas.Suggestions, options.MaySuggest)) return Problem.Of(http, ErrorCode.Forbidden, "You may not make suggestions.");
+        if (!await hub.AdmitsAsync(caller, VotesFeature.Channel, options.MaySuggest, ChannelPermission.Publish)) return Problem.Of(http, ErrorCode.Forbidden, "You may not make suggestions.");
         if (!quotas.Suggestions.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the suggestions of a day.", wait);
         var item = new Item(Guid.CreateVersion7(clock.GetUtcNow()).ToString(), title, request.Body, caller.UserId!, 0, 0, 0, 0, 0, Iso.Of(clock.GetUtcNow()));
         await quotas.Suggestions.SpendAsync(caller, async () =>
@@ -55,33 +56,29 @@ static class SuggestionsEndpoints
         return TypedResults.Created($"/api/suggestions/{item.Id}", item);
     }
 
-    static async Task<IResult> DeleteAsync(string id, Caller caller, Database db, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<bool> DeleteAsync(DatabaseTransaction tx, string id, CancellationToken ct)
     {
-        await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
         await tx.ExecuteAsync("DELETE FROM carillon_votes WHERE suggestion_id = @id", new { id }, ct);
-        if (await tx.ExecuteAsync("DELETE FROM carillon_suggestions WHERE id = @id", new { id }, ct) == 0) return Problem.Of(http, ErrorCode.NotFound, "There is no such suggestion.");
-        await audit.WriteAsync(tx, new AuditEntry(clock.GetUtcNow(), caller.Actor, "suggestion:deleted", id, caller.Address, AuditEntry.Allowed), ct);
-        await tx.CommitAsync(ct);
-        return TypedResults.NoContent();
+        return await tx.ExecuteAsync("DELETE FROM carillon_suggestions WHERE id = @id", new { id }, ct) > 0;
     }
 
-    static async Task<IResult> ListAsync(string? limit, string? cursor, Caller caller, Database db, ChannelHub hub, AreaList areas, HttpContext http, CancellationToken ct)
+    static async Task<IResult> ListAsync(string? limit, string? cursor, Caller caller, Database db, ChannelHub hub, HttpContext http, CancellationToken ct)
     {
         if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
-        if (!await MayReadAsync(caller, hub, areas)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        if (!await MayReadAsync(caller, hub)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
         var items = await db.QueryAsync<Item>(Select + " WHERE @After IS NULL OR s.id < @After ORDER BY s.id DESC LIMIT @most", new { caller.UserId, page.After, most = page.Limit + 1 }, ct);
         return TypedResults.Ok(page.Cut(items, item => item.Id));
     }
 
-    static async Task<IResult> GetAsync(string id, Caller caller, Database db, ChannelHub hub, AreaList areas, HttpContext http, CancellationToken ct)
+    static async Task<IResult> GetAsync(string id, Caller caller, Database db, ChannelHub hub, HttpContext http, CancellationToken ct)
     {
-        if (!await MayReadAsync(caller, hub, areas)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
+        if (!await MayReadAsync(caller, hub)) return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
         return await db.QuerySingleOrDefaultAsync<Item>(Select + " WHERE s.id = @id", new { caller.UserId, id }, ct) is { } item
             ? TypedResults.Ok(item)
             : Problem.Of(http, ErrorCode.NotFound, "There is no such suggestion.");
     }
 
-    // Reading the tallies needs the same right as receiving them.
-    static async ValueTask<bool> MayReadAsync(Caller caller, ChannelHub hub, AreaList areas) =>
-        caller.HasScope(Scopes.Read) || await hub.AdmitsAsync(caller, areas.Suggestions, areas.Suggestions.History);
+    // Reading the tallies needs the same grant as reading their history; capabilities do not count for votes.
+    static ValueTask<bool> MayReadAsync(Caller caller, ChannelHub hub) =>
+        hub.AreaOf(VotesFeature.Channel) is { } area ? hub.AdmitsAsync(caller, VotesFeature.Channel, area.History, ChannelPermission.History) : new(false);
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text;
+using Carillon.Features;
 using Carillon.Hosting;
 using Carillon.SocketIO.Sockets;
 using Carillon.Storage;

@@ -51,7 +51,7 @@ public class MemoryTests
     [Fact]
     public async Task An_area_keeps_so_many_bytes_of_a_channel()
     {
-        await using var app = await TestApp.StartKnowingAsync([], options => options.Areas.Resources.HistoryBytes = 100_000);
+        await using var app = await TestApp.StartKnowingAsync([], options => options.Areas["resource:updates:{resourceId}"].HistoryBytes = 100_000);
         Position last = default;
         for (var i = 0; i < 10; i++) last = await app.Live.PublishAsync("resource:updates:7", new { filler = new string('x', 30_000) });
         Assert.True(await RecoveredAsync(last.Offset - 3));
