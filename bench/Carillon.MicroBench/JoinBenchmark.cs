@@ -17,7 +17,7 @@ static class JoinBenchmark
     {
         var area = new Area("news:{topic}", "news") { Subscribe = Grant.Everyone };
         var server = new SocketServer(Options.Create(new SocketIOOptions { MaxRoomsPerSocket = subscribers + 1 }));
-        using var hub = new ChannelHub(server, new RemoteLayer(), [area], new SubscriptionLimits(subscribers, 1000), new AccessChanges(),
+        using var hub = new ChannelHub(server, new RemoteLayer(), new AreaList([area]), new SubscriptionLimits(subscribers, 1000), new AccessChanges(),
             TimeProvider.System, NullLogger<ChannelHub>.Instance) { Budget = new SubscriptionBudget(long.MaxValue) };
         _ = new InMemoryClient(server);
         var socket = server.Root.Everyone.Sockets().Single();
