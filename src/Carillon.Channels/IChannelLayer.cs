@@ -12,13 +12,18 @@ public interface IChannelLayer
     /// </summary>
     void OnMessage(Action<Publication> deliver);
 
-    /// <summary>Starts delivery of a channel to this node. When the task ends, every later publication is delivered. Repeating it changes nothing.</summary>
+    /// <summary>
+    /// Starts delivery of a channel to this node. When the task ends, every later publication is delivered. Repeating it changes nothing.
+    /// </summary>
     ValueTask SubscribeAsync(string channel, CancellationToken ct);
 
     /// <summary>Ends delivery of a channel to this node. Its history is kept as long as it would be with subscribers.</summary>
     ValueTask UnsubscribeAsync(string channel, CancellationToken ct);
 
-    /// <summary>Publishes to a channel: gives the message its position, keeps it in the history as the options say, and delivers it to every subscribed node.</summary>
+    /// <summary>
+    /// Publishes to a channel: gives the message its position, keeps it in the history as the options say, and delivers it to every
+    /// subscribed node.
+    /// </summary>
     /// <returns>The position that the message got: one offset after the one before it in this channel.</returns>
     ValueTask<Position> PublishAsync(string channel, ReadOnlyMemory<byte> body, PublishOptions options, CancellationToken ct);
 
@@ -78,7 +83,10 @@ public sealed record PublishOptions
     /// <summary>How long the layer keeps a publication.</summary>
     public TimeSpan HistoryTtl { get; init; }
 
-    /// <summary>How many bytes of publications of this channel the layer keeps, their bodies and what is kept with each; zero is no bound of the channel's own.</summary>
+    /// <summary>
+    /// How many bytes of publications of this channel the layer keeps, their bodies and what is kept with each; zero is no bound of the
+    /// channel's own.
+    /// </summary>
     public long HistoryBytes { get; init; }
 
     /// <summary>
@@ -89,6 +97,7 @@ public sealed record PublishOptions
 
 /// <summary>The answer to a reader that was away.</summary>
 /// <param name="Position">The channel's position now.</param>
-/// <param name="Recovered">Whether <paramref name="Publications"/> holds everything since the reader's position. A gap is never hidden: in doubt this is false.</param>
+/// <param name="Recovered">Whether <paramref name="Publications"/> holds everything since the reader's position. A gap is never hidden: in
+/// doubt this is false.</param>
 /// <param name="Publications">What was missed, oldest first; empty unless recovered.</param>
 public sealed record History(Position Position, bool Recovered, IReadOnlyList<Publication> Publications);

@@ -3,7 +3,8 @@ namespace Carillon.Channels.InProcess;
 /// <content>What the layer holds in memory, and what it gives up when that is too much.</content>
 public sealed partial class InProcessChannelLayer
 {
-    // Measured on 64 bits, rounded up: a message with its position, id and place in the queue; a state with its queue, lock and entry in the table.
+    // Measured on 64 bits, rounded up: a message with its position, id and place in the queue; a state with its queue, lock and entry in
+    // the table.
     const int MessageOverhead = 320;
     const int StateOverhead = 640;
 
@@ -47,7 +48,8 @@ public sealed partial class InProcessChannelLayer
     // One thread trims; the others go on, and what they add is trimmed the next time.
     void TrimWhenFull()
     {
-        if (!IsFull || (HeldBytes <= trimAbove && clock.GetElapsedTime(trimmedAt) < TrimAgainAfter) || Interlocked.Exchange(ref trimming, 1) == 1) return;
+        if (!IsFull || (HeldBytes <= trimAbove && clock.GetElapsedTime(trimmedAt) < TrimAgainAfter)
+            || Interlocked.Exchange(ref trimming, 1) == 1) return;
         try
         {
             Trim();
@@ -80,7 +82,8 @@ public sealed partial class InProcessChannelLayer
         }
     }
 
-    // A publication from within a delivery trims under a gate: to wait for another gate there could be to wait for a thread that waits for this one. A channel whose gate is taken is
+    // A publication from within a delivery trims under a gate: to wait for another gate there could be to wait for a thread that waits for
+    // this one. A channel whose gate is taken is
     // left as it is; whoever has it publishes, and trims after that.
     static void WithFreeGate(ChannelState state, Action act)
     {
@@ -95,7 +98,9 @@ public sealed partial class InProcessChannelLayer
         }
     }
 
-    /// <summary>How many bytes each channel may keep so that those with more give up so many bytes together; zero where all they have is not enough.</summary>
+    /// <summary>
+    /// How many bytes each channel may keep so that those with more give up so many bytes together; zero where all they have is not enough.
+    /// </summary>
     internal static long CeilingFor(long[] kept, long excess)
     {
         Array.Sort(kept);

@@ -13,8 +13,10 @@ namespace Carillon.Channels.InProcess;
 /// </remarks>
 /// <param name="clock">The time that history ages by.</param>
 /// <param name="maxBytes">
-/// How many bytes of history and of channels the layer keeps in all; an eighth of the memory that the process may use where it is left out. Beyond it the channels that hold most lose their
-/// oldest publications first, then channels that nobody uses are forgotten; readers are told that they have a gap. Where that is not enough, new channels are refused.
+/// How many bytes of history and of channels the layer keeps in all; an eighth of the memory that the process may use where it is left out.
+/// Beyond it the channels that hold most lose their
+/// oldest publications first, then channels that nobody uses are forgotten; readers are told that they have a gap. Where that is not
+/// enough, new channels are refused.
 /// </param>
 public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxBytes = null) : IChannelLayer
 {
@@ -73,7 +75,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
         var position = options.Position is { } given
             ? Pass(new Publication(channel, options.Event, given, id, at, body) { Importance = options.Importance, Key = options.Key })
             : WithState(channel, state => Append(
-                state, new Publication(channel, options.Event, default, id, at, body) { Importance = options.Importance, Key = options.Key }, options));
+                state, new Publication(
+                    channel, options.Event, default, id, at, body) { Importance = options.Importance, Key = options.Key }, options));
         TrimWhenFull();
         return ValueTask.FromResult(position);
     }
@@ -93,7 +96,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
     }
 
     /// <summary>
-    /// What is remembered of every channel that had publications, for <see cref="Import"/> into the layer of the next process. Take it after the last publication: what is published later
+    /// What is remembered of every channel that had publications, for <see cref="Import"/> into the layer of the next process. Take it
+    /// after the last publication: what is published later
     /// gets offsets that the next process gives again.
     /// </summary>
     public LayerSnapshot Export()
@@ -104,16 +108,19 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
             {
                 if (state.Forgotten || state.Offset == 0) continue;
                 DropExpired(state);
-                all.Add(new(channel, state.Epoch, state.Offset, [.. state.Kept.Select(one => new PublicationSnapshot(one.Message, UntilOf(one)))]));
+                all.Add(new(channel, state.Epoch, state.Offset, [.. state.Kept.Select(one =>
+                    new PublicationSnapshot(one.Message, UntilOf(one)))]));
             }
         return new(new SnapshotOrigin(start, [.. generations]), all);
     }
 
     /// <summary>
-    /// Takes back what <see cref="Export"/> gave: positions go on in their epochs, and who comes back with an old one recovers. Call it before anybody subscribes. A channel that has had
+    /// Takes back what <see cref="Export"/> gave: positions go on in their epochs, and who comes back with an old one recovers. Call it
+    /// before anybody subscribes. A channel that has had
     /// publications here already keeps its own history.
     /// </summary>
-    /// <param name="all">What was remembered. A message whose time is over is forgotten; a history with a gap is forgotten whole, and its position kept.</param>
+    /// <param name="all">What was remembered. A message whose time is over is forgotten; a history with a gap is forgotten whole, and its
+    /// position kept.</param>
     public void Import(LayerSnapshot all)
     {
         ArgumentNullException.ThrowIfNull(all);
@@ -170,7 +177,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
     {
         message = message with { Position = new Position(state.Epoch, ++state.Offset) };
         if (options.HistorySize > 0) Keep(state, message, options.HistoryTtl);
-        while (state.Kept.Count > Math.Max(0, options.HistorySize) || (options.HistoryBytes > 0 && state.Bytes > options.HistoryBytes)) DropOldest(state);
+        while (state.Kept.Count > Math.Max(0, options.HistorySize)
+            || (options.HistoryBytes > 0 && state.Bytes > options.HistoryBytes)) DropOldest(state);
         DropExpired(state);
 
         if (state.Subscribed) deliver(message);
@@ -194,7 +202,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
 
     string CurrentEpoch(string channel) => $"{start}-{Volatile.Read(ref generations[Bucket(channel)])}";
 
-    // The same in every process, unlike the hash code of a string (FNV-1a). Whoever chooses names that share a bucket makes them lose a "recovered" at most.
+    // The same in every process, unlike the hash code of a string (FNV-1a). Whoever chooses names that share a bucket makes them lose a
+    // "recovered" at most.
     int Bucket(string channel)
     {
         var hash = 2166136261u;
@@ -241,7 +250,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
         state.Forgotten = true;
         lock (comingAndGoing)
         {
-            if (state.Offset > 0) Interlocked.Increment(ref generations[Bucket(channel)]);   // before the state goes: no moment shows an old epoch
+            // before the state goes: no moment shows an old epoch
+            if (state.Offset > 0) Interlocked.Increment(ref generations[Bucket(channel)]);
             if (channels.TryRemove(channel, out _)) Interlocked.Add(ref held, -CostOf(channel) - state.Bytes);
         }
     }

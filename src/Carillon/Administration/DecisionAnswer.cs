@@ -13,7 +13,8 @@ static class DecisionAnswer
         DecisionOutcome.Stored => null,
         DecisionOutcome.NotFound => Problem.Of(http, ErrorCode.NotFound, ErrorCode.NotFound.Message),
         DecisionOutcome.Pending => Problem.Of(http, ErrorCode.Unavailable,
-            "This is in force on this server now and not stored yet. A crash before it is stored loses it.", PendingDecisions.RetryEvery, ("inForce", true)),
+            "This is in force on this server now and not stored yet. A crash before it is stored loses it.", PendingDecisions.RetryEvery,
+            ("inForce", true)),
         _ => Problem.Of(http, ErrorCode.Unavailable,
             "Too many decisions wait to be stored. This one is not in force: repeat it.", PendingDecisions.RetryEvery, ("inForce", false)),
     };

@@ -11,7 +11,9 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Carillon.Administration;
 
-/// <summary>Makes, lists and takes away the keys of back ends. A key is shown once, when it is made; those of the configuration are not listed.</summary>
+/// <summary>
+/// Makes, lists and takes away the keys of back ends. A key is shown once, when it is made; those of the configuration are not listed.
+/// </summary>
 static class KeysEndpoints
 {
     public sealed record Request(string? Name, IReadOnlyList<string>? Scopes, DateTimeOffset? ExpiresAt);
@@ -27,25 +29,34 @@ static class KeysEndpoints
     public static void Map(RouteGroupBuilder api)
     {
         api.MapPost("/keys", CreateAsync).RequirePolicy(EndpointPolicy.Manage).WithMetadata(AnswersSecret.Yes)
-            .WithSummary($"Makes a key with a name and scopes ({string.Join(", ", Scopes.Known)}), which is shown this once.").Produces<Item>(StatusCodes.Status201Created);
-        api.MapGet("/keys", ListAsync).RequirePolicy(EndpointPolicy.Manage).WithSummary("Lists the keys that were made, without their secrets.").Produces<Page<Item>>();
-        api.MapDelete("/keys/{id}", DeleteAsync).RequirePolicy(EndpointPolicy.Manage).WithMetadata(ActsWithoutStorage.Yes).WithSummary("Takes a key away.").Produces(StatusCodes.Status204NoContent);
+            .WithSummary($"Makes a key with a name and scopes ({string.Join(", ", Scopes.Known)}), which is shown this once.")
+                .Produces<Item>(StatusCodes.Status201Created);
+        api.MapGet("/keys", ListAsync).RequirePolicy(EndpointPolicy.Manage)
+            .WithSummary("Lists the keys that were made, without their secrets.").Produces<Page<Item>>();
+        api.MapDelete("/keys/{id}", DeleteAsync).RequirePolicy(EndpointPolicy.Manage).WithMetadata(ActsWithoutStorage.Yes)
+            .WithSummary("Takes a key away.").Produces(StatusCodes.Status204NoContent);
     }
 
     static async Task<IResult> CreateAsync(
-        Request request, Caller caller, Database db, UserDirectory directory, DailyQuotas quotas, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+        Request request, Caller caller, Database db, UserDirectory directory, DailyQuotas quotas, AuditLog audit, TimeProvider clock,
+            HttpContext http, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
-        if (request.Name is not { Length: > 0 and <= 200 } || request.Scopes is not { Count: > 0 and <= 10 } || request.Scopes.Except(Scopes.Known).Any() || request.ExpiresAt <= now)
-            return Problem.Of(http, ErrorCode.InvalidPayload, $"A key has a name, at least one of the scopes {string.Join(", ", Scopes.Known)}, and may have a time to come as expiresAt.");
+        if (request.Name is not { Length: > 0 and <= 200 } || request.Scopes is not { Count: > 0 and <= 10 }
+            || request.Scopes.Except(Scopes.Known).Any() || request.ExpiresAt <= now)
+            return Problem.Of(http, ErrorCode.InvalidPayload,
+                $"A key has a name, at least one of the scopes {string.Join(", ", Scopes.Known)}, and may have a time to come as expiresAt.");
         // Nobody gives what they have not.
-        if (caller.KeyId is not null && !request.Scopes.All(caller.HasScope)) return Problem.Of(http, ErrorCode.Forbidden, "A key cannot make one with more scopes than its own.");
-        if (!quotas.Keys.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have made all the keys of a day.", wait);
+        if (caller.KeyId is not null && !request.Scopes.All(caller.HasScope)) return Problem.Of(
+            http, ErrorCode.Forbidden, "A key cannot make one with more scopes than its own.");
+        if (!quotas.Keys.TryTake(caller, out var wait)) return Problem.Of(
+            http, ErrorCode.RateLimited, "You have made all the keys of a day.", wait);
         // Nor longer than they have it: a key its own time, a person the role in the directory, or the time of the token that says so.
         var byRole = caller.UserId is not null && await directory.IsAdminByRoleAsync(caller.UserId, ct);
         var expiresAt = !byRole && caller.ExpiresAt is { } last && !(request.ExpiresAt < last) ? last : request.ExpiresAt;
         var (id, text, hash) = ApiKeys.Create();
-        var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), expiresAt is { } end ? Iso.Of(end) : null, text);
+        var item = new Item(id, request.Name, [.. request.Scopes.Distinct()], caller.Actor!, Iso.Of(now), expiresAt is { } end ? Iso.Of(end)
+            : null, text);
         await quotas.Keys.SpendAsync(caller, async () =>
         {
             await using var tx = await db.BeginAsync(caller.Actor, WriterLane.Administrative, ct);
@@ -81,10 +92,12 @@ static class KeysEndpoints
             FROM carillon_api_keys WHERE @After IS NULL OR id > @After ORDER BY id LIMIT @most
             """, new { page.After, most = page.Limit + 1 }, ct);
         return TypedResults.Ok(page.Cut([.. rows.Select(row =>
-            new Item(row.Id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.CreatedBy, row.CreatedAt, row.ExpiresAt))], item => item.Id));
+            new Item(row.Id, row.Name, JsonSerializer.Deserialize<string[]>(row.Scopes)!, row.CreatedBy, row.CreatedAt, row.ExpiresAt))],
+                item => item.Id));
     }
 
-    static async Task<IResult> DeleteAsync(string id, Caller caller, PendingDecisions decisions, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+    static async Task<IResult> DeleteAsync(
+        string id, Caller caller, PendingDecisions decisions, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         var entry = new AuditEntry(clock.GetUtcNow(), caller.Actor, "key:removed", id, caller.Address, AuditEntry.Allowed);
         var outcome = await decisions.ApplyAsync(new AccessDecision { KeyId = id, Characters = id.Length, StoreAsync = StoreAsync }, ct);

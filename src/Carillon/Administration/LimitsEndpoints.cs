@@ -14,13 +14,16 @@ namespace Carillon.Administration;
 static class LimitsEndpoints
 {
     public sealed record Item(
-        string Address, int Open, int HalfOpen, int Strikes, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTime? BannedUntil);
+        string Address, int Open, int HalfOpen, int Strikes,
+            [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTime? BannedUntil);
 
-    public static void Map(RouteGroupBuilder api) => api.MapGet("/limits", Show).RequirePolicy(EndpointPolicy.Manage).WithSummary("Shows the limits in force and the addresses that take most.");
+    public static void Map(RouteGroupBuilder api) => api.MapGet("/limits", Show).RequirePolicy(EndpointPolicy.Manage).WithSummary(
+        "Shows the limits in force and the addresses that take most.");
 
     static IResult Show(string? limit, SocketServer server, SubscriptionLimits limits, AccessOptions access, HttpContext http)
     {
-        if (!PageRequest.TryRead(limit, cursor: null, out var page)) return Problem.Of(http, ErrorCode.InvalidPayload, "limit is a number from 1 to 500.");
+        if (!PageRequest.TryRead(limit, cursor: null, out var page)) return Problem.Of(
+            http, ErrorCode.InvalidPayload, "limit is a number from 1 to 500.");
         var engine = server.Engine;
         return TypedResults.Ok(new
         {
@@ -28,7 +31,8 @@ static class LimitsEndpoints
             connections = engine.ConnectionCount,
             addresses = engine.Addresses.Count,
             shortOfMemory = engine.IsShortOfMemory,
-            items = engine.Addresses.Busiest(page.Limit).Select(a => new Item(a.Address, a.Open, a.HalfOpen, a.Strikes, a.BannedUntil?.UtcDateTime)),
+            items = engine.Addresses.Busiest(page.Limit).Select(a =>
+                new Item(a.Address, a.Open, a.HalfOpen, a.Strikes, a.BannedUntil?.UtcDateTime)),
         });
     }
 

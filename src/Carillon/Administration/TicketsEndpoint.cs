@@ -16,10 +16,12 @@ static class TicketsEndpoint
     static async Task<IResult> HandleAsync(
         Caller caller, Tickets tickets, DailyQuotas quotas, AccessOptions options, HttpContext http, CancellationToken ct)
     {
-        if (!quotas.Tickets.TryTake(caller, out var wait)) return Problem.Of(http, ErrorCode.RateLimited, "You have asked for all the tickets of a day.", wait);
+        if (!quotas.Tickets.TryTake(caller, out var wait)) return Problem.Of(
+            http, ErrorCode.RateLimited, "You have asked for all the tickets of a day.", wait);
         Tickets.Given? given = null;
         return await quotas.Tickets.SpendAsync(caller, async () => (given = await tickets.GiveAsync(caller, ct)) is not null)
             ? TypedResults.Ok(given)
-            : Problem.Of(http, ErrorCode.RateLimited, $"At most {Tickets.MostAtOnce} tickets of one user are valid at once.", options.TicketLifetime);
+            : Problem.Of(http, ErrorCode.RateLimited, $"At most {Tickets.MostAtOnce} tickets of one user are valid at once.",
+                options.TicketLifetime);
     }
 }

@@ -16,12 +16,16 @@ static class UsersEndpoints
 {
     const int MaxName = 200, MaxRoles = 100;
 
-    public sealed record Entry(string? Name, IReadOnlyList<string>? Roles, string? Region, IReadOnlyList<string>? Interests, bool? Disabled);
+    public sealed record Entry(
+        string? Name, IReadOnlyList<string>? Roles, string? Region, IReadOnlyList<string>? Interests, bool? Disabled);
 
-    public sealed record Item(string Id, string? Name, IReadOnlyList<string> Roles, string? Region, IReadOnlyList<string> Interests, bool Disabled, string CreatedAt, string UpdatedAt);
+    public sealed record Item(
+        string Id, string? Name, IReadOnlyList<string> Roles, string? Region, IReadOnlyList<string> Interests, bool Disabled,
+        string CreatedAt, string UpdatedAt);
 
     [method: ExplicitConstructor]
-    sealed record Row(string Id, string? Name, string Roles, string? Region, string Interests, long Disabled, string CreatedAt, string UpdatedAt);
+    sealed record Row(string Id, string? Name, string Roles, string? Region, string Interests, long Disabled, string CreatedAt,
+        string UpdatedAt);
 
     const string Select = """
         SELECT id AS Id, name AS Name, roles AS Roles, region AS Region, interests AS Interests, disabled AS Disabled, created_at AS CreatedAt, updated_at AS UpdatedAt
@@ -30,16 +34,20 @@ static class UsersEndpoints
 
     public static void Map(RouteGroupBuilder api)
     {
-        api.MapGet("/users", ListAsync).RequirePolicy(EndpointPolicy.ReadUsers).WithSummary("Lists the directory in the order of the ids.").Produces<Page<Item>>();
+        api.MapGet("/users", ListAsync).RequirePolicy(EndpointPolicy.ReadUsers).WithSummary("Lists the directory in the order of the ids.")
+            .Produces<Page<Item>>();
         api.MapGet("/users/{id}", GetAsync).RequirePolicy(EndpointPolicy.ReadUsers).WithSummary("Reads one user.").Produces<Item>();
-        api.MapPut("/users/{id}", PutAsync).RequirePolicy(EndpointPolicy.Users).WithMetadata(ActsWithoutStorage.Yes).WithSummary("Enters a user, or replaces what is known of one. What is left out is empty afterwards.").Produces<Item>();
-        api.MapDelete("/users/{id}", DeleteAsync).RequirePolicy(EndpointPolicy.Users).WithMetadata(ActsWithoutStorage.Yes).WithSummary("Deletes a user: connections end, tokens are refused.").Produces(StatusCodes.Status204NoContent);
+        api.MapPut("/users/{id}", PutAsync).RequirePolicy(EndpointPolicy.Users).WithMetadata(ActsWithoutStorage.Yes)
+            .WithSummary("Enters a user, or replaces what is known of one. What is left out is empty afterwards.").Produces<Item>();
+        api.MapDelete("/users/{id}", DeleteAsync).RequirePolicy(EndpointPolicy.Users).WithMetadata(ActsWithoutStorage.Yes)
+            .WithSummary("Deletes a user: connections end, tokens are refused.").Produces(StatusCodes.Status204NoContent);
     }
 
     static async Task<IResult> ListAsync(string? limit, string? cursor, Database db, HttpContext http, CancellationToken ct)
     {
         if (!PageRequest.TryRead(limit, cursor, out var page)) return PageRequest.Refuse(http);
-        var rows = await db.QueryAsync<Row>(Select + " AND (@After IS NULL OR id > @After) ORDER BY id LIMIT @most", new { page.After, most = page.Limit + 1 }, ct);
+        var rows = await db.QueryAsync<Row>(
+            Select + " AND (@After IS NULL OR id > @After) ORDER BY id LIMIT @most", new { page.After, most = page.Limit + 1 }, ct);
         return TypedResults.Ok(page.Cut([.. rows.Select(ItemOf)], item => item.Id));
     }
 
@@ -47,7 +55,8 @@ static class UsersEndpoints
         await FindAsync(db, id, ct) is { } item ? TypedResults.Ok(item) : Problem.Of(http, ErrorCode.NotFound, "There is no such user.");
 
     static async Task<IResult> PutAsync(
-        string id, Entry entry, Caller caller, Database db, PendingDecisions decisions, AccessOptions options, AccessChanges accessChanges, AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
+        string id, Entry entry, Caller caller, Database db, PendingDecisions decisions, AccessOptions options, AccessChanges accessChanges,
+            AuditLog audit, TimeProvider clock, HttpContext http, CancellationToken ct)
     {
         if (Wrong(id, entry) is { } wrong) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
         var now = clock.GetUtcNow();
@@ -55,8 +64,10 @@ static class UsersEndpoints
         if (entry.Disabled == true)
         {
             // Disabling does not wait for a database that cannot be read; the transaction checks the roles again.
-            if (!givesAnyRole && await TryReadTodayAsync() is { } before && MakesAdmin(entry, before, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
-            var outcome = await decisions.ApplyAsync(new AccessDecision { UserId = id, Characters = CharactersIn(entry), StoreAsync = StoreAsync }, ct);
+            if (!givesAnyRole && await TryReadTodayAsync() is { } before
+                && MakesAdmin(entry, before, options)) return Problem.Of(http, ErrorCode.Forbidden, OnlyManageMakesAdmins);
+            var outcome = await decisions.ApplyAsync(
+                new AccessDecision { UserId = id, Characters = CharactersIn(entry), StoreAsync = StoreAsync }, ct);
             if (DecisionAnswer.ProblemOf(outcome, http) is { } problem) return problem;
         }
         else
@@ -88,7 +99,8 @@ static class UsersEndpoints
         {
             var roles = entry.Roles ?? [];
             // The user is disabled either way; roles that the key may not give stay as they are.
-            if (!givesAnyRole && await TodayAsync(tx, id, stopping) is var today && (MakesAdmin(entry, today, options) || LetsTokenDecide(entry, today))) roles = today.Roles;
+            if (!givesAnyRole && await TodayAsync(tx, id, stopping) is var today
+                && (MakesAdmin(entry, today, options) || LetsTokenDecide(entry, today))) roles = today.Roles;
             await WriteAsync(tx, roles, stopping);
             return true;
         }
@@ -125,7 +137,8 @@ static class UsersEndpoints
         {
             // The id stays, so that the user is not created again on the next connection; personal data does not.
             var deleted = await tx.ExecuteAsync(
-                "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now WHERE id = @id AND deleted = 0",
+                "UPDATE carillon_users SET name = NULL, roles = '[]', region = NULL, interests = '[]', deleted = 1, updated_at = @now "
+                + "WHERE id = @id AND deleted = 0",
                 new { id, now = Iso.Of(now) }, stopping);
             if (deleted == 0) return false;
             await deletion.RunAsync(tx, id, stopping);
@@ -144,35 +157,44 @@ static class UsersEndpoints
 
     const string SelectToday = "SELECT roles AS Roles, deleted AS Deleted FROM carillon_users WHERE id = @id";
 
-    static async Task<Today> TodayAsync(DatabaseTransaction tx, string id, CancellationToken ct) => TodayOf(await tx.QuerySingleOrDefaultAsync<TodayRow>(SelectToday, new { id }, ct));
+    static async Task<Today> TodayAsync(DatabaseTransaction tx, string id, CancellationToken ct) =>
+        TodayOf(await tx.QuerySingleOrDefaultAsync<TodayRow>(SelectToday, new { id }, ct));
 
     static Today TodayOf(TodayRow? row) => row is null ? new([]) : new(Words(row.Roles), row.Deleted == 1);
 
     const string OnlyManageMakesAdmins = "Only an API key with the scope manage gives a user a role that administers.";
 
-    const string OnlyManageEmptiesRoles = "Only an API key with the scope manage leaves a user without roles who had some or was deleted: the roles of the user's token would count.";
+    const string OnlyManageEmptiesRoles =
+        "Only an API key with the scope manage leaves a user without roles who had some or was deleted: the roles of the user's token "
+        + "would count.";
 
     // A key that keeps the directory must not give itself, by way of a user, what its scope withholds. An administrator who is one
     // already stays one.
-    internal static bool MakesAdmin(Entry entry, Today today, AccessOptions options) => (entry.Roles ?? []).Except(today.Roles).Any(options.AdminRoles.Contains);
+    internal static bool MakesAdmin(Entry entry, Today today, AccessOptions options) =>
+        (entry.Roles ?? []).Except(today.Roles).Any(options.AdminRoles.Contains);
 
     // Nor by taking away the roles that win over those of the token.
-    internal static bool LetsTokenDecide(Entry entry, Today today) => entry.Roles is not { Count: > 0 } && (today.Roles.Count > 0 || today.WasDeleted);
+    internal static bool LetsTokenDecide(Entry entry, Today today) =>
+        entry.Roles is not { Count: > 0 } && (today.Roles.Count > 0 || today.WasDeleted);
 
-    static int CharactersIn(Entry entry) => (entry.Name?.Length ?? 0) + (entry.Region?.Length ?? 0) + (entry.Roles ?? []).Concat(entry.Interests ?? []).Sum(word => word.Length + 16);
+    static int CharactersIn(Entry entry) => (entry.Name?.Length ?? 0) + (entry.Region?.Length ?? 0) + (entry.Roles ?? []).Concat(
+        entry.Interests ?? []).Sum(word => word.Length + 16);
 
     static string? Wrong(string id, Entry entry) =>
         !Claims.IsSubject(id) ? $"An id has 1 to {Claims.LongestSubject} characters, no colon and no control characters." :
         entry.Name?.Length > MaxName || entry.Region?.Length > MaxName ? $"name and region have at most {MaxName} characters." :
-        !AreWords(entry.Roles) || !AreWords(entry.Interests) ? $"roles and interests are lists of at most {MaxRoles} texts of 1 to {MaxName} characters." :
+        !AreWords(entry.Roles) || !AreWords(entry.Interests)
+            ? $"roles and interests are lists of at most {MaxRoles} texts of 1 to {MaxName} characters." :
         null;
 
-    static bool AreWords(IReadOnlyList<string>? words) => words is null || (words.Count <= MaxRoles && words.All(word => word is { Length: > 0 and <= MaxName }));
+    static bool AreWords(IReadOnlyList<string>? words) =>
+        words is null || (words.Count <= MaxRoles && words.All(word => word is { Length: > 0 and <= MaxName }));
 
     static async Task<Item?> FindAsync(Database db, string id, CancellationToken ct) =>
         await db.QuerySingleOrDefaultAsync<Row>(Select + " AND id = @id", new { id }, ct) is { } row ? ItemOf(row) : null;
 
-    static Item ItemOf(Row row) => new(row.Id, row.Name, Words(row.Roles), row.Region, Words(row.Interests), row.Disabled == 1, row.CreatedAt, row.UpdatedAt);
+    static Item ItemOf(Row row) =>
+        new(row.Id, row.Name, Words(row.Roles), row.Region, Words(row.Interests), row.Disabled == 1, row.CreatedAt, row.UpdatedAt);
 
     static string[] Words(string json) => JsonSerializer.Deserialize<string[]>(json)!;
 }

@@ -25,8 +25,10 @@ sealed class ApiRateLimiter(AccessOptions options, TimeProvider clock)
     {
         var now = clock.GetTimestamp();
         var swept = Volatile.Read(ref _sweptAt);
-        if (clock.GetElapsedTime(swept, now) >= SweepEvery && Interlocked.CompareExchange(ref _sweptAt, now, swept) == swept) ForgetRested(now);
-        return _shares.GetOrAdd(caller.Actor!, static _ => new Share()).Requests.TryTake(caller.KeyId is null ? _perUser : _perKey, 1, now, out retryAfter);
+        if (clock.GetElapsedTime(swept, now) >= SweepEvery
+            && Interlocked.CompareExchange(ref _sweptAt, now, swept) == swept) ForgetRested(now);
+        return _shares.GetOrAdd(caller.Actor!, static _ =>
+            new Share()).Requests.TryTake(caller.KeyId is null ? _perUser : _perKey, 1, now, out retryAfter);
     }
 
     void ForgetRested(long now)

@@ -1,7 +1,8 @@
 namespace Carillon.Api;
 
 /// <summary>
-/// How many bytes the bodies of all requests may hold at once, counted before they are read. One caller gets a part of it: slow bodies of one user do not close the API to the others.
+/// How many bytes the bodies of all requests may hold at once, counted before they are read. One caller gets a part of it: slow bodies of
+/// one user do not close the API to the others.
 /// </summary>
 /// <param name="most">How many in all.</param>
 /// <param name="mostOfOne">How many of one caller.</param>

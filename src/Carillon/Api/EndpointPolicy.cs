@@ -43,7 +43,8 @@ sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, 
 
     /// <summary>Whether it is for a caller.</summary>
     public bool Admits(Caller caller) =>
-        Scopes.Any(caller.HasScope) || (People && caller.IsKnown) || (Admins && caller.IsAdmin) || (Anonymous && caller is { IsKnown: false, KeyId: null });
+        Scopes.Any(caller.HasScope) || (People && caller.IsKnown) || (Admins && caller.IsAdmin)
+            || (Anonymous && caller is { IsKnown: false, KeyId: null });
 
     /// <summary>The callers it is for, in the description of the API.</summary>
     public string Sentence
@@ -69,7 +70,8 @@ sealed record EndpointPolicy(IReadOnlyList<string> Scopes, bool People = false, 
 
 static class EndpointPolicyExtensions
 {
-    public static TBuilder RequirePolicy<TBuilder>(this TBuilder endpoint, EndpointPolicy policy) where TBuilder : IEndpointConventionBuilder =>
+    public static TBuilder RequirePolicy<TBuilder>(
+        this TBuilder endpoint, EndpointPolicy policy) where TBuilder : IEndpointConventionBuilder =>
         endpoint.WithMetadata(policy).WithDescription(policy.Sentence);
 }
 

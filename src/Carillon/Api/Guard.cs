@@ -13,10 +13,12 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Api;
 
 /// <summary>
-/// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before anything of the request is read.
+/// Stands before every endpoint of <c>/api</c>: who calls, whether they may, whether they have enough of their share left. It comes before
+/// anything of the request is read.
 /// </summary>
 sealed partial class Guard(
-    AccessOptions options, Authenticator authenticator, ApiKeys keys, AuditLog audit, SocketServer server, ApiRateLimiter shares, Idempotency idempotency, StorageGate gate,
+    AccessOptions options, Authenticator authenticator, ApiKeys keys, AuditLog audit, SocketServer server, ApiRateLimiter shares,
+        Idempotency idempotency, StorageGate gate,
     TimeProvider clock, ILogger<Guard> logger)
 {
     const int MaxBody = 1_000_000;
@@ -33,11 +35,13 @@ sealed partial class Guard(
     public static RouteGroupBuilder Map(IEndpointRouteBuilder endpoints)
     {
         // The token or key decides, whatever schemes and policies the application has besides.
-        var api = endpoints.MapGroup("/api").AllowAnonymous().ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+        var api = endpoints.MapGroup("/api").AllowAnonymous().ProducesProblem(StatusCodes.Status400BadRequest)
+            .ProducesProblem(StatusCodes.Status401Unauthorized)
             .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status429TooManyRequests);
         ((IEndpointConventionBuilder)api).Finally(endpoint =>
         {
-            var need = endpoint.Metadata.OfType<EndpointPolicy>().LastOrDefault() ?? throw new InvalidOperationException($"{endpoint.DisplayName} does not say who may call it.");
+            var need = endpoint.Metadata.OfType<EndpointPolicy>().LastOrDefault()
+                ?? throw new InvalidOperationException($"{endpoint.DisplayName} does not say who may call it.");
             var next = endpoint.RequestDelegate!;
             endpoint.RequestDelegate = http => http.RequestServices.GetRequiredService<Guard>().PassAsync(http, need, next);
         });
@@ -64,7 +68,8 @@ sealed partial class Guard(
         {
             audit.NoteRefusal(subject, "request", http.Request.Path, address, error!.Code);
             http.Response.Headers.WWWAuthenticate = need.Schemes;
-            await RefuseAsync(http, error, error == ErrorCode.Unauthorized ? $"This needs a valid Authorization header: {need.Schemes}." : error.Message);
+            await RefuseAsync(http, error, error == ErrorCode.Unauthorized ? $"This needs a valid Authorization header: {need.Schemes}."
+                : error.Message);
             return;
         }
         if (!shares.TryAcquire(caller, out wait))
@@ -92,7 +97,8 @@ sealed partial class Guard(
     // The bodies of all requests together, by what they say before they are read.
     async Task ServeWithinMemoryAsync(HttpContext http, Caller caller, RequestDelegate next)
     {
-        var bytes = Unfolded * Math.Min(http.Request.ContentLength ?? (http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == false ? 0 : MaxBody), MaxBody);
+        var bytes = Unfolded * Math.Min(http.Request.ContentLength
+            ?? (http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == false ? 0 : MaxBody), MaxBody);
         if (!Bodies.TryTake(caller.Actor!, bytes, isShared: caller.KeyId is not null))
         {
             await RefuseAsync(http, ErrorCode.Unavailable, "Too many large requests are being handled.", TimeSpan.FromSeconds(1));
@@ -122,14 +128,17 @@ sealed partial class Guard(
         try
         {
             if (!await IsWritableAsync(http))
-                await RefuseAsync(http, ErrorCode.InvalidPayload, "The body holds text that is not valid Unicode, such as a lone surrogate.");
+                await RefuseAsync(http, ErrorCode.InvalidPayload,
+                    "The body holds text that is not valid Unicode, such as a lone surrogate.");
             else if (http.GetEndpoint()?.Metadata.GetMetadata<AnswersSecret>() is not null) await next(http);
             else await idempotency.ServeAsync(http, caller, next);
         }
         catch (BadHttpRequestException ex) when (!http.Response.HasStarted)
         {
-            await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload,
-                ex.StatusCode == StatusCodes.Status408RequestTimeout ? $"The body did not arrive within {BodyWithin.TotalSeconds} seconds." : "The body is not as it should be.");
+            await RefuseAsync(http, ex.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge
+                : ErrorCode.InvalidPayload,
+                ex.StatusCode == StatusCodes.Status408RequestTimeout
+                    ? $"The body did not arrive within {BodyWithin.TotalSeconds} seconds." : "The body is not as it should be.");
             return;
         }
         catch (ChannelsFullException) when (!http.Response.HasStarted)
@@ -141,12 +150,14 @@ sealed partial class Guard(
         {
             // Known to the health check, which names it; a line for each request would help nobody.
             LogUnavailable(ex);
-            await RefuseAsync(http, ErrorCode.Unavailable, "The database cannot be used right now. Nothing was stored.", TimeSpan.FromSeconds(1));
+            await RefuseAsync(http, ErrorCode.Unavailable, "The database cannot be used right now. Nothing was stored.",
+                TimeSpan.FromSeconds(1));
             return;
         }
         // Where the framework itself refused a body or a parameter, it left no word of it.
         if (http.Response is { StatusCode: >= 400 and < 500, HasStarted: false, ContentType: null })
-            await RefuseAsync(http, http.Response.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge : ErrorCode.InvalidPayload,
+            await RefuseAsync(http, http.Response.StatusCode == StatusCodes.Status413PayloadTooLarge ? ErrorCode.PayloadTooLarge
+                : ErrorCode.InvalidPayload,
                 "The body must be JSON of the form that this address takes, with the content type application/json.");
     }
 
@@ -166,7 +177,8 @@ sealed partial class Guard(
         }
     }
 
-    // An id may hold a slash, which HTTP servers leave escaped in a path. Where somebody means the three characters, their percent sign is escaped itself.
+    // An id may hold a slash, which HTTP servers leave escaped in a path. Where somebody means the three characters, their percent sign is
+    // escaped itself.
     static void UnescapeSlashes(HttpContext http)
     {
         const string slash = "%2F";
@@ -184,7 +196,8 @@ sealed partial class Guard(
         if (ApiKeys.In(authorization) is { } text)
         {
             if (await keys.FindAsync(text, http.RequestAborted) is { } key)
-                return new IdentityResult(new Caller(null, key.Name, [], address) { KeyId = key.Id, Scopes = key.Scopes, ExpiresAt = key.ExpiresAt }, null, null);
+                return new IdentityResult(
+                    new Caller(null, key.Name, [], address) { KeyId = key.Id, Scopes = key.Scopes, ExpiresAt = key.ExpiresAt }, null, null);
             server.Engine.Addresses.Failed(address);
             return new IdentityResult(null, ErrorCode.Unauthorized, null);
         }
@@ -202,5 +215,6 @@ sealed partial class Guard(
     [LoggerMessage(EventId = 1, Level = LogLevel.Debug, Message = "A request was answered with unavailable")]
     partial void LogUnavailable(Exception error);
 
-    static Task RefuseAsync(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null) => Problem.Of(http, error, detail, retryAfter).ExecuteAsync(http);
+    static Task RefuseAsync(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null) =>
+        Problem.Of(http, error, detail, retryAfter).ExecuteAsync(http);
 }

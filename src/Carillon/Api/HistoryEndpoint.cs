@@ -21,19 +21,23 @@ static class HistoryEndpoint
     public sealed record Item(string Event, JsonElement Data, long Offset, string Id, string At);
 
     public sealed record Result(
-        string Channel, Position Position, bool Recovered, IReadOnlyList<Item> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
+        string Channel, Position Position, bool Recovered, IReadOnlyList<Item> Items,
+            [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Next);
 
     public static void Map(RouteGroupBuilder api) =>
         api.MapGet("/channels/{channel}/history", HandleAsync).RequirePolicy(EndpointPolicy.Read)
-            .WithSummary("Reads what was published to a channel since a position (epoch:offset), or the latest of what is kept.").Produces<Result>();
+            .WithSummary("Reads what was published to a channel since a position (epoch:offset), or the latest of what is kept.")
+                .Produces<Result>();
 
     static async Task<IResult> HandleAsync(
-        string channel, string? since, string? limit, string? cursor, Caller caller, ChannelHub hub, SubscriptionLimits limits, HttpContext http, CancellationToken ct)
+        string channel, string? since, string? limit, string? cursor, Caller caller, ChannelHub hub, SubscriptionLimits limits,
+            HttpContext http, CancellationToken ct)
     {
         Position? position = null;
         if (!ChannelName.TryParse(channel, out var name) || !PageRequest.TryRead(limit, cursor, out var page)
             || ((page.After ?? since) is { } text && (position = PositionIn(text)) is null))
-            return Problem.Of(http, ErrorCode.InvalidPayload, "since is an epoch, a colon and an offset; limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
+            return Problem.Of(http, ErrorCode.InvalidPayload,
+                "since is an epoch, a colon and an offset; limit is a number from 1 to 500, cursor what an earlier answer gave as next.");
         if (hub.AreaOf(name) is not { } area) return Problem.Of(http, ErrorCode.UnknownChannel, ErrorCode.UnknownChannel.Message);
         if (!await hub.AdmitsAsync(caller, name, area, ChannelPermission.History))
             return Problem.Of(http, ErrorCode.Forbidden, ErrorCode.Forbidden.Message);
@@ -42,7 +46,8 @@ static class HistoryEndpoint
         {
             var latest = await LatestAsync(hub, name, area, page.Limit, ct);
             var fitting = CountFitting(latest.Publications.Reverse());
-            return TypedResults.Ok(new Result(channel, latest.Position, true, [.. latest.Publications.TakeLast(fitting).Select(ItemOf)], null));
+            return TypedResults.Ok(
+                new Result(channel, latest.Position, true, [.. latest.Publications.TakeLast(fitting).Select(ItemOf)], null));
         }
         var history = await hub.HistoryAsync(name, area, position, limits.MaxRecovered, ct);
         var most = Math.Min(page.Limit, CountFitting(history.Publications));
@@ -82,10 +87,12 @@ static class HistoryEndpoint
     }
 
     static Position? PositionIn(string text) =>
-        text.LastIndexOf(':') is > 0 and <= 100 and var colon && long.TryParse(text.AsSpan(colon + 1), System.Globalization.NumberStyles.None, null, out var offset)
+        text.LastIndexOf(':') is > 0 and <= 100 and var colon
+            && long.TryParse(text.AsSpan(colon + 1), System.Globalization.NumberStyles.None, null, out var offset)
             ? new Position(text[..colon], offset)
             : null;
 
     static Item ItemOf(Publication message) =>
-        new(message.Event, JsonSerializer.Deserialize<JsonElement>(message.Body.Span), message.Position.Offset, message.Id, Iso.Of(message.At));
+        new(message.Event, JsonSerializer.Deserialize<JsonElement>(message.Body.Span), message.Position.Offset, message.Id,
+        Iso.Of(message.At));
 }

@@ -11,15 +11,18 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Api;
 
 /// <summary>
-/// Writes with an <c>Idempotency-Key</c> happen once: the same request again, within a day, gets the first one's answer; another request with the same key, or the same while the
+/// Writes with an <c>Idempotency-Key</c> happen once: the same request again, within a day, gets the first one's answer; another request
+/// with the same key, or the same while the
 /// first is under way, is a conflict. Refused requests are not remembered: they did nothing.
 /// </summary>
 sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quotas, TimeProvider clock, ILogger<Idempotency> logger)
 {
-    // What a write answers is an id and a few members. A longer answer is not stored: the request that comes again gets its status and its Location.
+    // What a write answers is an id and a few members. A longer answer is not stored: the request that comes again gets its status and its
+    // Location.
     const int LongestAnswer = 8 * 1024;
 
-    // Requests that happened while their outcome could not be stored. Each is stored when it comes again; beyond this number the oldest rule holds: the data tells.
+    // Requests that happened while their outcome could not be stored. Each is stored when it comes again; beyond this number the oldest
+    // rule holds: the data tells.
     internal int MaxUnstored { get; set; } = 10_000;
 
     // What is stored of a request that happened and whose answer is not known.
@@ -66,13 +69,15 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
             return;
         }
         var request = await HashOfAsync(http);
-        var taken = new Taken(caller, key, clock.GetUtcNow().ToUnixTimeMilliseconds(), http.GetEndpoint()?.Metadata.GetMetadata<ActsWithoutStorage>() is not null);
+        var taken = new Taken(caller, key, clock.GetUtcNow()
+            .ToUnixTimeMilliseconds(), http.GetEndpoint()?.Metadata.GetMetadata<ActsWithoutStorage>() is not null);
         Row? earlier;
         try
         {
             if (_unstored.TryGetValue((caller, key), out var happened))
             {
-                await EndAsync(happened with { IsUrgent = taken.IsUrgent }, Outcome.Happened, http.Response, Stream.Null, http.RequestAborted);
+                await EndAsync(happened with { IsUrgent = taken.IsUrgent }, Outcome.Happened, http.Response, Stream.Null,
+                    http.RequestAborted);
                 _unstored.TryRemove((caller, key), out _);
             }
             earlier = await TakeAsync(taken, request, http.RequestAborted);
@@ -104,7 +109,8 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
         {
             http.Response.Body = stream;
             // Not given up when the client goes away: what was done stays done, and it will ask again.
-            await TryEndAsync(taken, answered ? Outcome.Answered : commits.HasCommitted ? Outcome.Happened : Outcome.Nothing, http.Response, copy);
+            await TryEndAsync(taken, answered ? Outcome.Answered : commits.HasCommitted ? Outcome.Happened
+                : Outcome.Nothing, http.Response, copy);
         }
         copy.Position = 0;
         await copy.CopyToAsync(stream, http.RequestAborted);
@@ -149,9 +155,12 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
         if (earlier.Request != request)
             await Problem.Of(http, ErrorCode.Conflict, "This Idempotency-Key was used for another request.").ExecuteAsync(http);
         else if (earlier.Status is HappenedStatus)
-            await Problem.Of(http, ErrorCode.Conflict, "The first request with this Idempotency-Key was carried out, and its answer is not known. Read the data.").ExecuteAsync(http);
+            await Problem.Of(http, ErrorCode.Conflict,
+                "The first request with this Idempotency-Key was carried out, and its answer is not known. Read the data.")
+                .ExecuteAsync(http);
         else if (earlier.Status is not { } status)
-            await Problem.Of(http, ErrorCode.Conflict with { Retryable = true }, "The first request with this Idempotency-Key is still under way.", TimeSpan.FromSeconds(1)).ExecuteAsync(http);
+            await Problem.Of(http, ErrorCode.Conflict with { Retryable = true },
+                "The first request with this Idempotency-Key is still under way.", TimeSpan.FromSeconds(1)).ExecuteAsync(http);
         else
         {
             http.Response.StatusCode = (int)status;
@@ -166,7 +175,8 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
     {
         http.Request.EnableBuffering(bufferThreshold: 1_000_000);     // in memory, as large as a body may be: not in a file
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes($"{http.Request.Method} {http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget}\n"));
+        hash.AppendData(Encoding.UTF8.GetBytes(
+            $"{http.Request.Method} {http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget}\n"));
         var buffer = new byte[16 * 1024];
         int read;
         while ((read = await http.Request.Body.ReadAsync(buffer, http.RequestAborted)) > 0) hash.AppendData(buffer.AsSpan(0, read));
@@ -179,13 +189,17 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
     {
         var (caller, key, now, _) = taken;
         await using var tx = await BeginAsync(taken, ct);
-        await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)HistoryTtl.TotalMilliseconds }, ct);
-        await tx.ExecuteAsync("DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key AND status IS NULL AND at_ms < @stuck",
+        await tx.ExecuteAsync(
+            "DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)HistoryTtl.TotalMilliseconds }, ct);
+        await tx.ExecuteAsync(
+            "DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key AND status IS NULL AND at_ms < @stuck",
             new { caller, key, stuck = now - (long)UnderWayFor.TotalMilliseconds }, ct);
         var isFirst = await tx.ExecuteAsync(
-            "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, key) DO NOTHING", new { caller, key, request, now }, ct) == 1;
+            "INSERT INTO carillon_idempotency (caller, key, request, at_ms) VALUES (@caller, @key, @request, @now) ON CONFLICT (caller, "
+            + "key) DO NOTHING", new { caller, key, request, now }, ct) == 1;
         var earlier = isFirst ? null : await tx.QuerySingleOrDefaultAsync<Row>(
-            "SELECT request AS Request, status AS Status, type AS Type, location AS Location, body AS Body FROM carillon_idempotency WHERE caller = @caller AND key = @key", new { caller, key }, ct);
+            "SELECT request AS Request, status AS Status, type AS Type, location AS Location, body AS Body FROM carillon_idempotency WHERE "
+            + "caller = @caller AND key = @key", new { caller, key }, ct);
         await tx.CommitAsync(ct);
         return earlier;
     }
@@ -205,8 +219,10 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
             {
                 status = outcome == Outcome.Answered ? response.StatusCode : HappenedStatus,
                 type = outcome == Outcome.Answered ? response.ContentType : null,
-                location = outcome == Outcome.Answered && response.Headers.Location.ToString() is { Length: > 0 } location ? location : null,
-                answer = outcome == Outcome.Answered && body is MemoryStream { Length: <= LongestAnswer } answer && !space.IsShort ? answer.ToArray() : null,
+                location = outcome == Outcome.Answered && response.Headers.Location.ToString() is { Length: > 0 } location
+                    ? location : null,
+                answer = outcome == Outcome.Answered && body is MemoryStream { Length: <= LongestAnswer } answer && !space.IsShort
+                    ? answer.ToArray() : null,
                 taken.Caller,
                 taken.Key,
                 taken.AtMs,

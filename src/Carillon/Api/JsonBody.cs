@@ -6,13 +6,15 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Carillon.Api;
 
 /// <summary>
-/// Checks a JSON body before a handler reads it: text that is not valid Unicode, such as a lone surrogate, can be read as JSON and not be written as JSON, and would fail after it was
+/// Checks a JSON body before a handler reads it: text that is not valid Unicode, such as a lone surrogate, can be read as JSON and not be
+/// written as JSON, and would fail after it was
 /// committed.
 /// </summary>
 static class JsonBody
 {
     /// <summary>Whether the request may have a body.</summary>
-    public static bool MayCome(HttpContext http) => http.Request.ContentLength is not 0 && http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody != false;
+    public static bool MayCome(HttpContext http) =>
+        http.Request.ContentLength is not 0 && http.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody != false;
 
     /// <summary>Whether all texts of the request's body can be written again. Reads the body and sets it back to its start.</summary>
     public static async ValueTask<bool> IsWritableAsync(HttpContext http, CancellationToken ct)

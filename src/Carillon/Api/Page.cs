@@ -35,7 +35,8 @@ readonly record struct PageRequest(int Limit, string? After)
     public Page<T> Of<T>(IEnumerable<T> sorted, Func<T, string> key)
     {
         var (limit, after) = this;
-        return Cut(sorted.SkipWhile(item => after is not null && string.CompareOrdinal(key(item), after) <= 0).Take(limit + 1).ToArray(), key);
+        return Cut(sorted.SkipWhile(item =>
+            after is not null && string.CompareOrdinal(key(item), after) <= 0).Take(limit + 1).ToArray(), key);
     }
 
     /// <summary>Makes the page of rows that were read with one more than the limit, to see whether there are more.</summary>

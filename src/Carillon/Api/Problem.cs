@@ -7,9 +7,11 @@ namespace Carillon.Api;
 /// <summary>The answer to an HTTP request that failed: a problem document (RFC 9457) with a stable code.</summary>
 static class Problem
 {
-    public static IResult Of(HttpContext http, Refusal refusal) => Of(http, refusal.Error, refusal.Detail ?? refusal.Error.Message, refusal.RetryAfter);
+    public static IResult Of(HttpContext http, Refusal refusal) =>
+        Of(http, refusal.Error, refusal.Detail ?? refusal.Error.Message, refusal.RetryAfter);
 
-    public static IResult Of(HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null, (string Name, object Value)? member = null)
+    public static IResult Of(
+        HttpContext http, ErrorCode error, string detail, TimeSpan? retryAfter = null, (string Name, object Value)? member = null)
     {
         ProductMeters.Refused(error, "http");
         Dictionary<string, object?> members = new() { ["code"] = error.Code, ["retryable"] = error.Retryable };
@@ -20,7 +22,8 @@ static class Problem
             members["retryAfter"] = seconds;
             http.Response.Headers.RetryAfter = seconds.ToString();
         }
-        return TypedResults.Problem(statusCode: StatusOf(error), title: ReasonPhrases.GetReasonPhrase(StatusOf(error)), detail: detail, extensions: members);
+        return TypedResults.Problem(
+            statusCode: StatusOf(error), title: ReasonPhrases.GetReasonPhrase(StatusOf(error)), detail: detail, extensions: members);
     }
 
     internal static int StatusOf(ErrorCode error) => error.Code switch

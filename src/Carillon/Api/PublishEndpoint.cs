@@ -22,7 +22,8 @@ static class PublishEndpoint
         "session", "error", "subscribed", "unsubscribed", "connection:quality", "server:closing",
     ];
 
-    public sealed record Request(string? Channel, IReadOnlyList<string>? Channels, string? Event, JsonElement Data, string? Importance, string? Key);
+    public sealed record Request(
+        string? Channel, IReadOnlyList<string>? Channels, string? Event, JsonElement Data, string? Importance, string? Key);
 
     public sealed record Published(string Channel, Position Position);
 
@@ -30,9 +31,11 @@ static class PublishEndpoint
 
     public static void Map(RouteGroupBuilder api) =>
         api.MapPost("/publish", HandleAsync).RequirePolicy(EndpointPolicy.Publish)
-            .WithSummary("Publishes data to one channel or to several, under the event of their area or one of its own. Answers the position that each publication got.").Produces<Result>();
+            .WithSummary("Publishes data to one channel or to several, under the event of their area or one of its own. Answers the "
+                + "position that each publication got.").Produces<Result>();
 
-    static async Task<IResult> HandleAsync(Request request, Caller caller, ChannelHub hub, AuditLog audit, HttpContext http, CancellationToken ct)
+    static async Task<IResult> HandleAsync(
+        Request request, Caller caller, ChannelHub hub, AuditLog audit, HttpContext http, CancellationToken ct)
     {
         if (!TryRead(request, out var names, out var importance, out var wrong)) return Problem.Of(http, ErrorCode.InvalidPayload, wrong);
         // All or none: every right is checked before anything is published.
@@ -42,13 +45,15 @@ static class PublishEndpoint
             http.Features.Set(new Guard.Refused("publish", name.Value));
             return Problem.Of(http, ErrorCode.Forbidden, $"You may not publish this to {name}.");
         }
-        if (hub.IsShortOfMemory) return Problem.Of(http, ErrorCode.Unavailable, "Memory is short; nothing was published.", TimeSpan.FromSeconds(1));
+        if (hub.IsShortOfMemory) return Problem.Of(
+            http, ErrorCode.Unavailable, "Memory is short; nothing was published.", TimeSpan.FromSeconds(1));
         var body = JsonSerializer.SerializeToUtf8Bytes(request.Data);
         List<Published> published = [];
         foreach (var name in names)
         {
             var area = hub.AreaOf(name);
-            published.Add(new Published(name.Value, await hub.PublishAsync(name, area, request.Event ?? area?.Event ?? DefaultEvent, body, importance, request.Key, ct)));
+            published.Add(new Published(name.Value, await hub.PublishAsync(name, area, request.Event ?? area?.Event
+                ?? DefaultEvent, body, importance, request.Key, ct)));
             audit.NoteAct(caller.Actor, "publish", name.Value, caller.Address);
         }
         return TypedResults.Ok(new Result(published));
@@ -69,7 +74,8 @@ static class PublishEndpoint
     {
         var area = hub.AreaOf(name);
         var isPlain = (request.Event is null || request.Event == area?.Event) && request is { Importance: null, Key: null };
-        return area?.IsOfTheServer == true || (caller.IsKnown && !isPlain) ? new(false) : hub.AdmitsAsync(caller, name, ChannelPermission.Publish);
+        return area?.IsOfTheServer == true || (caller.IsKnown && !isPlain)
+            ? new(false) : hub.AdmitsAsync(caller, name, ChannelPermission.Publish);
     }
 
     static bool TryRead(Request request, out List<ChannelName> names, out Importance? importance, out string wrong)
@@ -86,7 +92,8 @@ static class PublishEndpoint
         else if (request.Key?.Length > LongestKey)
             wrong = $"key has at most {LongestKey} characters.";
         foreach (var text in wrong.Length > 0 ? [] : request.Channels ?? [request.Channel!])
-            if (!ChannelName.TryParse(text, out var channel)) wrong = "A channel's name is parts joined by colons, at most 200 characters, without control characters.";
+            if (!ChannelName.TryParse(text, out var channel)) wrong =
+                "A channel's name is parts joined by colons, at most 200 characters, without control characters.";
             else if (!names.Contains(channel)) names.Add(channel);
         return wrong.Length == 0;
     }

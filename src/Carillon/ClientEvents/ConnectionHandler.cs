@@ -53,7 +53,8 @@ sealed partial class ConnectionHandler(
             // Only a client without any credentials is anonymous: one with wrong credentials is refused.
             var hasNone = text is null && token.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
             var isSignedIn = options.UseHostAuthentication && handshake.User.Identity?.IsAuthenticated == true;
-            if (hasNone && options.AllowAnonymous && !isSignedIn) return new IdentityResult(Caller.Anonymous(handshake.Address), null, null);
+            if (hasNone && options.AllowAnonymous
+                && !isSignedIn) return new IdentityResult(Caller.Anonymous(handshake.Address), null, null);
             return await authenticator.AuthenticateConnectionAsync(text, handshake.User, handshake.Address, CancellationToken.None);
         }
         catch (Exception ex)
@@ -76,7 +77,8 @@ sealed partial class ConnectionHandler(
         {
             using var turn = await subscriber.TakeTurnAsync();     // no request of the client overtakes what follows
             hub.Enter(subscriber);
-            if (accessChanges.Generation == subscriber.Generation || await rights.IsStillKnownAsync(subscriber)) await OnConnectedAsync(subscriber);
+            if (accessChanges.Generation == subscriber.Generation
+                || await rights.IsStillKnownAsync(subscriber)) await OnConnectedAsync(subscriber);
         }
         catch (Exception ex)
         {
@@ -114,7 +116,8 @@ sealed partial class ConnectionHandler(
 
     Task OnDisconnectedAsync(Socket socket, string reason)
     {
-        if (socket.Tag is Subscriber { Caller: var caller }) audit.NoteAct(caller.Actor, "disconnect", socket.Id, caller.Address, CodeOf(reason));
+        if (socket.Tag is Subscriber { Caller: var caller }) audit.NoteAct(
+            caller.Actor, "disconnect", socket.Id, caller.Address, CodeOf(reason));
         return hub.OnDisconnectedAsync(socket);
     }
 
@@ -132,6 +135,7 @@ sealed partial class ConnectionHandler(
     [LoggerMessage(Level = LogLevel.Debug, Message = "Client {Socket} was disconnected: there is no memory for its channels")]
     partial void LogNoRoom(string socket);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Client {Socket} was admitted but could not be subscribed to its channels; its connection was closed")]
+    [LoggerMessage(Level = LogLevel.Error,
+        Message = "Client {Socket} was admitted but could not be subscribed to its channels; its connection was closed")]
     partial void LogConnectFailed(Exception error, string socket);
 }

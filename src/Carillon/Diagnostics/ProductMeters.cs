@@ -22,7 +22,9 @@ static class ProductMeters
     static readonly Counter<long> Recovered = Meter.CreateCounter<long>(
         "carillon.subscriptions.recovered", "{subscription}", "Subscriptions that received all they had missed");
 
-    /// <summary>Subscriptions that were told to load again, by <c>area</c>: their position was too old, or the history began anew.</summary>
+    /// <summary>
+    /// Subscriptions that were told to load again, by <c>area</c>: their position was too old, or the history began anew.
+    /// </summary>
     static readonly Counter<long> Gaps =
         Meter.CreateCounter<long>("carillon.subscriptions.gaps", "{subscription}", "Subscriptions that had to load again");
 

@@ -38,18 +38,21 @@ public static class CarillonExtensions
         services.TryAddSingleton(provider => new Database(Options(provider).DatabasePath));
         services.TryAddSingleton<StorageGate>();
         services.TryAddSingleton(provider => new FreeSpace(
-            provider.GetRequiredService<Database>(), Options(provider).MinFreeSpace, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<FreeSpace>>()));
+            provider.GetRequiredService<Database>(), Options(provider).MinFreeSpace, provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<FreeSpace>>()));
         services.AddHostedService(provider => provider.GetRequiredService<FreeSpace>());
         services.TryAddSingleton(provider => Options(provider).Changes);
         services.TryAddSingleton(provider => new LiveTables(
-            provider.GetRequiredService<Database>(), provider.GetRequiredService<ChangesOptions>(), provider.GetRequiredService<ILogger<LiveTables>>()));
+            provider.GetRequiredService<Database>(), provider.GetRequiredService<ChangesOptions>(),
+                provider.GetRequiredService<ILogger<LiveTables>>()));
         services.TryAddSingleton<ChangeLog>();
         services.TryAddSingleton<ChangePump>();
         services.AddHostedService(provider => provider.GetRequiredService<ChangePump>());
         services.TryAddSingleton<ChangesHealth>();
         services.AddOptions<HealthCheckServiceOptions>().Configure<IOptions<CarillonOptions>>(static (health, carillon) =>
         {
-            if (carillon.Value.Changes.Tables.Count > 0) health.Registrations.Add(new("changes", static provider => provider.GetRequiredService<ChangesHealth>(), null, null));
+            if (carillon.Value.Changes.Tables.Count > 0) health.Registrations.Add(new("changes", static provider =>
+                provider.GetRequiredService<ChangesHealth>(), null, null));
         });
         services.TryAddSingleton(CreateChannels);
         AddAccess(services);
@@ -62,7 +65,8 @@ public static class CarillonExtensions
     {
         services.TryAddSingleton(provider => Options(provider).Access);
         services.TryAddSingleton(provider => new TokenValidator(
-            provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<TokenValidator>>()));
+            provider.GetRequiredService<AccessOptions>(), provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<ILogger<TokenValidator>>()));
         services.TryAddSingleton<AccessChanges>();
         services.TryAddSingleton<DailyQuotas>();
         services.TryAddSingleton<UserDeletion>();
@@ -76,7 +80,8 @@ public static class CarillonExtensions
         services.TryAddSingleton<Idempotency>();
         services.TryAddSingleton<ApiRateLimiter>();
         services.TryAddSingleton<Guard>();
-        services.TryAddSingleton(provider => new AuditRetention(Options(provider).Access.AuditRetention, Options(provider).Access.AuditMaxEntries));
+        services.TryAddSingleton(provider =>
+            new AuditRetention(Options(provider).Access.AuditRetention, Options(provider).Access.AuditMaxEntries));
         services.TryAddSingleton<AuditLog>();
         services.AddHostedService(provider => provider.GetRequiredService<AuditLog>());
     }
@@ -139,10 +144,12 @@ public static class CarillonExtensions
         var log = provider.GetRequiredService<ChangeLog>();
         areas.Changes.Exists = channel => log.Knows(TableOf(channel));
         areas.Changes.ReadHistory = (channel, since, limit, ct) => log.HistoryAsync(TableOf(channel), since, limit, ct);
-        var hub = new ChannelHub(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), areas, provider.GetRequiredService<SubscriptionLimits>(), provider.GetRequiredService<AccessChanges>(),
+        var hub = new ChannelHub(provider.GetRequiredService<SocketServer>(), provider.GetRequiredService<IChannelLayer>(), areas,
+            provider.GetRequiredService<SubscriptionLimits>(), provider.GetRequiredService<AccessChanges>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ChannelHub>>());
         provider.GetRequiredService<AuditLog>().Written = async (item, ct) => await hub.PublishAsync(areas.Audit.Pattern, item, ct);
-        provider.GetRequiredService<ChangePump>().EpochChanged += (table, position) => hub.BeginEpoch(ChangeEncoder.ChannelOf(table), position);
+        provider.GetRequiredService<ChangePump>().EpochChanged += (table, position) =>
+            hub.BeginEpoch(ChangeEncoder.ChannelOf(table), position);
         return hub;
     }
 
@@ -173,7 +180,8 @@ public static class CarillonExtensions
         {
             // Channels recover by position, and a client that returns is authenticated again; rooms restored without that would be rights
             // restored without that.
-            if (options.RecoveryWindow is not null) throw new InvalidOperationException("SocketIOOptions.RecoveryWindow cannot be used with Carillon: its channels recover by position.");
+            if (options.RecoveryWindow is not null) throw new InvalidOperationException(
+                "SocketIOOptions.RecoveryWindow cannot be used with Carillon: its channels recover by position.");
             // The application's authentication sees only handshakes that pass through HTTP.
             if (carillon.Value.Access.UseHostAuthentication) options.Engine.OnHandshakeResponse ??= static _ => { };
         }

@@ -65,7 +65,8 @@ public sealed class CarillonOptions
             const string scheme = "sqlite:";
             return Database.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) && Database.Length > scheme.Length
                 ? Database[scheme.Length..]
-                : throw new InvalidOperationException($"Carillon's Database must be \"sqlite:\" and the path of a file; it is \"{Database}\".");
+                : throw new InvalidOperationException(
+                    $"Carillon's Database must be \"sqlite:\" and the path of a file; it is \"{Database}\".");
         }
     }
 
@@ -73,7 +74,8 @@ public sealed class CarillonOptions
     {
         _ = DatabasePath;
         if (MaxSubscriptions < 1) throw new InvalidOperationException("Carillon's MaxSubscriptions must be at least one.");
-        if (MinFreeSpace < 0) throw new InvalidOperationException("Carillon's MinFreeSpace must not be negative; zero turns the watch off.");
+        if (MinFreeSpace < 0) throw new InvalidOperationException(
+            "Carillon's MinFreeSpace must not be negative; zero turns the watch off.");
         if (Votes.Problem() is { } unlimited) throw new InvalidOperationException($"Carillon's Votes: {unlimited}");
         if (MaxRecovered < 1) throw new InvalidOperationException("Carillon's MaxRecovered must be at least one.");
         if (Access.Problem() is { } wrong) throw new InvalidOperationException($"Carillon's Access: {wrong}");

@@ -11,18 +11,21 @@ using Microsoft.Extensions.Options;
 namespace Carillon.Hosting;
 
 /// <summary>
-/// Keeps the windowed history over a restart that was planned: saved when all services have stopped, so after the last publication, and taken back before the first starts. It is taken and
+/// Keeps the windowed history over a restart that was planned: saved when all services have stopped, so after the last publication, and
+/// taken back before the first starts. It is taken and
 /// deleted in one transaction: after a crash there is none, and nobody is told "recovered" from a history that went on without being saved.
 /// </summary>
 internal sealed partial class HistoryHandover(
-    Database db, StorageGate gate, IChannelLayer layer, AfterCommitPublisher afterCommit, Readiness readiness, IOptions<CarillonOptions> options, TimeProvider clock,
+    Database db, StorageGate gate, IChannelLayer layer, AfterCommitPublisher afterCommit, Readiness readiness,
+        IOptions<CarillonOptions> options, TimeProvider clock,
     IHostApplicationLifetime host, ILogger<HistoryHandover> logger) : IHostedLifecycleService, IDisposable
 {
     // No restart takes longer. What is older comes with a backup that was restored, and the history has gone on since then.
     static readonly TimeSpan NotOlderThan = TimeSpan.FromMinutes(10);
     static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
 
-    // The process listens after this time, whatever the database does: who restarts processes that do not answer must not restart one that waits for a lock.
+    // The process listens after this time, whatever the database does: who restarts processes that do not answer must not restart one that
+    // waits for a lock.
     static readonly TimeSpan StartWithin = TimeSpan.FromSeconds(1);
 
     readonly ShutdownOptions _options = options.Value.Shutdown;
@@ -165,7 +168,8 @@ internal sealed partial class HistoryHandover(
     async Task<IReadOnlyList<Row>> TakeRowsAsync(CancellationToken ct)
     {
         await using var tx = await db.BeginAsync(null, ct);
-        var rows = await tx.QueryAsync<Row>("SELECT channel, epoch, last_offset AS LastOffset, messages, saved_at AS SavedAt FROM carillon_kept_history", ct: ct);
+        var rows = await tx.QueryAsync<Row>(
+            "SELECT channel, epoch, last_offset AS LastOffset, messages, saved_at AS SavedAt FROM carillon_kept_history", ct: ct);
         if (rows.Count == 0) return rows;
         await tx.ExecuteAsync("DELETE FROM carillon_kept_history", ct: ct);
         await tx.CommitAsync(ct);
@@ -182,14 +186,16 @@ internal sealed partial class HistoryHandover(
     }
 
     static byte[] Write(IEnumerable<PublicationSnapshot> messages) => JsonSerializer.SerializeToUtf8Bytes(messages.Select(kept => new Entry(
-        kept.Publication.Event, kept.Publication.Id, kept.Publication.At, kept.Publication.Importance, kept.Publication.Key, kept.Until, kept.Publication.Body.ToArray())));
+        kept.Publication.Event, kept.Publication.Id, kept.Publication.At, kept.Publication.Importance, kept.Publication.Key, kept.Until,
+            kept.Publication.Body.ToArray())));
 
     static ChannelSnapshot Read(Row row)
     {
         var entries = JsonSerializer.Deserialize<Entry[]>(row.Messages) ?? [];
         var offset = row.LastOffset - entries.Length;
         return new(row.Channel, row.Epoch, row.LastOffset, [.. entries.Select(entry => new PublicationSnapshot(
-            new Publication(row.Channel, entry.Event, new Position(row.Epoch, ++offset), entry.Id, entry.At, entry.Body) { Importance = entry.Importance, Key = entry.Key },
+            new Publication(row.Channel, entry.Event, new Position(row.Epoch, ++offset), entry.Id, entry.At,
+                entry.Body) { Importance = entry.Importance, Key = entry.Key },
             entry.Until))]);
     }
 

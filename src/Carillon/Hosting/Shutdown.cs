@@ -14,7 +14,8 @@ namespace Carillon.Hosting;
 /// done the Socket.IO server cuts who is left, and <see cref="HistoryHandover"/> comes last.
 /// </summary>
 internal sealed partial class Shutdown(
-    SocketServer io, Readiness readiness, ShutdownTasks shutdownTasks, IOptions<CarillonOptions> options, TimeProvider clock, ILogger<Shutdown> logger) : IHostedLifecycleService
+    SocketServer io, Readiness readiness, ShutdownTasks shutdownTasks, IOptions<CarillonOptions> options, TimeProvider clock,
+        ILogger<Shutdown> logger) : IHostedLifecycleService
 {
     static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(20);
 
@@ -29,7 +30,8 @@ internal sealed partial class Shutdown(
         try
         {
             // On another thread, because handlers that hear of the ends may block it.
-            await Task.Run(() => TakeLeaveAsync(cancellationToken), CancellationToken.None).WaitAsync(_times.UntilClosed, clock, cancellationToken);
+            await Task.Run(() =>
+                TakeLeaveAsync(cancellationToken), CancellationToken.None).WaitAsync(_times.UntilClosed, clock, cancellationToken);
         }
         catch (Exception ex) when (ex is TimeoutException or OperationCanceledException)
         {
@@ -53,7 +55,8 @@ internal sealed partial class Shutdown(
         // The order in which they came says something about them: who came first would always be first.
         RandomNumberGenerator.Shuffle(clients.AsSpan());
         for (var i = 0; i < clients.Length; i++)
-            clients[i].Emit("server:closing", new { reconnectInMs = ShutdownPhases.ReconnectInMs(i, clients.Length, _options.ReconnectSpread) });
+            clients[i].Emit("server:closing",
+                new { reconnectInMs = ShutdownPhases.ReconnectInMs(i, clients.Length, _options.ReconnectSpread) });
         LogTold(clients.Length, _options.ReconnectSpread.TotalSeconds);
     }
 
@@ -109,7 +112,8 @@ internal sealed partial class Shutdown(
         LogClosed(io.Engine.ConnectionCount, io.Engine.WaitingBytes);
     }
 
-    async Task WaitAsync(TimeSpan time, CancellationToken ct) => await Task.Delay(time, clock, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    async Task WaitAsync(TimeSpan time, CancellationToken ct) =>
+        await Task.Delay(time, clock, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

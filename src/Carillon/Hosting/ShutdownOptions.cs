@@ -4,16 +4,20 @@ namespace Carillon.Hosting;
 public sealed class ShutdownOptions
 {
     /// <summary>
-    /// How long all of it may take, whatever hangs: 10 seconds, a third of what orchestrators usually grant. The host's own <c>ShutdownTimeout</c> (30 seconds) must be longer.
+    /// How long all of it may take, whatever hangs: 10 seconds, a third of what orchestrators usually grant. The host's own
+    /// <c>ShutdownTimeout</c> (30 seconds) must be longer.
     /// </summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// How long readiness fails before anything else happens, so that a load balancer sends nobody any more: 1 second, the interval at which many ask. Zero where nobody asks.
+    /// How long readiness fails before anything else happens, so that a load balancer sends nobody any more: 1 second, the interval at
+    /// which many ask. Zero where nobody asks.
     /// </summary>
     public TimeSpan ReadinessDelay { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Over how long clients are asked to spread their return: 5 seconds. Each is told its own moment by <c>server:closing</c>.</summary>
+    /// <summary>
+    /// Over how long clients are asked to spread their return: 5 seconds. Each is told its own moment by <c>server:closing</c>.
+    /// </summary>
     public TimeSpan ReconnectSpread { get; set; } = TimeSpan.FromSeconds(5);
 
     internal string? Problem() =>

@@ -7,7 +7,8 @@ namespace Carillon.Hosting;
 /// <param name="Flushing">What waits for clients leaves.</param>
 /// <param name="Answers">Clients answer the end of their connection before it is cut.</param>
 /// <param name="Saving">The history is saved.</param>
-internal readonly record struct ShutdownPhases(TimeSpan Readiness, TimeSpan Tasks, TimeSpan Closing, TimeSpan Flushing, TimeSpan Answers, TimeSpan Saving)
+internal readonly record struct ShutdownPhases(
+    TimeSpan Readiness, TimeSpan Tasks, TimeSpan Closing, TimeSpan Flushing, TimeSpan Answers, TimeSpan Saving)
 {
     static readonly TimeSpan Step = TimeSpan.FromMilliseconds(50);
 

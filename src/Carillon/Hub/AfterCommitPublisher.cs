@@ -9,10 +9,12 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Hub;
 
 /// <summary>
-/// Publishes what features have committed, in the order of the commits, without making the next writer wait. Of several states of one thing that wait, only the latest is published, so
+/// Publishes what features have committed, in the order of the commits, without making the next writer wait. Of several states of one thing
+/// that wait, only the latest is published, so
 /// that it is never seen to go backwards.
 /// </summary>
-sealed partial class AfterCommitPublisher(ChannelHub hub, IChannelLayer layer, TimeProvider clock, ILogger<AfterCommitPublisher> logger) : BackgroundService
+sealed partial class AfterCommitPublisher(
+    ChannelHub hub, IChannelLayer layer, TimeProvider clock, ILogger<AfterCommitPublisher> logger) : BackgroundService
 {
     sealed record Announcement(string Channel, string? Key)
     {
@@ -33,14 +35,16 @@ sealed partial class AfterCommitPublisher(ChannelHub hub, IChannelLayer layer, T
     public static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
 
     /// <summary>Whether nothing can be published now, so that nothing must be committed that would have to be.</summary>
-    public bool IsRefusing => hub.IsShortOfMemory || _postponed is not null || (layer is InProcessChannelLayer inProcess && inProcess.HeldBytes > inProcess.MaxBytes);
+    public bool IsRefusing => hub.IsShortOfMemory || _postponed is not null || (
+        layer is InProcessChannelLayer inProcess && inProcess.HeldBytes > inProcess.MaxBytes);
 
     /// <summary>Announces something when its transaction is committed.</summary>
     /// <param name="tx">The transaction.</param>
     /// <param name="channel">The channel.</param>
     /// <param name="payload">What is published.</param>
     /// <param name="key">What it is the state of, where only the latest matters; null where each announcement does.</param>
-    public void Add(DatabaseTransaction tx, string channel, object payload, string? key) => tx.WhenCommitted(() => Enqueue(channel, payload, key));
+    public void Add(DatabaseTransaction tx, string channel, object payload, string? key) =>
+        tx.WhenCommitted(() => Enqueue(channel, payload, key));
 
     /// <summary>Publishes what waits: when the server stops, everything that was committed.</summary>
     public async Task FlushAsync(CancellationToken ct)
@@ -123,6 +127,7 @@ sealed partial class AfterCommitPublisher(ChannelHub hub, IChannelLayer layer, T
     [LoggerMessage(Level = LogLevel.Error, Message = "An announcement on {Channel} could not be published")]
     partial void LogNotPublished(Exception error, string channel);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "There is no memory for {Channel}: announcements wait, and updates and votes are refused until there is")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "There is no memory for {Channel}: announcements wait, and updates and votes are refused until there is")]
     partial void LogPostponed(Exception error, string channel);
 }

@@ -34,7 +34,8 @@ static class Answer
     }
 
     /// <summary>An error as clients are told it, of an event of theirs or of none.</summary>
-    public static object Told(ErrorCode error, string? of = null) => new Error(error.Code, error.Message, error.Retryable, null) { Event = of };
+    public static object Told(ErrorCode error, string? of = null) =>
+        new Error(error.Code, error.Message, error.Retryable, null) { Event = of };
 
     // An acknowledgement belongs to its event: it does not name it.
     sealed record Error(

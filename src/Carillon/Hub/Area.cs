@@ -129,14 +129,18 @@ public sealed class Area
     }
 
     /// <summary>The channel of this area that belongs to a user; false where the name would be none, because it is too long.</summary>
-    internal bool TryOwnedBy(string userId, out ChannelName name) => ChannelName.TryParse(Pattern.Replace("{user}", userId, StringComparison.Ordinal), out name);
+    internal bool TryOwnedBy(string userId, out ChannelName name) =>
+        ChannelName.TryParse(Pattern.Replace("{user}", userId, StringComparison.Ordinal), out name);
 
     /// <summary>Whether a caller may do something with one of its channels.</summary>
-    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName channel, ChannelPermission action, Func<Caller, ChannelName, bool> isPresent) =>
-        Capability.Allows(caller.Capabilities, channel.Value, WordOf(action)) ? new(true) : AdmitsAsync(caller, channel, GrantOf(action), action, isPresent);
+    internal ValueTask<bool> AdmitsAsync(
+        Caller caller, ChannelName channel, ChannelPermission action, Func<Caller, ChannelName, bool> isPresent) =>
+        Capability.Allows(caller.Capabilities, channel.Value, WordOf(action))
+            ? new(true) : AdmitsAsync(caller, channel, GrantOf(action), action, isPresent);
 
     /// <summary>Whether a caller may do something by a grant, of the area or beside it. Capabilities do not count.</summary>
-    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName channel, Grant grant, ChannelPermission action, Func<Caller, ChannelName, bool> isPresent) =>
+    internal ValueTask<bool> AdmitsAsync(
+        Caller caller, ChannelName channel, Grant grant, ChannelPermission action, Func<Caller, ChannelName, bool> isPresent) =>
         AdmitsBackEnd(caller, action) ? new(true) : grant.AdmitsAsync(new Grant.Request(caller, channel, this, action, isPresent));
 
     /// <summary>Whether a caller is a back end whose key has the scope for something, which then holds for all channels.</summary>

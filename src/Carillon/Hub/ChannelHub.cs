@@ -11,7 +11,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Hub;
 
 /// <summary>
-/// The channels that clients join: it finds a channel's area, lets in whom the area admits, replays what was missed, and hands each publication to
+/// The channels that clients join: it finds a channel's area, lets in whom the area admits, replays what was missed, and hands each
+/// publication to
 /// the room of its channel. Inject it to publish.
 /// </summary>
 public sealed partial class ChannelHub : IDisposable
@@ -36,7 +37,8 @@ public sealed partial class ChannelHub : IDisposable
         Meter.CreateObservableUpDownCounter("carillon.subscriptions", CountSubscriptions, "{subscription}", "Subscriptions to channels");
 
     internal ChannelHub(
-        SocketServer server, IChannelLayer layer, AreaList areas, SubscriptionLimits limits, AccessChanges accessChanges, TimeProvider clock, ILogger<ChannelHub> logger)
+        SocketServer server, IChannelLayer layer, AreaList areas, SubscriptionLimits limits, AccessChanges accessChanges,
+            TimeProvider clock, ILogger<ChannelHub> logger)
     {
         (_server, _layer, _areas, _limits, _accessChanges, _clock, _logger) = (server, layer, areas, limits, accessChanges, clock, logger);
         layer.OnMessage(Deliver);
@@ -49,8 +51,10 @@ public sealed partial class ChannelHub : IDisposable
     /// <param name="ct">Ends the waiting.</param>
     /// <returns>The publication's position.</returns>
     /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
-    /// <exception cref="ChannelsFullException">Memory is short, and nothing was published. The same call may succeed a moment later.</exception>
-    public ValueTask<Position> PublishAsync(string channel, object payload, CancellationToken ct = default) => PublishAsync(channel, payload, importance: null, key: null, ct);
+    /// <exception cref="ChannelsFullException">Memory is short, and nothing was published. The same call may succeed a moment
+    /// later.</exception>
+    public ValueTask<Position> PublishAsync(string channel, object payload, CancellationToken ct = default) =>
+        PublishAsync(channel, payload, importance: null, key: null, ct);
 
     /// <summary>Publishes to a channel. Everyone who joined it hears it, on every node.</summary>
     /// <param name="channel">The channel's name.</param>
@@ -60,20 +64,24 @@ public sealed partial class ChannelHub : IDisposable
     /// <param name="ct">Ends the waiting.</param>
     /// <returns>The publication's position.</returns>
     /// <exception cref="ArgumentException">The text is no channel name, or no area has such a channel.</exception>
-    /// <exception cref="ChannelsFullException">Memory is short, and nothing was published. The same call may succeed a moment later.</exception>
-    public ValueTask<Position> PublishAsync(string channel, object payload, Importance? importance, string? key = null, CancellationToken ct = default)
+    /// <exception cref="ChannelsFullException">Memory is short, and nothing was published. The same call may succeed a moment
+    /// later.</exception>
+    public ValueTask<Position> PublishAsync(
+        string channel, object payload, Importance? importance, string? key = null, CancellationToken ct = default)
     {
         if (!ChannelName.TryParse(channel, out var name) || AreaOf(name) is not { } area)
             throw new ArgumentException($"No area has a channel \"{channel}\".", nameof(channel));
         if (IsShortOfMemory) throw new ChannelsFullException("Memory is short; nothing was published.");
-        return PublishAsync(name, area, area.Event, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web), importance, key, ct);
+        return PublishAsync(
+            name, area, area.Event, JsonSerializer.SerializeToUtf8Bytes(payload, JsonSerializerOptions.Web), importance, key, ct);
     }
 
     /// <summary>How many connections of this node have joined a channel.</summary>
     public int CountOf(string channel) => _server.Root.To(LocalChannel.RoomOf(channel)).Count;
 
     /// <summary>
-    /// Says that a rule of the application (<see cref="Grant.When(Func{Caller, ChannelName, bool})"/>) would answer differently for a user now: the user's connections are looked at anew,
+    /// Says that a rule of the application (<see cref="Grant.When(Func{Caller, ChannelName, bool})"/>) would answer differently for a user
+    /// now: the user's connections are looked at anew,
     /// and what they may not hear any more is taken away. Carillon's own tables need no such word.
     /// </summary>
     /// <param name="userId">The user.</param>
@@ -82,7 +90,10 @@ public sealed partial class ChannelHub : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Watched.Remove(this);
 
-    /// <summary>Raised when a connection has joined a channel, and when it has left it, for whatever reason. In the connection's turn: return at once.</summary>
+    /// <summary>
+    /// Raised when a connection has joined a channel, and when it has left it, for whatever reason. In the connection's turn: return at
+    /// once.
+    /// </summary>
     internal event Action<Subscriber, ChannelName, Area>? Joined;
 
     /// <inheritdoc cref="Joined"/>
@@ -95,13 +106,15 @@ public sealed partial class ChannelHub : IDisposable
     internal IEnumerable<Subscriber> Subscribers => _subscribers.Values;
 
     /// <summary>The position of a channel, what followed another one, and whether that is all of it.</summary>
-    internal ValueTask<History> HistoryAsync(ChannelName name, Area area, Position? since, int limit, CancellationToken ct) => area.ReadHistory is { } read
+    internal ValueTask<History> HistoryAsync(ChannelName name, Area area, Position? since, int limit, CancellationToken ct) =>
+        area.ReadHistory is { } read
         ? read(name, since, limit, ct)
         : _layer.HistoryAsync(name.Value, since, limit, ct);
 
     /// <summary>Publishes a body that is JSON already, under an event of its own; in a channel without an area nothing is kept.</summary>
     internal ValueTask<Position> PublishAsync(
-        ChannelName name, Area? area, string @event, ReadOnlyMemory<byte> body, Importance? importance, string? key, CancellationToken ct) =>
+        ChannelName name, Area? area, string @event, ReadOnlyMemory<byte> body, Importance? importance, string? key,
+            CancellationToken ct) =>
         PublishAsync(name, area, body, new PublishOptions
         {
             Event = @event,
@@ -141,7 +154,8 @@ public sealed partial class ChannelHub : IDisposable
         AreaOf(name) is { } area ? AdmitsAsync(caller, name, area, action) : new(Area.AdmitsBackEnd(caller, action));
 
     /// <inheritdoc cref="AdmitsAsync(Caller, ChannelName, ChannelPermission)"/>
-    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, Area area, ChannelPermission action) => WithinAsync(area.AdmitsAsync(caller, name, action, IsPresent));
+    internal ValueTask<bool> AdmitsAsync(Caller caller, ChannelName name, Area area, ChannelPermission action) =>
+        WithinAsync(area.AdmitsAsync(caller, name, action, IsPresent));
 
     // A rule of the application that does not answer must not hold a connection's turn for ever.
     ValueTask<bool> WithinAsync(ValueTask<bool> rule) => rule.IsCompleted ? rule : new(rule.AsTask().WaitAsync(RuleWithin, _clock));
@@ -207,13 +221,16 @@ public sealed partial class ChannelHub : IDisposable
     internal bool HasSubscribers(string channel) => _channels.TryGetValue(channel, out var local) && !local.HasEnded;
 
     /// <summary>
-    /// Joins a subscriber to a channel. Publications are held back for it from the first moment, the history is read, and what was held follows without what
+    /// Joins a subscriber to a channel. Publications are held back for it from the first moment, the history is read, and what was held
+    /// follows without what
     /// the history had already: nothing is lost between the two and nothing comes twice. It must be the subscriber's turn.
     /// </summary>
-    internal async Task JoinAsync(Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
+    internal async Task JoinAsync(
+        Subscriber subscriber, ChannelName name, Area area, Position? since, Action<Position, bool> tell, CancellationToken ct)
     {
         var isNew = !subscriber.Has(name.Value);
-        var channel = isNew || !_channels.TryGetValue(name.Value, out var known) ? await JoinNodeAsync(subscriber.Account, name.Value, area, ct) : known;
+        var channel = isNew || !_channels.TryGetValue(name.Value, out var known)
+            ? await JoinNodeAsync(subscriber.Account, name.Value, area, ct) : known;
         subscriber.Add(name.Value);
         LocalChannel.PendingJoin? hold = null;
         try
@@ -255,7 +272,8 @@ public sealed partial class ChannelHub : IDisposable
     {
         while (true)
         {
-            var channel = _channels.GetOrAdd(name, static (name, of) => new LocalChannel(of.Hub._server, name, of.Area, of.Hub._clock), (Hub: this, Area: area));
+            var channel = _channels.GetOrAdd(name, static (name, of) =>
+                new LocalChannel(of.Hub._server, name, of.Area, of.Hub._clock), (Hub: this, Area: area));
             using var turn = await channel.Membership.TakeAsync(ct);
             if (channel.HasEnded) continue;      // the last subscriber left while we waited
             try

@@ -18,7 +18,8 @@ public readonly record struct ChannelName
     public static bool TryParse(string? text, out ChannelName name)
     {
         name = default;
-        if (text is not { Length: > 0 and <= MaxLength } || text[0] == ':' || text[^1] == ':' || text.Contains("::", StringComparison.Ordinal)) return false;
+        if (text is not { Length: > 0 and <= MaxLength } || text[0] == ':' || text[^1] == ':'
+            || text.Contains("::", StringComparison.Ordinal)) return false;
         for (var i = 0; i < text.Length; i++)
         {
             if (char.IsControl(text[i])) return false;
@@ -29,7 +30,8 @@ public readonly record struct ChannelName
         return true;
     }
 
-    internal static ChannelName Parse(string text) => TryParse(text, out var name) ? name : throw new ArgumentException($"\"{text}\" is no name of a channel.", nameof(text));
+    internal static ChannelName Parse(string text) =>
+        TryParse(text, out var name) ? name : throw new ArgumentException($"\"{text}\" is no name of a channel.", nameof(text));
 
     /// <inheritdoc/>
     public override string ToString() => Value;

@@ -6,7 +6,8 @@ namespace Carillon.Hub;
 enum QualityLevel : byte { Unknown, Good, Fair, Poor }
 
 /// <summary>
-/// <c>connection:quality</c>: what a client is told of its own connection, after the first measurement and each time that the level changes. Measurements come with the pings, so this
+/// <c>connection:quality</c>: what a client is told of its own connection, after the first measurement and each time that the level
+/// changes. Measurements come with the pings, so this
 /// costs nothing while nothing changes.
 /// </summary>
 static class ConnectionQuality

@@ -5,7 +5,8 @@ using Carillon.Access;
 namespace Carillon.Hub;
 
 /// <summary>
-/// To whom something is open. Grants are joined with <c>|</c>, and each has a text form for configuration: <c>everyone</c>, <c>users</c>, <c>nobody</c>, <c>owner</c>,
+/// To whom something is open. Grants are joined with <c>|</c>, and each has a text form for configuration: <c>everyone</c>, <c>users</c>,
+/// <c>nobody</c>, <c>owner</c>,
 /// <c>members</c>, <c>subscribers</c>, <c>present</c>, <c>admins</c>, <c>role:</c> with a role, and several of them with commas between.
 /// </summary>
 [TypeConverter(typeof(GrantConverter))]
@@ -15,7 +16,8 @@ public sealed class Grant
     readonly string _text;
 
     /// <summary>What is asked: may this caller do this in that channel of an area?</summary>
-    internal readonly record struct Request(Caller Caller, ChannelName Channel, Area Area, ChannelPermission Action, Func<Caller, ChannelName, bool> IsPresent);
+    internal readonly record struct Request(
+        Caller Caller, ChannelName Channel, Area Area, ChannelPermission Action, Func<Caller, ChannelName, bool> IsPresent);
 
     Grant(string text, Func<Request, ValueTask<bool>> admits) => (_text, _admits) = (text, admits);
 
@@ -33,14 +35,16 @@ public sealed class Grant
     public static Grant Users { get; } = new("users", q => q.Caller.IsKnown);
 
     /// <summary>To the user whose id stands in the channel's name where the area's pattern says <c>{user}</c>.</summary>
-    public static Grant Owner { get; } = new("owner", q => q.Caller.UserId is { } id && q.Area.PartOf(q.Channel, "{user}").SequenceEqual(id));
+    public static Grant Owner { get; } = new(
+        "owner", q => q.Caller.UserId is { } id && q.Area.PartOf(q.Channel, "{user}").SequenceEqual(id));
 
     /// <summary>To the members of the channel (<c>PUT /api/channels/{channel}/members/{userId}</c>).</summary>
     public static Grant Members { get; } = new("members", q => q.Caller.Memberships.Contains(q.Channel.Value));
 
     /// <summary>To all who may subscribe to the channel; where that itself is asked, to nobody.</summary>
     public static Grant Subscribers { get; } = new("subscribers", q =>
-        q.Action == ChannelPermission.Subscribe ? new(false) : q.Area.AdmitsAsync(q.Caller, q.Channel, ChannelPermission.Subscribe, q.IsPresent));
+        q.Action == ChannelPermission.Subscribe
+            ? new(false) : q.Area.AdmitsAsync(q.Caller, q.Channel, ChannelPermission.Subscribe, q.IsPresent));
 
     /// <summary>To the users who are in the channel, on whatever device, and may still subscribe to it.</summary>
     public static Grant Present { get; } = new("present", q =>
@@ -52,7 +56,9 @@ public sealed class Grant
     /// <summary>To the users with a role.</summary>
     public static Grant Role(string role) => new("role:" + role, q => q.Caller.Roles.Contains(role));
 
-    /// <summary>To those of whom the application says so. It is asked when somebody subscribes, and again when rights change: keep it quick.</summary>
+    /// <summary>
+    /// To those of whom the application says so. It is asked when somebody subscribes, and again when rights change: keep it quick.
+    /// </summary>
     public static Grant When(Func<Caller, ChannelName, ValueTask<bool>> rule) => new("when", q => rule(q.Caller, q.Channel));
 
     /// <summary>To those of whom the application says so.</summary>
@@ -96,7 +102,8 @@ public sealed class Grant
         _ => null,
     };
 
-    static async ValueTask<bool> EitherAsync(Grant left, Grant right, Request question) => await left.AdmitsAsync(question) || await right.AdmitsAsync(question);
+    static async ValueTask<bool> EitherAsync(Grant left, Grant right, Request question) =>
+        await left.AdmitsAsync(question) || await right.AdmitsAsync(question);
 }
 
 /// <summary>Lets configuration say who something is open to.</summary>
@@ -104,7 +111,10 @@ sealed class GrantConverter : TypeConverter
 {
     public override bool CanConvertFrom(ITypeDescriptorContext? context, Type sourceType) => sourceType == typeof(string);
 
-    public override object ConvertFrom(ITypeDescriptorContext? context, CultureInfo? culture, object value) => Grant.TryParse(value as string, out var grant)
+    public override object ConvertFrom(ITypeDescriptorContext? context, CultureInfo? culture, object value) =>
+        Grant.TryParse(value as string, out var grant)
         ? grant
-        : throw new FormatException("Who something is open to is said by one or several of everyone, users, nobody, owner, members, subscribers, present, admins and role:… with commas between.");
+        : throw new FormatException(
+            "Who something is open to is said by one or several of everyone, users, nobody, owner, members, subscribers, present, admins "
+            + "and role:… with commas between.");
 }

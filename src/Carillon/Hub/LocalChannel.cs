@@ -28,7 +28,9 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
 
         public List<Publication> Waiting { get; } = [];
 
-        /// <summary>The last of the publications that there was no room for; none is sent then, and the client is told that it has a gap.</summary>
+        /// <summary>
+        /// The last of the publications that there was no room for; none is sent then, and the client is told that it has a gap.
+        /// </summary>
         public Position? Overflowed { get; private set; }
 
         public void Add(Publication message)
@@ -60,7 +62,9 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
     /// <summary>The pattern of its area.</summary>
     public string Area => area.Pattern;
 
-    /// <summary>Held while a subscriber joins or leaves: it guards <see cref="Subscribers"/>, and orders what the layer is asked about this channel.</summary>
+    /// <summary>
+    /// Held while a subscriber joins or leaves: it guards <see cref="Subscribers"/>, and orders what the layer is asked about this channel.
+    /// </summary>
     public AsyncLock Membership { get; } = new();
 
     /// <summary>How many have joined or are joining.</summary>
@@ -84,7 +88,9 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
         return hold;
     }
 
-    /// <summary>Sends the missed publications, then those held back, and lets the socket into the room: one moment for everyone else.</summary>
+    /// <summary>
+    /// Sends the missed publications, then those held back, and lets the socket into the room: one moment for everyone else.
+    /// </summary>
     /// <param name="hold">The subscriber.</param>
     /// <param name="history">What the history answered.</param>
     /// <param name="recovered">Whether the missed publications are to be sent.</param>
@@ -100,19 +106,22 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
             // A history that was replaced while it was read is worth nothing.
             var position = hold.Overflowed ?? hold.NewEpoch ?? history.Position;
             // What does not fit the client's queue could not be sent whole, and it would come back for the same again and again.
-            recovered &= hold.NewEpoch is null && hold.Overflowed is null && history.Publications.Sum(m => (long)m.Body.Length) <= server.Engine.Options.MaxQueuedBytes / 2;
+            recovered &= hold.NewEpoch is null && hold.Overflowed is null && history.Publications.Sum(m =>
+                (long)m.Body.Length) <= server.Engine.Options.MaxQueuedBytes / 2;
             using var together = SocketServer.SendTogether();
             if (recovered)
                 foreach (var message in history.Publications) Send(hold.Socket, message);
             foreach (var message in hold.Waiting)
             {
-                if (message.Position.Epoch == position.Epoch ? message.Position.Offset <= position.Offset : hold.NewEpoch is not null) continue;
+                if (message.Position.Epoch == position.Epoch ? message.Position.Offset <= position.Offset
+                    : hold.NewEpoch is not null) continue;
                 Send(hold.Socket, message);
                 position = message.Position;
             }
             tell(position, recovered);
             // Where a table is the log, its rows may be read before they are delivered: then they come once more.
-            if (area.ReadHistory is not null && !(_delivered is { } last && last.Epoch == position.Epoch && last.Offset >= position.Offset)) _ahead[hold.Socket] = position;
+            if (area.ReadHistory is not null && !(_delivered is { } last && last.Epoch == position.Epoch
+                && last.Offset >= position.Offset)) _ahead[hold.Socket] = position;
             return recovered;
         }
     }
@@ -180,7 +189,8 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
 
     void SetTimer(TimeSpan due)
     {
-        _sending ??= clock.CreateTimer(static channel => ((LocalChannel)channel!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _sending ??= clock.CreateTimer(
+            static channel => ((LocalChannel)channel!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _sending.Change(due, Timeout.InfiniteTimeSpan);
     }
 
@@ -214,7 +224,8 @@ sealed class LocalChannel(SocketServer server, string name, Area area, TimeProvi
         server.Root.To(socket.Id).With(_whole).Emit(message.Event, new RawJson(message.Body), Meta(message));
 
     SendPolicy PolicyOf(Publication message) =>
-        message.Importance is null && message.Key is null ? _policy : _policy with { Priority = PriorityOf(message.Importance ?? area.Importance), Key = message.Key };
+        message.Importance is null && message.Key is null
+            ? _policy : _policy with { Priority = PriorityOf(message.Importance ?? area.Importance), Key = message.Key };
 
     static SendPriority PriorityOf(Importance importance) => importance switch
     {

@@ -7,10 +7,13 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Hub;
 
 /// <summary>
-/// Keeps rights alive on open connections: when something changes about a user or a token, the connections that it concerns are looked at anew, subscriptions that were lost are taken
+/// Keeps rights alive on open connections: when something changes about a user or a token, the connections that it concerns are looked at
+/// anew, subscriptions that were lost are taken
 /// away, and connections without a right to be there end. An expired token ends its connection after a grace.
 /// </summary>
-sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authenticator, AccessChanges accessChanges, AuditLog audit, AccessOptions options, TimeProvider clock, ILogger<PermissionRefresher> logger) : BackgroundService
+sealed partial class PermissionRefresher(
+    ChannelHub hub, Authenticator authenticator, AccessChanges accessChanges, AuditLog audit, AccessOptions options, TimeProvider clock,
+    ILogger<PermissionRefresher> logger) : BackgroundService
 {
     // For tokens that expire; what changes is looked at when it does.
     static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
@@ -42,10 +45,15 @@ sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authentic
         accessChanges.Changed -= Note;
     }
 
-    /// <summary>Somebody's rights have changed for a reason that no table tells, such as what the application's own rule answers: their connections are looked at anew.</summary>
+    /// <summary>
+    /// Somebody's rights have changed for a reason that no table tells, such as what the application's own rule answers: their connections
+    /// are looked at anew.
+    /// </summary>
     public void Note(AccessChange change) => _changes.Writer.TryWrite(change);
 
-    /// <summary>Looks at one connection anew: whether its user is still let in, and as whom. Who is not is told, and the connection ends.</summary>
+    /// <summary>
+    /// Looks at one connection anew: whether its user is still let in, and as whom. Who is not is told, and the connection ends.
+    /// </summary>
     public async Task<bool> IsStillKnownAsync(Subscriber subscriber)
     {
         while (true)
@@ -62,11 +70,13 @@ sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authentic
     }
 
     /// <summary>
-    /// Whether rights have changed since a connection was last looked at; then it is looked at now. Who asks for what was granted a moment ago must not come before the news of it.
+    /// Whether rights have changed since a connection was last looked at; then it is looked at now. Who asks for what was granted a moment
+    /// ago must not come before the news of it.
     /// </summary>
     /// <param name="subscriber">The connection.</param>
     /// <param name="asOf">Its generation before it was asked what it may: somebody else may be looking at it, too.</param>
-    public async ValueTask<bool> HasNewsAsync(Subscriber subscriber, long asOf) => asOf != accessChanges.Generation && await IsStillKnownAsync(subscriber);
+    public async ValueTask<bool> HasNewsAsync(Subscriber subscriber, long asOf) =>
+        asOf != accessChanges.Generation && await IsStillKnownAsync(subscriber);
 
     /// <summary>Takes away what a connection has joined and may not hear any more. It must be its turn.</summary>
     public async Task RevokeSubscriptionsAsync(Subscriber subscriber)
@@ -76,7 +86,8 @@ sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authentic
             if (!ChannelName.TryParse(channel, out var name) || await IsStillOpenAsync(subscriber.Caller, name)) continue;
             await hub.LeaveAsync(subscriber, name);
             subscriber.Socket.Emit("unsubscribed", new { channel, code = ErrorCode.Forbidden.Code });
-            audit.Note(subscriber.Caller.Actor, "unsubscribed", channel, subscriber.Caller.Address, AuditEntry.Refused, ErrorCode.Forbidden.Code);
+            audit.Note(subscriber.Caller.Actor, "unsubscribed", channel, subscriber.Caller.Address, AuditEntry.Refused,
+                ErrorCode.Forbidden.Code);
         }
     }
 
@@ -125,7 +136,9 @@ sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authentic
             else if (caller.ExpiresAt is { } end && end <= now) Expire(subscriber, late: now - end);
         }
         if (concerned.Count > 0)
-            await Parallel.ForEachAsync(concerned.Distinct(), new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = ct }, async (subscriber, _) => await LookAgainAsync(subscriber));
+            await Parallel.ForEachAsync(
+                concerned.Distinct(), new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = ct },
+                async (subscriber, _) => await LookAgainAsync(subscriber));
     }
 
     static bool Concerns((HashSet<string> Users, HashSet<string> Tokens) changed, Caller caller) =>
@@ -144,7 +157,8 @@ sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authentic
         }
     }
 
-    // Nobody else waits for this connection. Where its turn or an answer does not come in time, it is cut: the client comes back, and joins what it may.
+    // Nobody else waits for this connection. Where its turn or an answer does not come in time, it is cut: the client comes back, and joins
+    // what it may.
     async Task TakeAwayInTurnAsync(Subscriber subscriber)
     {
         try
@@ -187,11 +201,13 @@ sealed partial class PermissionRefresher(ChannelHub hub, Authenticator authentic
     {
         if (!subscriber.Socket.IsConnected) return;
         subscriber.Socket.Emit("error", Answer.Told(error, "connect"));
-        audit.Note(subscriber.Caller.Actor, "connection:ended", subscriber.Socket.Id, subscriber.Caller.Address, AuditEntry.Refused, error.Code);
+        audit.Note(subscriber.Caller.Actor, "connection:ended", subscriber.Socket.Id, subscriber.Caller.Address, AuditEntry.Refused,
+            error.Code);
         subscriber.Socket.Disconnect(close: true);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Connection {Connection} was cut: its rights have changed while something it asked for did not end")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "Connection {Connection} was cut: its rights have changed while something it asked for did not end")]
     partial void LogCut(string connection);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The rights of connection {Connection} could not be looked at; they are in a moment")]

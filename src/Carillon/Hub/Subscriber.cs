@@ -5,7 +5,8 @@ using Carillon.SocketIO.Sockets;
 namespace Carillon.Hub;
 
 /// <summary>
-/// One connection as channels see it: who it is, and what it joined. What it asks is done one after the other, in the order it was asked: to join and to leave the same
+/// One connection as channels see it: who it is, and what it joined. What it asks is done one after the other, in the order it was asked:
+/// to join and to leave the same
 /// channel must not overtake each other, and the end of the connection comes last.
 /// </summary>
 sealed class Subscriber(Socket socket, Caller caller, long generation)
@@ -18,7 +19,9 @@ sealed class Subscriber(Socket socket, Caller caller, long generation)
 
     public Socket Socket => socket;
 
-    /// <summary>The account that its subscriptions count for, from the first to the last: the user, or the network of somebody who is not known.</summary>
+    /// <summary>
+    /// The account that its subscriptions count for, from the first to the last: the user, or the network of somebody who is not known.
+    /// </summary>
     public string Account { get; } = caller.UserId is { } id ? "user:" + id : "network:" + RefusalThrottle.NetworkOf(caller.Address);
 
     /// <summary>Who it is, as of the last look.</summary>

@@ -3,13 +3,15 @@ using System.Runtime.InteropServices;
 namespace Carillon.Hub;
 
 /// <summary>
-/// The memory that the subscriptions of all connections take, and each account's share of it: an account that invents channels fills its own share, and
+/// The memory that the subscriptions of all connections take, and each account's share of it: an account that invents channels fills its
+/// own share, and
 /// everybody else can still join.
 /// </summary>
 /// <param name="limit">How many bytes all subscriptions may take.</param>
 sealed class SubscriptionBudget(long limit)
 {
-    // Measured on 64 bits, rounded up: a channel with its room, its policies and the people who are present in it; a connection's place in all of these.
+    // Measured on 64 bits, rounded up: a channel with its room, its policies and the people who are present in it; a connection's place in
+    // all of these.
     public const int ChannelCost = 2048, JoinCost = 512;
 
     // An account cannot keep more than one in so many from the others.
@@ -37,7 +39,9 @@ sealed class SubscriptionBudget(long limit)
         }
     }
 
-    /// <summary>Takes bytes for an account. False: nothing was taken, because the account or all accounts together have used their share.</summary>
+    /// <summary>
+    /// Takes bytes for an account. False: nothing was taken, because the account or all accounts together have used their share.
+    /// </summary>
     public bool TryTake(string account, long bytes)
     {
         lock (_gate)
@@ -48,7 +52,9 @@ sealed class SubscriptionBudget(long limit)
         }
     }
 
-    /// <summary>Takes bytes even where there are not enough: for the channels that every connection has, bounded by the number of connections.</summary>
+    /// <summary>
+    /// Takes bytes even where there are not enough: for the channels that every connection has, bounded by the number of connections.
+    /// </summary>
     public void Take(string account, long bytes)
     {
         lock (_gate) Add(account, bytes);

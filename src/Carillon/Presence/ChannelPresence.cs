@@ -11,7 +11,8 @@ sealed record Person(string Id, string? Name);
 sealed record PresenceDiff(IReadOnlyList<Person> Joined, IReadOnlyList<Person> Left, int Count);
 
 /// <summary>
-/// Who is in one channel. A user is there from the first connection on until a while after the last: several pages of one person are one person, and who comes back within that while
+/// Who is in one channel. A user is there from the first connection on until a while after the last: several pages of one person are one
+/// person, and who comes back within that while
 /// has never been away. Used under one lock.
 /// </summary>
 sealed class ChannelPresence
@@ -96,7 +97,8 @@ sealed class ChannelPresence
         while (_leaving.TryPeek(out var first) && first.LeftStamp <= leftUntil)
         {
             var (member, leftStamp) = _leaving.Dequeue();
-            if (member.LeftAt is null || member.LeftStamp != leftStamp || !_members.Remove(member.Id)) continue;      // came back, and perhaps left again later
+            // came back, and perhaps left again later
+            if (member.LeftAt is null || member.LeftStamp != leftStamp || !_members.Remove(member.Id)) continue;
             _sorted.Remove(member);
             if (!_joined.Remove(member.Id)) _left[member.Id] = new Person(member.Id, member.Name);
             gone.Add(member.Id);

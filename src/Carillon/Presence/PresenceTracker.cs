@@ -27,16 +27,20 @@ sealed partial class PresenceTracker : BackgroundService
     readonly SemaphoreSlim _telling = new(1, 1);                          // one batch at a time: positions only grow
     readonly Lock _gate = new();
     readonly Dictionary<string, ChannelPresence> _channels = new(StringComparer.Ordinal);
-    readonly HashSet<string> _moving = new(StringComparer.Ordinal);       // channels with something to publish, or with users who left a moment ago
+    // channels with something to publish, or with users who left a moment ago
+    readonly HashSet<string> _moving = new(StringComparer.Ordinal);
 
-    public PresenceTracker(ChannelHub hub, PermissionRefresher rights, PresenceOptions options, AreaList areas, TimeProvider clock, ILogger<PresenceTracker> logger)
+    public PresenceTracker(
+        ChannelHub hub, PermissionRefresher rights, PresenceOptions options, AreaList areas, TimeProvider clock,
+        ILogger<PresenceTracker> logger)
     {
         (_hub, _rights, _options, _area, _clock, _logger) = (hub, rights, options, PresenceFeature.AreaIn(areas), clock, logger);
         hub.Joined += OnJoined;
         hub.Left += OnLeft;
         hub.IsPresent = Holds;
         _area.Exists = presence => ChannelOf(presence) is not null;
-        _area.Subscribe = Grant.When((caller, presence) => ChannelOf(presence) is { } channel ? hub.AdmitsAsync(caller, channel, ChannelPermission.Presence) : new(false));
+        _area.Subscribe = Grant.When((caller, presence) =>
+            ChannelOf(presence) is { } channel ? hub.AdmitsAsync(caller, channel, ChannelPermission.Presence) : new(false));
         _area.ReadHistory = (presence, since, _, _) => new(HistoryOf(presence, since));
     }
 
@@ -133,7 +137,8 @@ sealed partial class PresenceTracker : BackgroundService
                 _moving.Add(channel.Value);
             }
             // It may have been the last subscriber of a presence channel.
-            if (channel.Value.StartsWith(Prefix, StringComparison.Ordinal) && _channels.ContainsKey(channel.Value[Prefix.Length..])) _moving.Add(channel.Value[Prefix.Length..]);
+            if (channel.Value.StartsWith(Prefix, StringComparison.Ordinal)
+                && _channels.ContainsKey(channel.Value[Prefix.Length..])) _moving.Add(channel.Value[Prefix.Length..]);
         }
     }
 
@@ -149,7 +154,8 @@ sealed partial class PresenceTracker : BackgroundService
         }
     }
 
-    ChannelPresence ChannelPresenceOf(string channel) => _channels.TryGetValue(channel, out var known) ? known : _channels[channel] = new ChannelPresence();
+    ChannelPresence ChannelPresenceOf(string channel) =>
+        _channels.TryGetValue(channel, out var known) ? known : _channels[channel] = new ChannelPresence();
 
     List<(ChannelName Channel, PresenceDiff Movement, Position Position)> TakeMovements()
     {
@@ -180,9 +186,11 @@ sealed partial class PresenceTracker : BackgroundService
 
     PresentUser UserOf(ChannelPresence.Member member, DateTimeOffset now)
     {
-        var lastSeen = member.Connections.Count == 0 ? member.LeftAt ?? now : member.Connections.Max(connection => connection.Socket.LastEventAt);
+        var lastSeen = member.Connections.Count == 0
+            ? member.LeftAt ?? now : member.Connections.Max(connection => connection.Socket.LastEventAt);
         if (lastSeen < member.Since) lastSeen = member.Since;       // joining counts as activity
-        return new PresentUser(member.Id, member.Name, now - lastSeen >= _options.IdleAfter ? "idle" : "active", Iso.Of(member.Since), Iso.Of(lastSeen), member.Connections.Count);
+        return new PresentUser(member.Id, member.Name, now - lastSeen >= _options.IdleAfter ? "idle"
+            : "active", Iso.Of(member.Since), Iso.Of(lastSeen), member.Connections.Count);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Presence changes could not be published")]

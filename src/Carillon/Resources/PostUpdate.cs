@@ -26,16 +26,22 @@ static class PostUpdate
 
     public static void Map(FeatureMap map) =>
         map.Http.MapPost("/resources/{id}/updates", HandleAsync).RequirePolicy(EndpointPolicy.BackEndPublish)
-            .WithSummary("Announces an update of a resource (an operation, with the new data or a patch) to its subscribers.").Produces<Update>(StatusCodes.Status201Created);
+            .WithSummary("Announces an update of a resource (an operation, with the new data or a patch) to its subscribers.")
+                .Produces<Update>(StatusCodes.Status201Created);
 
     static async Task<IResult> HandleAsync(
-        string id, Request request, Caller caller, Database db, AfterCommitPublisher afterCommit, TimeProvider clock, HttpContext http, CancellationToken ct)
+        string id, Request request, Caller caller, Database db, AfterCommitPublisher afterCommit, TimeProvider clock, HttpContext http,
+            CancellationToken ct)
     {
         if (!ResourcesFeature.TryChannelOf(id, out var channel))
-            return Problem.Of(http, ErrorCode.InvalidPayload, "A resource's id has no colon and no control characters, and at most 183 characters.");
-        if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
-            return Problem.Of(http, ErrorCode.InvalidPayload, $"operation is a word of at most {LongestWord} characters, with data or patch, not both.");
-        if (afterCommit.IsRefusing) return Problem.Of(http, ErrorCode.Unavailable, AfterCommitPublisher.NoMemory, AfterCommitPublisher.RetryEvery);
+            return Problem.Of(http, ErrorCode.InvalidPayload,
+                "A resource's id has no colon and no control characters, and at most 183 characters.");
+        if (request.Operation is not { Length: > 0 and <= LongestWord } operation || request.Actor?.Length > LongestWord
+            || (request.Data.ValueKind != JsonValueKind.Undefined && request.Patch.ValueKind != JsonValueKind.Undefined))
+            return Problem.Of(http, ErrorCode.InvalidPayload,
+                $"operation is a word of at most {LongestWord} characters, with data or patch, not both.");
+        if (afterCommit.IsRefusing) return Problem.Of(
+            http, ErrorCode.Unavailable, AfterCommitPublisher.NoMemory, AfterCommitPublisher.RetryEvery);
         await using var tx = await db.BeginAsync(caller.Actor, ct);
         await tx.ExecuteAsync("""
             INSERT INTO carillon_resources (id, version) VALUES (@id, (SELECT version + 1 FROM carillon_resource_floor))

@@ -12,7 +12,8 @@ sealed class ResourcesFeature : IFeature
 
     public IEnumerable<Area> Areas =>
     [
-        new(Prefix + "{resourceId}", "resource:update") { Subscribe = Grant.Users, HistorySize = 1000, HistoryTtl = TimeSpan.FromMinutes(10) },
+        new(Prefix + "{resourceId}", "resource:update") { Subscribe = Grant.Users, HistorySize = 1000,
+        HistoryTtl = TimeSpan.FromMinutes(10) },
     ];
 
     public void Map(FeatureMap map)

@@ -88,7 +88,8 @@ sealed class CastVote(
                 INSERT INTO carillon_votes (suggestion_id, user_id, value, at) VALUES (@id, @userId, @value, @at)
                 ON CONFLICT (suggestion_id, user_id) DO UPDATE SET value = @value, at = @at
                 """, new { id, userId, value, at = Iso.Of(clock.GetUtcNow()) }, ct);
-        await tx.ExecuteAsync("UPDATE carillon_suggestions SET up = @Up, down = @Down, version = @Version WHERE id = @SuggestionId", tally, ct);
+        await tx.ExecuteAsync(
+            "UPDATE carillon_suggestions SET up = @Up, down = @Down, version = @Version WHERE id = @SuggestionId", tally, ct);
         afterCommit.Add(tx, VotesFeature.Channel.Value, tally, key: id);
         await tx.CommitAsync(ct);
         return (tally, true);
