@@ -179,10 +179,23 @@ public sealed class LiveDatabase : IAsyncDisposable
     public static async Task UntilAsync(Func<Task<bool>> condition, string what)
     {
         var waited = Stopwatch.StartNew();
-        while (!await condition())
+        while (!await HoldsAsync())
         {
             Assert.True(waited.Elapsed < Patience, $"never came: {what}");
             await Task.Delay(5, Ct);
+        }
+
+        // A file that is being replaced cannot be read for a moment.
+        async Task<bool> HoldsAsync()
+        {
+            try
+            {
+                return await condition();
+            }
+            catch (DatabaseUnavailableException)
+            {
+                return false;
+            }
         }
     }
 
