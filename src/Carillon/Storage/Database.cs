@@ -34,6 +34,7 @@ public sealed class Database : IAsyncDisposable
     Task? migration;
     volatile bool migrated;
     volatile bool isWaitingForLock;
+    long lockMetAt = long.MinValue;      // the last moment at which a writer gave up because of another program's lock
     volatile Task checkpointing = Task.CompletedTask;
     int commits;
 
@@ -181,7 +182,10 @@ public sealed class Database : IAsyncDisposable
     {
         var began = Environment.TickCount64;
         var turn = await writers.EnterAsync(lane, timeout, ct)
-            ?? throw Unavailable(isWaitingForLock ? "another program holds its lock" : "other writes of this server take too long", null);
+            // The writer ahead may have given up a moment before.
+            ?? throw Unavailable(isWaitingForLock || Volatile.Read(ref lockMetAt) >= began
+                ? "another program holds its lock"
+                : "other writes of this server take too long", null);
         DatabaseTransaction? transaction = null;
         try
         {
@@ -215,8 +219,9 @@ public sealed class Database : IAsyncDisposable
             connection = Open(writing, busyTimeout, $"PRAGMA wal_autocheckpoint = {PagesBeforeSqliteCheckpoints};");
             return new DatabaseTransaction(this, connection, connection.BeginTransaction(deferred: false), namesAnActor, turn);
         }
-        catch
+        catch (Exception ex)
         {
+            if (ex is SqliteException { SqliteErrorCode: 5 or 6 }) Volatile.Write(ref lockMetAt, Environment.TickCount64);
             connection?.Dispose();
             throw;
         }
