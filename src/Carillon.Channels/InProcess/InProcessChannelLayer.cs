@@ -11,12 +11,11 @@ namespace Carillon.Channels.InProcess;
 /// The layer keeps a publication's body by reference: whoever publishes must not change it afterwards. Asking about channels that
 /// nobody publishes to or subscribes to costs no memory, whatever names are asked for.
 /// </remarks>
-/// <param name="clock">The time that history ages by.</param>
+/// <param name="clock">The clock of the history's age.</param>
 /// <param name="maxBytes">
-/// How many bytes of history and of channels the layer keeps in all; an eighth of the memory that the process may use where it is left out.
-/// Beyond it the channels that hold most lose their
-/// oldest publications first, then channels that nobody uses are forgotten; readers are told that they have a gap. Where that is not
-/// enough, new channels are refused.
+/// The limit of all history and channels, in bytes; an eighth of the memory that the process may use if omitted. Above it the largest
+/// channels lose their oldest publications first, then unused channels are forgotten; their readers get <c>recovered: false</c>. If that
+/// does not free enough, new channels are refused.
 /// </param>
 public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxBytes = null) : IChannelLayer
 {
@@ -96,9 +95,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
     }
 
     /// <summary>
-    /// What is remembered of every channel that had publications, for <see cref="Import"/> into the layer of the next process. Take it
-    /// after the last publication: what is published later
-    /// gets offsets that the next process gives again.
+    /// Returns the state of every channel that had publications, for <see cref="Import"/> into the layer of the next process. Call it
+    /// after the last publication: later ones get offsets that the next process assigns again.
     /// </summary>
     public LayerSnapshot Export()
     {
@@ -202,8 +200,8 @@ public sealed partial class InProcessChannelLayer(TimeProvider clock, long? maxB
 
     string CurrentEpoch(string channel) => $"{start}-{Volatile.Read(ref generations[Bucket(channel)])}";
 
-    // The same in every process, unlike the hash code of a string (FNV-1a). Whoever chooses names that share a bucket makes them lose a
-    // "recovered" at most.
+    // The same in every process, unlike the hash code of a string (FNV-1a). Channels that share a bucket lose at most a
+    // "recovered", so that names chosen to collide do no harm.
     int Bucket(string channel)
     {
         var hash = 2166136261u;

@@ -7,9 +7,8 @@ using Microsoft.AspNetCore.Http;
 namespace Carillon.Server.Configuration;
 
 /// <summary>
-/// The configuration: the variables that begin with <c>CARILLON__</c>, and the same keys in a file, which the variables win over. What is
-/// wrong with it is reported in sentences; secrets
-/// are never in them.
+/// The configuration: the variables that begin with <c>CARILLON__</c>, and the same keys in a file. Variables override the file. Problems
+/// are reported as sentences that never contain a secret.
 /// </summary>
 sealed class Settings
 {

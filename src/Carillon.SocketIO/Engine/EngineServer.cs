@@ -160,9 +160,8 @@ public sealed partial class EngineServer
     }
 
     /// <summary>
-    /// Asked for each connection before it has said anything. Who is not refused is half-open until <see cref="OnRequest"/> or
-    /// <see cref="OnAborted"/>. A proxy is
-    /// nobody's address: whom it speaks for is to be read.
+    /// Decides about each accepted connection before anything is read. Unless it is refused, it is half-open until <see cref="OnRequest"/>
+    /// or <see cref="OnAborted"/>. The address of a trusted proxy is not limited: its clients are known only from the request.
     /// </summary>
     internal Refusal? OnAccepted(IPAddress? address)
     {

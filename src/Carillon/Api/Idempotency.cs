@@ -30,7 +30,7 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
 
     readonly ConcurrentDictionary<(string Caller, string Key), Taken> _unstored = [];
 
-    static readonly TimeSpan HistoryTtl = TimeSpan.FromDays(1);
+    static readonly TimeSpan KeyLifetime = TimeSpan.FromDays(1);
 
     // A decision that ends access does not wait for its key for longer: repeating it does no harm.
     static readonly TimeSpan UrgentWithin = TimeSpan.FromSeconds(1);
@@ -146,7 +146,7 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
         // Most are never repeated: those whose rows have been deleted by their age make room.
         if (_unstored.Count >= MaxUnstored)
             foreach (var (whose, old) in _unstored)
-                if (taken.AtMs - old.AtMs > (long)HistoryTtl.TotalMilliseconds) _unstored.TryRemove(whose, out _);
+                if (taken.AtMs - old.AtMs > (long)KeyLifetime.TotalMilliseconds) _unstored.TryRemove(whose, out _);
         if (_unstored.Count < MaxUnstored) _unstored[(taken.Caller, taken.Key)] = taken;
     }
 
@@ -190,7 +190,7 @@ sealed partial class Idempotency(Database db, FreeSpace space, DailyQuotas quota
         var (caller, key, now, _) = taken;
         await using var tx = await BeginAsync(taken, ct);
         await tx.ExecuteAsync(
-            "DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)HistoryTtl.TotalMilliseconds }, ct);
+            "DELETE FROM carillon_idempotency WHERE at_ms < @old", new { old = now - (long)KeyLifetime.TotalMilliseconds }, ct);
         await tx.ExecuteAsync(
             "DELETE FROM carillon_idempotency WHERE caller = @caller AND key = @key AND status IS NULL AND at_ms < @stuck",
             new { caller, key, stuck = now - (long)UnderWayFor.TotalMilliseconds }, ct);

@@ -21,8 +21,8 @@ public sealed class ShutdownOptions
     public TimeSpan ReconnectSpread { get; set; } = TimeSpan.FromSeconds(5);
 
     internal string? Problem() =>
-        Timeout <= TimeSpan.Zero ? "Within must be longer than zero." :
-        ReadinessDelay < TimeSpan.Zero || ReadinessDelay >= Timeout ? "ReadinessDelay must be shorter than Within, and not negative." :
+        Timeout <= TimeSpan.Zero ? "Timeout must be longer than zero." :
+        ReadinessDelay < TimeSpan.Zero || ReadinessDelay >= Timeout ? "ReadinessDelay must be shorter than Timeout, and not negative." :
         ReconnectSpread < TimeSpan.Zero ? "ReconnectSpread must not be negative." :
         null;
 }

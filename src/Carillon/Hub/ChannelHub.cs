@@ -262,9 +262,9 @@ public sealed partial class ChannelHub : IDisposable
     internal void BeginEpoch(string channel, Position position)
     {
         LogEpochBegan(channel);
-        if (!_channels.TryGetValue(channel, out var hub)) return;
-        hub.BeginEpoch(position);
-        ProductMeters.MustLoadAgain(hub.Area, hub.Subscribers);
+        if (!_channels.TryGetValue(channel, out var local)) return;
+        local.BeginEpoch(position);
+        ProductMeters.MustLoadAgain(local.Area, local.Subscribers);
     }
 
     // The joins and leaves of one channel wait for each other, so that the layer gets them in order; those of different channels do not.
